@@ -1,0 +1,20 @@
+//! The nouns of roleplay, as plain data.
+//!
+//! No I/O, no SQL, no platform types: the store writes these down, the chat room
+//! moves them, the prompt room renders them.
+
+mod character;
+mod ids;
+mod length;
+mod persona;
+mod scene;
+mod turn;
+
+pub use character::{Character, CharacterSheet};
+pub use ids::{
+    CharacterId, GuildId, JobId, LorebookId, PersonId, PersonaId, SceneId, SwipeId, TurnId,
+};
+pub use length::{Length, ParseLengthError};
+pub use persona::{Person, Persona};
+pub use scene::{CastMember, Note, Participant, Scene, SceneState};
+pub use turn::{Speaker, Swipe, SwipeOrigin, Turn};

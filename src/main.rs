@@ -1,0 +1,3 @@
+//! The `dramatis` binary: everything is in the library.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Tests of whole rooms together, in one binary so that they link once.
