@@ -1,1 +1,6 @@
-//! (room under construction)
+//! The `play` front end: one person at a terminal, or a script at a pipe.
+
+mod commands;
+mod completion;
+mod input;
+mod wrap;

@@ -1,0 +1,75 @@
+//! Where a reply appears while it is made: the one call that goes upward.
+//!
+//! The chat room knows no platform; each front end implements these traits.
+
+use std::future::Future;
+
+use crate::domain::{JobId, Scene, TurnId};
+
+/// A front end as the jobs see it: somewhere to show the replies of its scenes.
+pub trait Stage: Clone + Send + Sync + 'static {
+    /// What shows one reply.
+    type Sink: ReplySink;
+
+    /// A place for a reply in `scene`.
+    fn sink(&self, scene: &Scene) -> Self::Sink;
+}
+
+/// Shows one reply. Calls come in order: `begin`, any number of `update`s, then
+/// `finish` or `fail`. After a crash `finish` may come first, or a second time for
+/// a reply whose first showing nobody can vouch for; `job` tells that it is one.
+pub trait ReplySink: Send {
+    /// Somebody starts to speak.
+    fn begin(&mut self, start: &ReplyStart) -> impl Future<Output = ()> + Send;
+
+    /// The text so far is `text`; the last update had a prefix of it.
+    fn update(&mut self, text: &str) -> impl Future<Output = ()> + Send;
+
+    /// The text is final and stored. Returns the platform's id of what was shown.
+    ///
+    /// # Errors
+    /// What kept it from being shown; the job decides whether to try again.
+    fn finish(
+        &mut self,
+        reply: &FinishedReply,
+    ) -> impl Future<Output = Result<Option<String>, SinkError>> + Send;
+
+    /// There will be no text; `notice` says why, in words for the person.
+    fn fail(&mut self, notice: &str) -> impl Future<Output = ()> + Send;
+}
+
+/// The beginning of a reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyStart {
+    /// The job that makes it.
+    pub job: JobId,
+    /// Who speaks.
+    pub name: String,
+    /// What already stands, when a reply is continued; empty otherwise.
+    pub standing_text: String,
+}
+
+/// A reply whose text is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinishedReply {
+    /// The job that made it.
+    pub job: JobId,
+    /// The turn that holds it.
+    pub turn: TurnId,
+    /// Who speaks.
+    pub name: String,
+    /// All of it.
+    pub text: String,
+    /// Which of the turn's alternatives it is, from 1.
+    pub swipe_number: u32,
+}
+
+/// A reply could not be shown.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct SinkError {
+    /// Why.
+    pub reason: String,
+    /// Whether a later try may succeed.
+    pub retry: bool,
+}
