@@ -1,0 +1,67 @@
+//! How a reply was made: enough to show, and enough to make it again.
+//!
+//! Numbers, names and settings; never what anybody said. The prompt's own ids are
+//! kept beside it in the store.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Length;
+use crate::prompt::PromptReceipt;
+use crate::sampling::SamplerParams;
+
+/// The accounts of one reply, kept with its swipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplyReceipt {
+    /// The model, by the name that people chose.
+    pub model: String,
+    /// The model, by what is in its files.
+    pub model_fingerprint: String,
+    /// The sampling preset's name.
+    pub preset: String,
+    /// What the preset said then.
+    pub sampler: SamplerParams,
+    /// Where chance began.
+    pub seed: u64,
+    /// The length that was asked for; `None` left it to the model.
+    pub length: Option<Length>,
+    /// Where the reply would have been cut.
+    pub max_tokens: usize,
+    /// The texts that would have ended it.
+    pub stops: Vec<String>,
+    /// The prompt, section by section.
+    pub prompt: PromptReceipt,
+    /// Why it ended.
+    pub finish: String,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// Where a reply's time went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    /// From the message's acceptance to the claim of its lane, in milliseconds.
+    pub lane_ms: f64,
+    /// Loading the scene and building the prompt, in milliseconds.
+    pub prompt_ms: f64,
+    /// Waiting for a place in the engine, in milliseconds.
+    pub queue_ms: f64,
+    /// Computing the prompt, in milliseconds.
+    pub prefill_ms: f64,
+    /// Writing the reply, in milliseconds.
+    pub decode_ms: f64,
+    /// Tokens of the prompt.
+    pub num_prompt_tokens: usize,
+    /// Those of them that were still cached.
+    pub num_cached_tokens: usize,
+    /// Tokens of the reply.
+    pub num_generated_tokens: usize,
+}
+
+impl Timings {
+    /// Tokens a second while the reply was written; `None` for a reply too short
+    /// to tell.
+    pub fn decode_tokens_per_s(&self) -> Option<f64> {
+        (self.num_generated_tokens > 1 && self.decode_ms > 0.0)
+            .then(|| (self.num_generated_tokens - 1) as f64 / self.decode_ms * 1e3)
+    }
+}
