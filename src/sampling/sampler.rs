@@ -1,0 +1,191 @@
+//! Runs the stages of one reply in their order, and draws.
+//!
+//! Randomness is ChaCha8 (`rand_chacha`), seeded from a `u64` by
+//! `SeedableRng::seed_from_u64`. Each step takes one `u64` for XTC's coin if XTC is
+//! on (and Mirostat off), then one for the draw, whatever the logits are; the top
+//! 53 bits, times 2⁻⁵³, are a number u in [0, 1). The drawn token is the first, the
+//! likeliest first and of equals the lowest id first, at which the cumulative
+//! probability exceeds u. Probabilities are computed in `f64`; so the same logits
+//! give the same tokens on every platform, unless u falls within the last bit of
+//! its `exp`.
+
+use std::sync::Arc;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+use super::candidates::Candidates;
+use super::dry::DryPenalty;
+use super::order::SamplerStage;
+use super::params::SamplerParams;
+use super::repetition_penalty::Seen;
+use super::typical::Shifted;
+use super::validate::SamplerParamsError;
+use super::vocabulary::Vocabulary;
+use super::{
+    dynatemp, min_p, mirostat, repetition_penalty, temperature, tfs, top_a, top_k, top_p, typical,
+    xtc,
+};
+
+/// Draws the tokens of one reply.
+///
+/// A clone goes on as the original would. To go back some tokens, as when a
+/// banned string appeared, [`state`](Self::state) and [`restore`](Self::restore)
+/// cost next to nothing.
+#[derive(Debug, Clone)]
+pub struct Sampler {
+    params: SamplerParams,
+    vocabulary: Arc<Vocabulary>,
+    rng: ChaCha8Rng,
+    mirostat_mu: f64,
+    buffers: Buffers,
+}
+
+/// What a [`Sampler`] remembers from token to token.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SamplerState {
+    /// The place in the random stream, in 32-bit words.
+    word_pos: u128,
+    mirostat_mu: f64,
+}
+
+impl Sampler {
+    /// A sampler at the start of its random stream.
+    ///
+    /// # Errors
+    /// Parameters that [`SamplerParams::validate`] refuses.
+    pub fn new(
+        params: &SamplerParams,
+        seed: u64,
+        vocabulary: &Arc<Vocabulary>,
+    ) -> Result<Self, SamplerParamsError> {
+        params.validate()?;
+        let mut params = params.clone();
+        let with_mirostat = params.mirostat.is_some();
+        let off = params.clone();
+        params
+            .order
+            .retain(|stage| stage.is_on(&off) && (!with_mirostat || stage.runs_with_mirostat()));
+        Ok(Self {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            mirostat_mu: params.mirostat.as_ref().map_or(0.0, mirostat::initial_mu),
+            buffers: Buffers::new(&params),
+            vocabulary: Arc::clone(vocabulary),
+            params,
+        })
+    }
+
+    /// The next token.
+    ///
+    /// `logits` is the model's row, one `f32` per token id: −∞ masks a token, and
+    /// NaN counts as −∞. `history` is the prompt and the reply so far. If every
+    /// token is masked or banned, the lowest id that the parameters do not ban
+    /// is given, or 0.
+    pub fn sample(&mut self, logits: &[f32], history: &[u32]) -> u32 {
+        let coin = if self.has(SamplerStage::Xtc) { self.uniform() } else { 0.0 };
+        let uniform = self.uniform();
+        self.narrow(logits, history, coin);
+
+        let candidates = &mut self.buffers.candidates;
+        let drawn = match &self.params.mirostat {
+            Some(params) => mirostat::draw(candidates, params, &mut self.mirostat_mu, uniform),
+            None => candidates.draw(uniform).map(|(id, _)| id),
+        };
+        drawn.unwrap_or_else(|| {
+            let banned = &self.params.banned_tokens;
+            (0..logits.len() as u32).find(|id| !banned.contains(id)).unwrap_or(0)
+        })
+    }
+
+    /// What to hand to [`restore`](Self::restore) to come back here.
+    pub fn state(&self) -> SamplerState {
+        SamplerState { word_pos: self.rng.get_word_pos(), mirostat_mu: self.mirostat_mu }
+    }
+
+    /// Goes back (or forth) to a state that this sampler, or one with the same
+    /// parameters and seed, was in.
+    pub fn restore(&mut self, state: SamplerState) {
+        self.rng.set_word_pos(state.word_pos);
+        self.mirostat_mu = state.mirostat_mu;
+    }
+
+    /// Leaves in the buffers the candidates to draw from.
+    fn narrow(&mut self, logits: &[f32], history: &[u32], coin: f64) {
+        let Buffers { candidates, biases, dry, seen, shifted } = &mut self.buffers;
+        let params = &self.params;
+        candidates.load(logits);
+        candidates.edit(biases, |logit, bias| logit + bias);
+        if !params.banned_tokens.is_empty() {
+            candidates.ban(|id| params.banned_tokens.contains(&id));
+        }
+        if candidates.is_empty() {
+            return;
+        }
+        for stage in &params.order {
+            match stage {
+                SamplerStage::Dry => dry.apply(candidates, &params.dry, history, &self.vocabulary),
+                SamplerStage::RepetitionPenalty => {
+                    repetition_penalty::apply(candidates, params, history, seen);
+                }
+                SamplerStage::TopK => top_k::apply(candidates, params.top_k),
+                SamplerStage::TopA => top_a::apply(candidates, params.top_a),
+                SamplerStage::Tfs => tfs::apply(candidates, params.tfs),
+                SamplerStage::TypicalP => typical::apply(candidates, params.typical_p, shifted),
+                SamplerStage::TopP => top_p::apply(candidates, params.top_p),
+                SamplerStage::MinP => min_p::apply(candidates, params.min_p),
+                SamplerStage::Temperature => match &params.dynatemp {
+                    // Beside Mirostat, KoboldCpp uses the plain temperature.
+                    Some(dynatemp) if params.mirostat.is_none() => {
+                        dynatemp::apply(candidates, dynatemp);
+                    }
+                    _ => temperature::apply(candidates, params.temperature),
+                },
+                SamplerStage::Xtc => xtc::apply(candidates, &params.xtc, coin),
+            }
+        }
+    }
+
+    fn has(&self, stage: SamplerStage) -> bool {
+        self.params.order.contains(&stage)
+    }
+
+    fn uniform(&mut self) -> f64 {
+        const SCALE: f64 = 1.0 / (1u64 << 53) as f64;
+        (self.rng.next_u64() >> 11) as f64 * SCALE
+    }
+}
+
+/// Room that is kept from token to token, so that sampling does not allocate.
+#[derive(Debug)]
+struct Buffers {
+    candidates: Candidates,
+    biases: Vec<(u32, f32)>,
+    dry: DryPenalty,
+    seen: Vec<(u32, Seen)>,
+    shifted: Vec<Shifted>,
+}
+
+impl Buffers {
+    fn new(params: &SamplerParams) -> Self {
+        Self {
+            candidates: Candidates::default(),
+            biases: params.logit_bias.iter().map(|(&id, &bias)| (id, bias)).collect(),
+            dry: DryPenalty::new(&params.dry),
+            seen: Vec::new(),
+            shifted: Vec::new(),
+        }
+    }
+}
+
+/// What the buffers hold is of one step: a clone starts with empty ones.
+impl Clone for Buffers {
+    fn clone(&self) -> Self {
+        Self {
+            candidates: Candidates::default(),
+            biases: self.biases.clone(),
+            dry: self.dry.clone(),
+            seen: Vec::new(),
+            shifted: Vec::new(),
+        }
+    }
+}
