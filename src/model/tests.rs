@@ -1,0 +1,179 @@
+//! The invariant of the room, on random weights: however a sequence is cut, batched
+//! and scattered, its logits stay the same up to float rounding.
+
+use candle_core::Tensor;
+
+use super::*;
+
+/// Absolute tolerance on logits of magnitude about 1: sums in another order.
+const TOLERANCE: f32 = 1e-4;
+
+const TEXT: [u32; 40] = [
+    7, 99, 12, 250, 3, 3, 3, 81, 64, 17, 5, 200, 201, 202, 9, 33, 150, 4, 77, 78, 79, 80, 2, 1, 0,
+    257, 31, 32, 33, 34, 120, 7, 99, 12, 11, 10, 60, 61, 62, 63,
+];
+
+fn model(config: &ModelConfig) -> Model {
+    Model::random(config, 42, None).unwrap()
+}
+
+fn rows(logits: &Tensor) -> Vec<Vec<f32>> {
+    logits.to_vec2().unwrap()
+}
+
+fn assert_close(left: &[Vec<f32>], right: &[Vec<f32>]) {
+    assert_eq!(left.len(), right.len());
+    for (row, (a, b)) in left.iter().zip(right).enumerate() {
+        let worst = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst <= TOLERANCE, "row {row} differs by {worst}");
+    }
+}
+
+/// Logits of every position, in one step, over blocks in order.
+fn whole(model: &Model, tokens: &[u32]) -> Vec<Vec<f32>> {
+    let mut kv = model.kv_cache(16, 4).unwrap();
+    let table: Vec<u32> = (0..16).collect();
+    let sequence =
+        BatchSequence { tokens, position: 0, block_table: &table, logits: LogitRows::All };
+    rows(&model.forward(&[sequence], &mut kv).unwrap())
+}
+
+/// Logits of every position, in steps of the given lengths.
+fn chunked(model: &Model, tokens: &[u32], chunks: &[usize], table: &[u32]) -> Vec<Vec<f32>> {
+    let mut kv = model.kv_cache(16, 4).unwrap();
+    let (mut position, mut logits) = (0, Vec::new());
+    for &len in chunks {
+        let tokens = &tokens[position..position + len];
+        let sequence =
+            BatchSequence { tokens, position, block_table: table, logits: LogitRows::All };
+        logits.extend(rows(&model.forward(&[sequence], &mut kv).unwrap()));
+        position += len;
+    }
+    logits
+}
+
+fn windowed() -> ModelConfig {
+    ModelConfig { sliding_window: Some(7), ..ModelConfig::tiny() }
+}
+
+#[test]
+fn chunks_and_shuffled_blocks_equal_the_whole() {
+    for config in [ModelConfig::tiny(), windowed()] {
+        let model = model(&config);
+        let expected = whole(&model, &TEXT);
+        assert_eq!(expected.len(), TEXT.len());
+        let in_order: Vec<u32> = (0..10).collect();
+        let shuffled = [13, 2, 9, 3, 15, 0, 7, 8, 1, 11];
+        for chunks in [&[1; 40][..], &[39, 1], &[5, 1, 1, 17, 16], &[4, 8, 28]] {
+            assert_close(&chunked(&model, &TEXT, chunks, &in_order), &expected);
+            assert_close(&chunked(&model, &TEXT, chunks, &shuffled), &expected);
+        }
+    }
+}
+
+#[test]
+fn a_batch_equals_its_sequences_alone() {
+    for config in [ModelConfig::tiny(), windowed()] {
+        let model = model(&config);
+        let mut kv = model.kv_cache(32, 4).unwrap();
+        let (a, b, c) = (&TEXT[..21], &TEXT[15..40], &TEXT[3..12]);
+        let tables =
+            [[4, 1, 19, 2, 8, 22, 30], [0, 3, 5, 7, 9, 11, 13], [6, 10, 12, 14, 16, 18, 20]];
+        let sequence = |tokens, position, table: usize, logits| BatchSequence {
+            tokens,
+            position,
+            block_table: &tables[table],
+            logits,
+        };
+        // A first step brings two sequences to different positions …
+        let nothing = model
+            .forward(
+                &[
+                    sequence(&a[..20], 0, 0, LogitRows::None),
+                    sequence(&b[..6], 0, 1, LogitRows::None),
+                ],
+                &mut kv,
+            )
+            .unwrap();
+        assert_eq!(nothing.dims(), [0, config.vocab_size]);
+        // … a second decodes one, goes on with the other, and starts a third.
+        let logits = model
+            .forward(
+                &[
+                    sequence(&a[20..], 20, 0, LogitRows::Last),
+                    sequence(&b[6..], 6, 1, LogitRows::All),
+                    sequence(c, 0, 2, LogitRows::Last),
+                ],
+                &mut kv,
+            )
+            .unwrap();
+        let expected = [
+            whole(&model, a).split_off(20),
+            whole(&model, b).split_off(6),
+            whole(&model, c).split_off(8),
+        ];
+        assert_close(&rows(&logits), &expected.concat());
+    }
+}
+
+#[test]
+fn long_chunks_are_tiled_without_a_seam() {
+    let tokens: Vec<u32> = (0..300).map(|i| i * i % 258).collect();
+    for window in [None, Some(40), Some(200)] {
+        let model = model(&ModelConfig { sliding_window: window, ..ModelConfig::tiny() });
+        let table: Vec<u32> = (0..10).rev().collect();
+        let run = |chunks: &[usize]| {
+            let mut kv = model.kv_cache(10, 32).unwrap();
+            let (mut position, mut logits) = (0, Vec::new());
+            for &len in chunks {
+                let tokens = &tokens[position..position + len];
+                let sequence =
+                    BatchSequence { tokens, position, block_table: &table, logits: LogitRows::All };
+                logits.extend(rows(&model.forward(&[sequence], &mut kv).unwrap()));
+                position += len;
+            }
+            logits
+        };
+        assert_close(&run(&[300]), &run(&[100, 100, 100]));
+    }
+}
+
+#[test]
+fn a_window_forgets_what_lies_before_it() {
+    let near = [10, 20, 30, 40, 50, 60, 70];
+    let with_past = |past: u32| [[past; 20].as_slice(), &near].concat();
+    let last = |model: &Model, text: &[u32]| whole(model, text).split_off(text.len() - 1);
+    // Two layers of window 4 see at most 6 positions back.
+    let narrow = model(&ModelConfig { sliding_window: Some(4), ..ModelConfig::tiny() });
+    assert_close(&last(&narrow, &with_past(1)), &last(&narrow, &with_past(2)));
+    let full = model(&ModelConfig::tiny());
+    let (one, two) = (last(&full, &with_past(1)), last(&full, &with_past(2)));
+    assert!(one[0].iter().zip(&two[0]).any(|(a, b)| (a - b).abs() > 100.0 * TOLERANCE));
+}
+
+#[test]
+fn random_weights_follow_their_seed() {
+    let logits = |seed| {
+        let model = Model::random(&ModelConfig::tiny(), seed, None).unwrap();
+        (whole(&model, &TEXT[..3]), model.fingerprint().to_owned())
+    };
+    assert_eq!(logits(1), logits(1));
+    let ((a, x), (b, y)) = (logits(1), logits(2));
+    assert!(a != b && x != y);
+}
+
+#[test]
+fn malformed_batches_are_refused_with_the_reason() {
+    let model = model(&ModelConfig::tiny());
+    let mut kv = model.kv_cache(4, 4).unwrap();
+    let mut refuse = |tokens: &[u32], position, block_table: &[u32]| {
+        let sequence = BatchSequence { tokens, position, block_table, logits: LogitRows::Last };
+        model.forward(&[sequence], &mut kv).unwrap_err().to_string()
+    };
+    assert!(refuse(&[], 0, &[0]).contains("no tokens"));
+    assert!(refuse(&[258], 0, &[0]).contains("token 258 is outside the vocabulary of 258"));
+    assert!(refuse(&[1; 5], 0, &[0]).contains("1 blocks of 4 do not cover 5 positions"));
+    assert!(refuse(&[1], 0, &[4]).contains("block 4 does not exist"));
+    assert!(refuse(&[1], 4096, &[0]).contains("beyond the context of 4096"));
+    assert!(model.forward(&[], &mut kv).is_err());
+}

@@ -1,0 +1,79 @@
+//! The decoder's weights by role, their names in both file formats, and the seam
+//! between a decoder being built and where its weights come from.
+
+use candle_core::Tensor;
+use candle_core::quantized::QMatMul;
+
+use super::ModelError;
+
+/// One weight of the decoder. Matrices are stored `(out, in)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weight {
+    TokenEmbedding,
+    OutputNorm,
+    Output,
+    AttentionNorm(usize),
+    Query(usize),
+    Key(usize),
+    Value(usize),
+    AttentionOutput(usize),
+    FeedForwardNorm(usize),
+    Gate(usize),
+    Up(usize),
+    Down(usize),
+}
+
+impl Weight {
+    /// The name in GGUF files of the `llama` architecture.
+    pub(super) fn gguf_name(self) -> String {
+        let (layer, part) = match self {
+            Self::TokenEmbedding => return "token_embd.weight".into(),
+            Self::OutputNorm => return "output_norm.weight".into(),
+            Self::Output => return "output.weight".into(),
+            Self::AttentionNorm(layer) => (layer, "attn_norm"),
+            Self::Query(layer) => (layer, "attn_q"),
+            Self::Key(layer) => (layer, "attn_k"),
+            Self::Value(layer) => (layer, "attn_v"),
+            Self::AttentionOutput(layer) => (layer, "attn_output"),
+            Self::FeedForwardNorm(layer) => (layer, "ffn_norm"),
+            Self::Gate(layer) => (layer, "ffn_gate"),
+            Self::Up(layer) => (layer, "ffn_up"),
+            Self::Down(layer) => (layer, "ffn_down"),
+        };
+        format!("blk.{layer}.{part}.weight")
+    }
+
+    /// The name in Hugging Face safetensors of Llama and Mistral.
+    pub(super) fn safetensors_name(self) -> String {
+        let (layer, part) = match self {
+            Self::TokenEmbedding => return "model.embed_tokens.weight".into(),
+            Self::OutputNorm => return "model.norm.weight".into(),
+            Self::Output => return "lm_head.weight".into(),
+            Self::AttentionNorm(layer) => (layer, "input_layernorm"),
+            Self::Query(layer) => (layer, "self_attn.q_proj"),
+            Self::Key(layer) => (layer, "self_attn.k_proj"),
+            Self::Value(layer) => (layer, "self_attn.v_proj"),
+            Self::AttentionOutput(layer) => (layer, "self_attn.o_proj"),
+            Self::FeedForwardNorm(layer) => (layer, "post_attention_layernorm"),
+            Self::Gate(layer) => (layer, "mlp.gate_proj"),
+            Self::Up(layer) => (layer, "mlp.up_proj"),
+            Self::Down(layer) => (layer, "mlp.down_proj"),
+        };
+        format!("model.layers.{layer}.{part}.weight")
+    }
+}
+
+/// Where weights come from: a GGUF file, safetensors, or a seed.
+pub(super) trait WeightSource {
+    /// Whether the output matrix is the token embedding itself.
+    fn has_tied_embeddings(&self) -> bool;
+
+    /// A norm's `(len)` weights, f32.
+    fn vector(&mut self, weight: Weight, len: usize) -> Result<Tensor, ModelError>;
+
+    /// A projection of shape `(out, input)`, ready to multiply.
+    fn matrix(&mut self, weight: Weight, out: usize, input: usize) -> Result<QMatMul, ModelError>;
+
+    /// The token embedding `(vocab, hidden)`, ready to be looked up.
+    fn embedding(&mut self, vocab: usize, hidden: usize) -> Result<QMatMul, ModelError>;
+}
