@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 
 use super::file::type_name;
 use super::fingerprint;
-use super::weights::{Weight, WeightSource};
-use super::{ModelConfig, ModelError, RopeConfig, RopeScaling};
+use super::weights::{Weight, WeightSource, matrix};
+use super::{ModelConfig, ModelError, RopeConfig, RopeScaling, WeightType};
 
 const ARCHITECTURE: &str = "llama";
 
@@ -87,8 +87,12 @@ impl GgufFile {
         Ok(fingerprint::finish(hasher))
     }
 
-    pub(super) fn weights<'a>(&'a self, device: &'a Device) -> GgufWeights<'a> {
-        GgufWeights { file: self, device }
+    pub(super) fn weights<'a>(
+        &'a self,
+        weight_type: Option<WeightType>,
+        device: &'a Device,
+    ) -> GgufWeights<'a> {
+        GgufWeights { file: self, weight_type, device }
     }
 }
 
@@ -98,6 +102,7 @@ const ROPE_DIVISORS: &str = "rope_freqs.weight";
 /// The weights of an opened GGUF, read tensor by tensor.
 pub(super) struct GgufWeights<'a> {
     file: &'a GgufFile,
+    weight_type: Option<WeightType>,
     device: &'a Device,
 }
 
@@ -117,10 +122,19 @@ impl WeightSource for GgufWeights<'_> {
     }
 
     fn matrix(&mut self, weight: Weight, _: usize, _: usize) -> Result<QMatMul, ModelError> {
-        Ok(QMatMul::from_qtensor(self.read(weight)?)?)
+        let stored = self.read(weight)?;
+        match self.weight_type {
+            Some(wanted) if wanted != stored.dtype() => {
+                matrix(stored.dequantize(&Device::Cpu)?, self.weight_type, self.device)
+            }
+            _ => Ok(QMatMul::from_qtensor(stored)?),
+        }
     }
 
-    fn embedding(&mut self, _: usize, _: usize) -> Result<QMatMul, ModelError> {
+    fn embedding(&mut self, vocab: usize, hidden: usize) -> Result<QMatMul, ModelError> {
+        if self.weight_type.is_some() && self.has_tied_embeddings() {
+            return self.matrix(Weight::TokenEmbedding, vocab, hidden);
+        }
         // Looked up row by row in its stored type, and so never expanded whole.
         Ok(QMatMul::QTensor(Arc::new(self.read(Weight::TokenEmbedding)?)))
     }

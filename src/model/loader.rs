@@ -19,9 +19,10 @@ use super::{ModelConfig, ModelError, WeightType};
 pub struct LoadOptions {
     /// Where weights and KV caches live.
     pub device: Device,
-    /// Quantise the matrices of safetensors while loading them (`None`: f32). GGUF
-    /// matrices stay as they are stored.
-    pub quantize: Option<WeightType>,
+    /// Convert the matrices to this type while loading. `None`: as stored in a GGUF,
+    /// f32 from safetensors. On a CPU whose build lacks kernels for a stored type, f32
+    /// trades memory for a prefill many times as fast.
+    pub weight_type: Option<WeightType>,
     /// The attention window.
     pub sliding_window: SlidingWindow,
 }
@@ -29,7 +30,7 @@ pub struct LoadOptions {
 impl Default for LoadOptions {
     /// On the CPU, as the file states.
     fn default() -> Self {
-        Self { device: Device::Cpu, quantize: None, sliding_window: SlidingWindow::AsStated }
+        Self { device: Device::Cpu, weight_type: None, sliding_window: SlidingWindow::AsStated }
     }
 }
 
@@ -82,35 +83,35 @@ impl Model {
         let mut hasher = Sha256::new();
         hasher.update(file.fingerprint()?);
         hasher.update(format!("|window={:?}", config.sliding_window));
+        hasher.update(format!("|weights={:?}", options.weight_type));
         let (mut gguf, mut safetensors);
         let source: &mut dyn WeightSource = match &file.format {
             Format::Gguf(file) => {
-                gguf = file.weights(&options.device);
+                gguf = file.weights(options.weight_type, &options.device);
                 &mut gguf
             }
             Format::Safetensors(files) => {
-                hasher.update(format!("|quantize={:?}", options.quantize));
-                safetensors = files.weights(options.quantize, &options.device);
+                safetensors = files.weights(options.weight_type, &options.device);
                 &mut safetensors
             }
         };
         Self::build(config, source, &options.device, fingerprint::finish(hasher))
     }
 
-    /// Random weights of the given shape, the same for the same seed, with separate
-    /// output matrix; matrices are f32 or, if asked for, quantised.
+    /// Random weights of the given shape, the same for the same seed, with a separate
+    /// output matrix; matrices are f32 unless another type is asked for.
     ///
     /// # Errors
     /// `Config` if the configuration describes no decoder.
     pub fn random(
         config: &ModelConfig,
         seed: u64,
-        quantize: Option<WeightType>,
+        weight_type: Option<WeightType>,
     ) -> Result<Self, ModelError> {
         config.validate()?;
         let mut hasher = Sha256::new();
-        hasher.update(format!("random|{seed}|{quantize:?}|{config:?}"));
-        let mut source = RandomWeights::new(seed, quantize, &Device::Cpu);
+        hasher.update(format!("random|{seed}|{weight_type:?}|{config:?}"));
+        let mut source = RandomWeights::new(seed, weight_type, &Device::Cpu);
         Self::build(config.clone(), &mut source, &Device::Cpu, fingerprint::finish(hasher))
     }
 

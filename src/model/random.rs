@@ -6,20 +6,19 @@ use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::safetensors::matrix;
-use super::weights::{Weight, WeightSource};
+use super::weights::{Weight, WeightSource, matrix};
 use super::{ModelError, WeightType};
 
 /// Uniform weights with the variance of a fresh linear layer.
 pub(super) struct RandomWeights<'a> {
     rng: ChaCha8Rng,
-    quantize: Option<WeightType>,
+    weight_type: Option<WeightType>,
     device: &'a Device,
 }
 
 impl<'a> RandomWeights<'a> {
-    pub(super) fn new(seed: u64, quantize: Option<WeightType>, device: &'a Device) -> Self {
-        Self { rng: ChaCha8Rng::seed_from_u64(seed), quantize, device }
+    pub(super) fn new(seed: u64, weight_type: Option<WeightType>, device: &'a Device) -> Self {
+        Self { rng: ChaCha8Rng::seed_from_u64(seed), weight_type, device }
     }
 
     fn uniform(&mut self, rows: usize, columns: usize, bound: f32) -> Result<Tensor, ModelError> {
@@ -39,10 +38,10 @@ impl WeightSource for RandomWeights<'_> {
 
     fn matrix(&mut self, _: Weight, out: usize, input: usize) -> Result<QMatMul, ModelError> {
         let bound = (3.0 / input as f32).sqrt();
-        matrix(self.uniform(out, input, bound)?, self.quantize, self.device)
+        matrix(self.uniform(out, input, bound)?, self.weight_type, self.device)
     }
 
     fn embedding(&mut self, vocab: usize, hidden: usize) -> Result<QMatMul, ModelError> {
-        matrix(self.uniform(vocab, hidden, 3.0f32.sqrt())?, self.quantize, self.device)
+        matrix(self.uniform(vocab, hidden, 3.0f32.sqrt())?, self.weight_type, self.device)
     }
 }

@@ -106,7 +106,15 @@ mod tests {
         }
     }
 
-    const LLAMA3_REFERENCE: [(usize, f32); 0] = [];
+    const LLAMA3_REFERENCE: [(usize, f32); 7] = [
+        (0, 1.0),
+        (5, 0.128_687_38),
+        (14, 3.211_446e-3),
+        (15, 1.290_548e-3),
+        (17, 9.708_286e-5),
+        (18, 1.946_163_9e-5),
+        (31, 9.418_306_5e-8),
+    ];
 
     #[test]
     fn both_layouts_rotate_the_same_pairs() {

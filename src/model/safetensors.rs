@@ -9,13 +9,13 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use candle_core::quantized::{QMatMul, QTensor};
+use candle_core::quantized::QMatMul;
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use sha2::{Digest, Sha256};
 
 use super::fingerprint;
-use super::weights::{Weight, WeightSource};
+use super::weights::{Weight, WeightSource, matrix};
 use super::{ModelConfig, ModelError, WeightType};
 
 mod config_json;
@@ -130,10 +130,10 @@ impl SafetensorsFiles {
 
     pub(super) fn weights<'a>(
         &'a self,
-        quantize: Option<WeightType>,
+        weight_type: Option<WeightType>,
         device: &'a Device,
     ) -> SafetensorsWeights<'a> {
-        SafetensorsWeights { files: self, quantize, device }
+        SafetensorsWeights { files: self, weight_type, device }
     }
 
     fn find(&self, name: &str) -> Option<(&WeightFile, &TensorInfo)> {
@@ -199,13 +199,13 @@ impl WeightFile {
 /// The weights of opened safetensors, read tensor by tensor.
 pub(super) struct SafetensorsWeights<'a> {
     files: &'a SafetensorsFiles,
-    quantize: Option<WeightType>,
+    weight_type: Option<WeightType>,
     device: &'a Device,
 }
 
 impl SafetensorsWeights<'_> {
     fn read_matrix(&self, weight: Weight) -> Result<QMatMul, ModelError> {
-        matrix(self.files.read(weight)?, self.quantize, self.device)
+        matrix(self.files.read(weight)?, self.weight_type, self.device)
     }
 }
 
@@ -224,25 +224,5 @@ impl WeightSource for SafetensorsWeights<'_> {
 
     fn embedding(&mut self, _: usize, _: usize) -> Result<QMatMul, ModelError> {
         self.read_matrix(Weight::TokenEmbedding)
-    }
-}
-
-/// A matrix ready to multiply: as it is, or quantised. Where rows do not divide into
-/// a type's blocks, it falls back as llama.cpp does, to `Q8_0`, and then to f32.
-pub(super) fn matrix(
-    weights: Tensor,
-    quantize: Option<WeightType>,
-    device: &Device,
-) -> Result<QMatMul, ModelError> {
-    let columns = weights.dim(candle_core::D::Minus1)?;
-    let fits = |wanted: &WeightType| columns.is_multiple_of(wanted.block_size());
-    let wanted = quantize
-        .map(|wanted| [wanted, WeightType::Q8_0].into_iter().find(fits).unwrap_or(WeightType::F32));
-    match wanted {
-        None | Some(WeightType::F32) => Ok(QMatMul::Tensor(weights.to_device(device)?)),
-        Some(wanted) => {
-            let quantized = QTensor::quantize_onto(&weights, wanted, device)?;
-            Ok(QMatMul::from_qtensor(quantized)?)
-        }
     }
 }

@@ -1,10 +1,10 @@
 //! The decoder's weights by role, their names in both file formats, and the seam
 //! between a decoder being built and where its weights come from.
 
-use candle_core::Tensor;
-use candle_core::quantized::QMatMul;
+use candle_core::quantized::{QMatMul, QTensor};
+use candle_core::{D, Device, Tensor};
 
-use super::ModelError;
+use super::{ModelError, WeightType};
 
 /// One weight of the decoder. Matrices are stored `(out, in)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,4 +76,24 @@ pub(super) trait WeightSource {
 
     /// The token embedding `(vocab, hidden)`, ready to be looked up.
     fn embedding(&mut self, vocab: usize, hidden: usize) -> Result<QMatMul, ModelError>;
+}
+
+/// An f32 matrix made ready to multiply: as it is, or in `weight_type`. Where rows do
+/// not divide into a type's blocks, that falls back to `Q8_0`, and then to f32.
+pub(super) fn matrix(
+    weights: Tensor,
+    weight_type: Option<WeightType>,
+    device: &Device,
+) -> Result<QMatMul, ModelError> {
+    let columns = weights.dim(D::Minus1)?;
+    let fits = |wanted: &WeightType| columns.is_multiple_of(wanted.block_size());
+    let wanted = weight_type
+        .map(|wanted| [wanted, WeightType::Q8_0].into_iter().find(fits).unwrap_or(WeightType::F32));
+    match wanted {
+        None | Some(WeightType::F32) => Ok(QMatMul::Tensor(weights.to_device(device)?)),
+        Some(wanted) => {
+            let quantized = QTensor::quantize_onto(&weights, wanted, device)?;
+            Ok(QMatMul::from_qtensor(quantized)?)
+        }
+    }
 }
