@@ -1,1 +1,73 @@
-//! (room under construction)
+//! Settings: a TOML file, then the environment, then the command line.
+//!
+//! `config/default.toml` documents every key and is the only home of defaults.
+//! This room is the only reader of the process environment ([`Environment`]).
+//! A [`Config`] that exists is valid, and nothing that prints it shows a secret.
+
+mod auto;
+mod chat;
+mod data_dir;
+mod database;
+mod describe;
+mod engine;
+mod environment;
+mod error;
+mod fetch;
+mod generation;
+mod known;
+mod layers;
+mod load;
+mod model;
+mod telemetry;
+#[cfg(test)]
+mod tests;
+
+pub use auto::Auto;
+pub use chat::ChatConfig;
+pub use database::{DatabaseConfig, DatabaseUrl};
+pub use describe::Setting;
+pub use engine::EngineConfig;
+pub use environment::Environment;
+pub use error::{ConfigError, Invalid};
+pub use fetch::FetchConfig;
+pub use generation::GenerationConfig;
+pub use layers::Override;
+pub use load::LoadOptions;
+pub use model::{ModelConfig, SlidingWindow};
+pub use telemetry::{LogFormat, TelemetryConfig};
+
+use std::path::PathBuf;
+
+/// Every setting in force, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where everything that must survive a restart lies; absolute.
+    pub data_dir: PathBuf,
+    /// Which Postgres, and how it is reached.
+    pub database: DatabaseConfig,
+    /// Which model, and how much of its context is used.
+    pub model: ModelConfig,
+    /// How files are brought onto this machine.
+    pub fetch: FetchConfig,
+    /// What the inference engine may take.
+    pub engine: EngineConfig,
+    /// How replies are sampled and how long they may get.
+    pub generation: GenerationConfig,
+    /// The reply queue.
+    pub chat: ChatConfig,
+    /// What is logged, and where to.
+    pub telemetry: TelemetryConfig,
+    settings: Vec<Setting>,
+}
+
+impl Config {
+    /// Every effective setting with where it came from, by key; secrets masked.
+    pub fn describe(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// Where pulled models lie.
+    pub fn models_dir(&self) -> PathBuf {
+        self.data_dir.join("models")
+    }
+}

@@ -1,0 +1,76 @@
+//! `[engine]`: what the inference engine may take.
+
+use std::num::NonZeroUsize;
+
+use serde::Deserialize;
+
+use super::error::require;
+use super::{Auto, Invalid};
+
+/// What the inference engine may take.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineConfig {
+    /// Memory for attention keys and values, in MiB.
+    pub kv_cache_mib: usize,
+    /// Tokens in one KV block.
+    pub block_size: usize,
+    /// Sequences decoded together in one step at most.
+    pub max_batch_sequences: usize,
+    /// Tokens computed in one step at most.
+    pub max_batch_tokens: usize,
+    /// Requests that may wait for a place.
+    pub max_waiting: usize,
+    /// Threads that compute; see [`EngineConfig::num_threads`].
+    pub threads: Auto<usize>,
+}
+
+impl EngineConfig {
+    /// Bytes for attention keys and values.
+    pub fn kv_cache_bytes(&self) -> usize {
+        self.kv_cache_mib << 20
+    }
+
+    /// How many threads compute on this machine.
+    pub fn num_threads(&self) -> usize {
+        let machine = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        self.threads.unwrap_or_else(machine)
+    }
+
+    pub(super) fn validate(&self) -> Result<(), Invalid> {
+        require(
+            (16..=1 << 24).contains(&self.kv_cache_mib),
+            "engine.kv_cache_mib",
+            self.kv_cache_mib,
+            "a number of MiB from 16 up",
+        )?;
+        require(
+            (8..=256).contains(&self.block_size) && self.block_size.is_power_of_two(),
+            "engine.block_size",
+            self.block_size,
+            "a power of two from 8 to 256",
+        )?;
+        require(
+            (1..=1024).contains(&self.max_batch_sequences),
+            "engine.max_batch_sequences",
+            self.max_batch_sequences,
+            "a number from 1 to 1024",
+        )?;
+        require(
+            self.max_batch_tokens >= self.max_batch_sequences,
+            "engine.max_batch_tokens",
+            self.max_batch_tokens,
+            "at least engine.max_batch_sequences, so that every sequence can move in each step",
+        )?;
+        require(self.max_waiting >= 1, "engine.max_waiting", self.max_waiting, "at least 1")?;
+        match self.threads {
+            Auto::Set(threads) => require(
+                (1..=1024).contains(&threads),
+                "engine.threads",
+                threads,
+                "\"auto\" or a number from 1 to 1024",
+            ),
+            Auto::Auto => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `[model]`: which model, and how much of its context is used.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+
+use super::error::require;
+use super::{Auto, Invalid};
+
+/// Which model, and how much of its context is used.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The name of a pulled model, or a path.
+    pub name: String,
+    /// The most tokens that prompt and reply may take together; `Auto` is what
+    /// the model was trained for.
+    pub context_tokens: Auto<usize>,
+    /// How many tokens back each token may look.
+    pub sliding_window: SlidingWindow,
+}
+
+/// How many tokens back each token may look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlidingWindow {
+    /// As the model's own files say.
+    Auto,
+    /// Every token sees all before it.
+    Off,
+    /// This many tokens.
+    Tokens(usize),
+}
+
+impl ModelConfig {
+    pub(super) fn validate(&self) -> Result<(), Invalid> {
+        require(
+            !self.name.trim().is_empty(),
+            "model.name",
+            "empty",
+            "the name of a model or a path; `dramatis model list` shows the names",
+        )?;
+        if let Auto::Set(tokens) = self.context_tokens {
+            require(
+                tokens >= 512,
+                "model.context_tokens",
+                tokens,
+                "\"auto\" or a number from 512 up",
+            )?;
+        }
+        let window = match self.sliding_window {
+            SlidingWindow::Tokens(tokens) => tokens,
+            SlidingWindow::Auto | SlidingWindow::Off => return Ok(()),
+        };
+        require(
+            window >= 1,
+            "model.sliding_window",
+            window,
+            "\"auto\", \"off\" or a number from 1 up",
+        )
+    }
+}
+
+impl<'de> Deserialize<'de> for SlidingWindow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WindowVisitor)
+    }
+}
+
+struct WindowVisitor;
+
+impl Visitor<'_> for WindowVisitor {
+    type Value = SlidingWindow;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"auto\", \"off\" or a whole number")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<SlidingWindow, E> {
+        match text {
+            "auto" => Ok(SlidingWindow::Auto),
+            "off" => Ok(SlidingWindow::Off),
+            _ => text
+                .parse()
+                .map(SlidingWindow::Tokens)
+                .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self)),
+        }
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<SlidingWindow, E> {
+        usize::try_from(number)
+            .map(SlidingWindow::Tokens)
+            .map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
+    }
+}
