@@ -1,0 +1,81 @@
+//! What a prompt is made of, borrowed from whoever loaded the scene.
+//!
+//! Every text is as its author wrote it: macros are still unexpanded in what
+//! cards, personas and scenes say, and nothing is neutralised yet.
+
+use chrono::{DateTime, FixedOffset};
+
+use crate::domain::{Length, Note, Speaker, TurnId};
+
+/// Everything that one reply's prompt depends on, the tokenizer and the budget
+/// apart. The same inputs always make the same prompt.
+#[derive(Debug, Clone, Copy)]
+pub struct PromptInputs<'a> {
+    /// All characters of the scene. Keep their order from reply to reply, whoever
+    /// answers, so that the prefix stays the same.
+    pub cast: &'a [PromptCharacter<'a>],
+    /// Who answers: an index into `cast`.
+    pub answering: usize,
+    /// Everyone who plays; keep their order, too. The first is `{{user}}` in
+    /// example dialogue.
+    pub people: &'a [PromptPerson<'a>],
+    /// What happens in the story; macros are expanded.
+    pub scenario: &'a str,
+    /// Replaces the role line unless blank; `{{original}}` stands for ours.
+    pub system_prompt: &'a str,
+    /// An instruction right before the reply, unless blank.
+    pub post_history_instructions: &'a str,
+    /// Lore that stands before the characters, one paragraph each.
+    pub lore_before: &'a [String],
+    /// Lore that stands after the scenario, one paragraph each.
+    pub lore_after: &'a [String],
+    /// Reminders between the turns. Those of one depth stand in this order.
+    pub notes: &'a [Note],
+    /// The line being played, oldest first, without the turn being written.
+    pub turns: &'a [PromptTurn<'a>],
+    /// The length asked of the reply; `None` leaves it to the model.
+    pub length: Option<Length>,
+    /// How the reply already begins, where the model is to go on with it. White
+    /// space at its end is dropped, so join what comes to the trimmed text.
+    pub continuation: Option<&'a str>,
+    /// The anchor of the scene's last prompt: where its history began.
+    pub anchor: Option<TurnId>,
+    /// Makes `{{random}}`, `{{pick}}` and `{{roll}}` come out the same in every
+    /// prompt of a scene: derive it from the scene's key.
+    pub macro_seed: u64,
+    /// What `{{time}}` and `{{date}}` say.
+    pub now: DateTime<FixedOffset>,
+}
+
+/// A character, as far as a prompt needs to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromptCharacter<'a> {
+    /// The name that heads its turns.
+    pub name: &'a str,
+    /// Who it is; may be empty.
+    pub description: &'a str,
+    /// A summary of its manner, appended to the description; may be empty.
+    pub personality: &'a str,
+    /// Example dialogue as cards keep it, `<START>` before each example.
+    pub example_dialogue: &'a str,
+}
+
+/// A person, under the name they play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromptPerson<'a> {
+    /// The name that heads their turns.
+    pub name: &'a str,
+    /// Who their persona is; may be empty.
+    pub description: &'a str,
+}
+
+/// One turn that was played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromptTurn<'a> {
+    /// Its key; the anchor names one.
+    pub id: TurnId,
+    /// Who spoke, under the name of that time.
+    pub speaker: &'a Speaker,
+    /// What was said. No macros are expanded: people's text is data.
+    pub text: &'a str,
+}
