@@ -4,6 +4,7 @@
 //! moves them, the prompt room renders them.
 
 mod character;
+mod guild;
 mod ids;
 mod length;
 mod persona;
@@ -11,6 +12,7 @@ mod scene;
 mod turn;
 
 pub use character::{Character, CharacterSheet};
+pub use guild::Guild;
 pub use ids::{
     CharacterId, GuildId, JobId, LorebookId, PersonId, PersonaId, SceneId, SwipeId, TurnId,
 };

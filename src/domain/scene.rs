@@ -43,6 +43,20 @@ pub enum SceneState {
     Ended,
 }
 
+impl SceneState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Paused, Self::Ended];
+
+    /// The word that is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Ended => "ended",
+        }
+    }
+}
+
 /// A reminder to the model, placed between the turns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {

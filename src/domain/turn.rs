@@ -89,3 +89,20 @@ pub enum SwipeOrigin {
     /// The model went on where an earlier swipe had stopped.
     Continued,
 }
+
+impl SwipeOrigin {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Written, Self::Greeting, Self::Generated, Self::Edited, Self::Continued];
+
+    /// The word that is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Greeting => "greeting",
+            Self::Generated => "generated",
+            Self::Edited => "edited",
+            Self::Continued => "continued",
+        }
+    }
+}

@@ -1,1 +1,59 @@
-//! (room under construction)
+//! Postgres: what the service knows, and the queue of what it has to do.
+//!
+//! One file for each aggregate; methods are concrete and named `get_` (absence
+//! is `None`), `list_`, `insert_`, `update_`, `claim_`. No roleplay logic and no
+//! platform. Everything that a command can name is asked for together with its
+//! guild, here and in the keys of the tables, so that no guild sees another.
+//! Whoever changes the turns of a scene locks the scene's lane first.
+
+mod audit;
+mod branch;
+mod cast;
+mod channel_settings;
+mod character;
+mod connect;
+mod error;
+mod guild;
+mod inbound;
+mod job;
+mod lane;
+mod lorebook;
+mod moves;
+mod outbox;
+mod person;
+mod persona;
+mod preset;
+mod row;
+mod scene;
+mod swipe;
+mod text;
+mod turn;
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio::sync::Notify;
+
+pub use audit::AuditEntry;
+pub use branch::NewBranch;
+pub use channel_settings::{ChannelSettings, SceneOpening};
+pub use connect::{Database, StoreOptions};
+pub use error::{Noun, StoreError};
+pub use inbound::{Accepted, NewMessage};
+pub use job::{Job, JobState, Work};
+pub use lane::{Claim, Generated, HEARTBEAT, LEASE, Queued, Target};
+pub use lorebook::Lorebook;
+pub use moves::{Move, NewTurn};
+pub use outbox::{OutboxPart, OutboxState};
+pub use preset::Preset;
+pub use scene::{NewScene, SceneUpdate};
+pub use swipe::NewSwipe;
+pub use text::name_key;
+pub use turn::Line;
+
+/// The database. Cheap to clone; clones share one pool of connections.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+    work: Arc<Notify>,
+}

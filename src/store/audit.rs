@@ -1,0 +1,80 @@
+//! Who changed what. Ids and settings only, never what was said.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tracing::instrument;
+
+use super::text::{clean, clean_json};
+use super::{Store, StoreError};
+use crate::domain::{GuildId, PersonId};
+
+/// One thing that somebody did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditEntry {
+    /// Its key; later ones are higher.
+    pub id: i64,
+    /// Who did it; `None` for the service itself.
+    pub person: Option<PersonId>,
+    /// What, as `noun.verb`.
+    pub action: String,
+    /// To what, and how.
+    pub detail: Value,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+impl Store {
+    /// Notes what somebody did.
+    ///
+    /// # Errors
+    /// `NotFound` where the guild has no such person.
+    #[instrument(name = "db.audit.insert", skip(self, detail), err(level = "debug"))]
+    pub async fn insert_audit(
+        &self,
+        guild: GuildId,
+        person: Option<PersonId>,
+        action: &str,
+        detail: &Value,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "INSERT INTO audit (guild_id, person_id, action, detail) VALUES ($1, $2, $3, $4)",
+            guild.0,
+            person.map(|id| id.0),
+            &clean(action),
+            clean_json(detail),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The newest entries of a guild, or those before an entry, newest first.
+    #[instrument(name = "db.audit.list", skip(self), err(level = "debug"))]
+    pub async fn list_audit(
+        &self,
+        guild: GuildId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT id, person_id, action, detail, at FROM audit
+             WHERE guild_id = $1 AND ($2::bigint IS NULL OR id < $2)
+             ORDER BY id DESC LIMIT $3",
+            guild.0,
+            before,
+            i64::from(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| AuditEntry {
+                id: row.id,
+                person: row.person_id.map(PersonId),
+                action: row.action,
+                detail: row.detail,
+                at: row.at,
+            })
+            .collect())
+    }
+}

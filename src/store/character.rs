@@ -1,0 +1,197 @@
+//! Characters.
+
+use serde_json::Value;
+use tracing::instrument;
+
+use super::text::{clean, clean_json, name_key};
+use super::{Noun, Store, StoreError};
+use crate::domain::{Character, CharacterId, CharacterSheet, GuildId};
+
+struct CharacterRow {
+    guild_id: i64,
+    id: i64,
+    sheet: Value,
+    card: Option<Value>,
+}
+
+impl TryFrom<CharacterRow> for Character {
+    type Error = StoreError;
+
+    fn try_from(row: CharacterRow) -> Result<Self, StoreError> {
+        character(GuildId(row.guild_id), CharacterId(row.id), row.sheet, row.card)
+    }
+}
+
+/// A character from the columns that hold it.
+pub(super) fn character(
+    guild_id: GuildId,
+    id: CharacterId,
+    sheet: Value,
+    card: Option<Value>,
+) -> Result<Character, StoreError> {
+    let sheet: CharacterSheet = serde_json::from_value(sheet).map_err(|error| {
+        StoreError::Unreadable { noun: Noun::Character, reason: error.to_string() }
+    })?;
+    Ok(Character { id, guild_id, sheet: CharacterSheet { card, ..sheet } })
+}
+
+/// The sheet as its column holds it: without the card, which has its own.
+fn sheet_column(sheet: &CharacterSheet) -> Value {
+    // JSON has no NaN: it would come back as null, which is no number.
+    let talkativeness = if sheet.talkativeness.is_finite() { sheet.talkativeness } else { 0.5 };
+    let sheet = CharacterSheet { card: None, talkativeness, ..sheet.clone() };
+    clean_json(&serde_json::to_value(sheet).expect("a sheet is plain data"))
+}
+
+impl Store {
+    /// Keeps a new character.
+    ///
+    /// # Errors
+    /// `Taken` where the guild has one of that name, whatever its letter case.
+    #[instrument(name = "db.character.insert", skip(self, sheet), err(level = "debug"))]
+    pub async fn insert_character(
+        &self,
+        guild: GuildId,
+        sheet: &CharacterSheet,
+    ) -> Result<Character, StoreError> {
+        sqlx::query_as!(
+            CharacterRow,
+            "INSERT INTO character (guild_id, name, name_key, sheet, card)
+             VALUES ($1, $2, $3, $4, $5)
+             RETURNING guild_id, id, sheet, card",
+            guild.0,
+            &clean(&sheet.name),
+            name_key(&sheet.name),
+            sheet_column(sheet),
+            sheet.card.as_ref().map(clean_json),
+        )
+        .fetch_one(&self.pool)
+        .await?
+        .try_into()
+    }
+
+    /// Replaces what is known of a character.
+    ///
+    /// # Errors
+    /// `NotFound`; `Taken` where another one has the new name.
+    #[instrument(name = "db.character.update", skip(self, sheet), err(level = "debug"))]
+    pub async fn update_character(
+        &self,
+        guild: GuildId,
+        character: CharacterId,
+        sheet: &CharacterSheet,
+    ) -> Result<Character, StoreError> {
+        sqlx::query_as!(
+            CharacterRow,
+            "UPDATE character
+             SET name = $3, name_key = $4, sheet = $5, card = $6, updated_at = now()
+             WHERE guild_id = $1 AND id = $2
+             RETURNING guild_id, id, sheet, card",
+            guild.0,
+            character.0,
+            &clean(&sheet.name),
+            name_key(&sheet.name),
+            sheet_column(sheet),
+            sheet.card.as_ref().map(clean_json),
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .ok_or(StoreError::NotFound(Noun::Character))?
+        .try_into()
+    }
+
+    /// A character by its key, archived ones too.
+    #[instrument(name = "db.character.get", skip(self), err(level = "debug"))]
+    pub async fn get_character(
+        &self,
+        guild: GuildId,
+        character: CharacterId,
+    ) -> Result<Option<Character>, StoreError> {
+        sqlx::query_as!(
+            CharacterRow,
+            "SELECT guild_id, id, sheet, card FROM character WHERE guild_id = $1 AND id = $2",
+            guild.0,
+            character.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .map(Character::try_from)
+        .transpose()
+    }
+
+    /// The character of that name, whatever its letter case, unless archived.
+    #[instrument(name = "db.character.get_by_name", skip(self, name), err(level = "debug"))]
+    pub async fn get_character_by_name(
+        &self,
+        guild: GuildId,
+        name: &str,
+    ) -> Result<Option<Character>, StoreError> {
+        sqlx::query_as!(
+            CharacterRow,
+            "SELECT guild_id, id, sheet, card FROM character
+             WHERE guild_id = $1 AND name_key = $2 AND archived_at IS NULL",
+            guild.0,
+            name_key(name),
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .map(Character::try_from)
+        .transpose()
+    }
+
+    /// All characters that are not archived, by name.
+    #[instrument(name = "db.character.list", skip(self), err(level = "debug"))]
+    pub async fn list_characters(&self, guild: GuildId) -> Result<Vec<Character>, StoreError> {
+        sqlx::query_as!(
+            CharacterRow,
+            "SELECT guild_id, id, sheet, card FROM character
+             WHERE guild_id = $1 AND archived_at IS NULL ORDER BY name_key",
+            guild.0,
+        )
+        .fetch_all(&self.pool)
+        .await?
+        .into_iter()
+        .map(Character::try_from)
+        .collect()
+    }
+
+    /// Names that begin so, for completion, at most `limit`.
+    #[instrument(name = "db.character.list_names", skip(self, prefix), err(level = "debug"))]
+    pub async fn list_character_names(
+        &self,
+        guild: GuildId,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<(CharacterId, String)>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT id, name FROM character
+             WHERE guild_id = $1 AND archived_at IS NULL AND starts_with(name_key, $2)
+             ORDER BY name_key LIMIT $3",
+            guild.0,
+            name_key(prefix),
+            i64::from(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|row| (CharacterId(row.id), row.name)).collect())
+    }
+
+    /// Takes a character out of the lists and frees its name. Scenes that it
+    /// plays in keep it. Says whether there was one to archive.
+    #[instrument(name = "db.character.archive", skip(self), err(level = "debug"))]
+    pub async fn archive_character(
+        &self,
+        guild: GuildId,
+        character: CharacterId,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "UPDATE character SET archived_at = now()
+             WHERE guild_id = $1 AND id = $2 AND archived_at IS NULL",
+            guild.0,
+            character.0,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+}

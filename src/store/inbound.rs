@@ -1,0 +1,108 @@
+//! Taking a person's message, exactly once.
+
+use tracing::instrument;
+
+use super::moves::{NewTurn, append};
+use super::text::clean;
+use super::{Queued, Store, StoreError, Work, job, lane};
+use crate::domain::{GuildId, PersonId, SceneId, Speaker, SwipeOrigin, TurnId};
+
+/// A message of a person, about to become a turn.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// The platform's id of it; what makes a second delivery harmless.
+    pub external_id: String,
+    /// Who wrote it.
+    pub person: PersonId,
+    /// The name that heads the turn.
+    pub name: String,
+    /// What it says.
+    pub text: String,
+    /// What it asks for: mostly [`Work::REPLY`], nothing in a paused scene.
+    pub work: Option<Work>,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is a turn now.
+    New {
+        /// The turn.
+        turn: TurnId,
+        /// The job that will answer it.
+        queued: Option<Queued>,
+    },
+    /// It had been taken before; nothing was changed.
+    Duplicate {
+        /// The turn that it became then.
+        turn: TurnId,
+    },
+}
+
+impl Store {
+    /// Takes a message in one transaction: the inbound row, the turn at the
+    /// scene's head, the author among the participants, the job in the lane. Once
+    /// this returns, no crash loses it; delivered again, it changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound` where the guild has no such scene or person.
+    #[instrument(name = "db.inbound.accept", skip(self, message), err(level = "debug"))]
+    pub async fn accept_message(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        message: &NewMessage,
+    ) -> Result<Accepted, StoreError> {
+        let external_id = clean(&message.external_id);
+        let mut tx = self.pool.begin().await?;
+        lane::lock(&mut tx, guild, scene).await?;
+        let fresh = sqlx::query_scalar!(
+            "INSERT INTO inbound (guild_id, external_id, scene_id, turn_id)
+             VALUES ($1, $2, $3, nextval('turn_id_seq'))
+             ON CONFLICT DO NOTHING RETURNING turn_id",
+            guild.0,
+            &external_id,
+            scene.0,
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(turn) = fresh.map(TurnId) else {
+            let turn = sqlx::query_scalar!(
+                "SELECT turn_id FROM inbound WHERE guild_id = $1 AND external_id = $2",
+                guild.0,
+                &external_id,
+            )
+            .fetch_one(&mut *tx)
+            .await?;
+            return Ok(Accepted::Duplicate { turn: TurnId(turn) });
+        };
+        let new = NewTurn {
+            speaker: Speaker::Person { id: message.person, name: message.name.clone() },
+            text: message.text.clone(),
+            origin: SwipeOrigin::Written,
+            receipt: None,
+            alternates: Vec::new(),
+        };
+        append(&mut tx, guild, scene, &new, Some(turn)).await?;
+        sqlx::query!(
+            "INSERT INTO participant (guild_id, scene_id, person_id) VALUES ($1, $2, $3)
+             ON CONFLICT DO NOTHING",
+            guild.0,
+            scene.0,
+            message.person.0,
+        )
+        .execute(&mut *tx)
+        .await?;
+        let queued = match &message.work {
+            Some(work) => {
+                Some(job::insert(&mut tx, guild, scene, Some(message.person), work).await?)
+            }
+            None => None,
+        };
+        tx.commit().await?;
+        if queued.is_some() {
+            self.work.notify_one();
+        }
+        Ok(Accepted::New { turn, queued })
+    }
+}

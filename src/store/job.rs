@@ -1,0 +1,301 @@
+//! Jobs: what a lane has to do, and putting work in.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::PgConnection;
+use tracing::instrument;
+
+use super::{Noun, Queued, Store, StoreError, lane, row};
+use crate::domain::{CharacterId, GuildId, JobId, Length, PersonId, SceneId, SwipeId, TurnId};
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Work {
+    /// Say the next turn.
+    Reply {
+        /// Who is to speak; `None` leaves it to the scene's natural order.
+        #[serde(default)]
+        character: Option<CharacterId>,
+        /// How long, for this once.
+        #[serde(default)]
+        length: Option<Length>,
+    },
+    /// Say a turn in another way.
+    Swipe {
+        /// The turn.
+        turn: TurnId,
+        /// How long, for this once.
+        #[serde(default)]
+        length: Option<Length>,
+    },
+    /// Go on where a turn stopped.
+    Continue {
+        /// The turn.
+        turn: TurnId,
+    },
+}
+
+impl Work {
+    /// The reply that a message asks for by itself.
+    pub const REPLY: Self = Self::Reply { character: None, length: None };
+}
+
+/// How far a job has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobState {
+    /// It waits in its lane.
+    Queued,
+    /// A worker is at it, or was when it stopped.
+    Claimed,
+    /// Its text is stored; it is never generated again.
+    Generated,
+    /// Sending has begun.
+    Sending,
+    /// It is done.
+    Sent,
+    /// It was given up.
+    Failed,
+    /// Somebody called it off.
+    Cancelled,
+}
+
+impl JobState {
+    const ALL: [Self; 7] = [
+        Self::Queued,
+        Self::Claimed,
+        Self::Generated,
+        Self::Sending,
+        Self::Sent,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// The word that is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Claimed => "claimed",
+            Self::Generated => "generated",
+            Self::Sending => "sending",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A piece of work in a scene's lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its key.
+    pub id: JobId,
+    /// The scene.
+    pub scene_id: SceneId,
+    /// Who asked for it.
+    pub person: Option<PersonId>,
+    /// What is to be done.
+    pub work: Work,
+    /// How far it has come.
+    pub state: JobState,
+    /// How often it was claimed before any text was stored, this time included.
+    pub attempts: u32,
+    /// The turn and the swipe that hold its text, once generated.
+    pub text: Option<(TurnId, SwipeId)>,
+    /// How long ago sending last began, by the database's clock.
+    pub sending_for: Option<Duration>,
+    /// Why it failed, or was put back the last time.
+    pub error: Option<String>,
+}
+
+pub(super) struct JobRow {
+    pub(super) id: i64,
+    pub(super) scene_id: i64,
+    pub(super) person_id: Option<i64>,
+    pub(super) work: Value,
+    pub(super) state: String,
+    pub(super) attempts: i32,
+    pub(super) turn_id: Option<i64>,
+    pub(super) swipe_id: Option<i64>,
+    pub(super) sending_s: Option<f64>,
+    pub(super) error: Option<String>,
+}
+
+impl TryFrom<JobRow> for Job {
+    type Error = StoreError;
+
+    fn try_from(row: JobRow) -> Result<Self, StoreError> {
+        let work = serde_json::from_value(row.work).map_err(|error| StoreError::Unreadable {
+            noun: Noun::Job,
+            reason: error.to_string(),
+        })?;
+        Ok(Self {
+            id: JobId(row.id),
+            scene_id: SceneId(row.scene_id),
+            person: row.person_id.map(PersonId),
+            work,
+            state: row::one_of(Noun::Job, &JobState::ALL, JobState::as_str, &row.state)?,
+            attempts: row::count(row.attempts.into()),
+            text: row.turn_id.map(TurnId).zip(row.swipe_id.map(SwipeId)),
+            sending_for: row.sending_s.map(|s| Duration::from_secs_f64(s.max(0.0))),
+            error: row.error,
+        })
+    }
+}
+
+impl Store {
+    /// Puts work into a scene's lane. An equal job that nobody has begun yet is
+    /// not queued twice.
+    ///
+    /// # Errors
+    /// `NotFound` where the guild has no such scene or person.
+    #[instrument(name = "db.job.insert", skip(self), err(level = "debug"))]
+    pub async fn insert_job(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        person: Option<PersonId>,
+        work: &Work,
+    ) -> Result<Queued, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        lane::lock(&mut tx, guild, scene).await?;
+        let queued = insert(&mut tx, guild, scene, person, work).await?;
+        tx.commit().await?;
+        self.work.notify_one();
+        Ok(queued)
+    }
+
+    /// A job by its key.
+    #[instrument(name = "db.job.get", skip(self), err(level = "debug"))]
+    pub async fn get_job(&self, guild: GuildId, job: JobId) -> Result<Option<Job>, StoreError> {
+        sqlx::query_as!(
+            JobRow,
+            "SELECT id, scene_id, person_id, work, state, attempts, turn_id, swipe_id, error,
+                    extract(epoch FROM now() - attempt_at)::double precision AS sending_s
+             FROM job WHERE guild_id = $1 AND id = $2",
+            guild.0,
+            job.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .map(Job::try_from)
+        .transpose()
+    }
+
+    /// A scene's unfinished jobs, in the order in which they will be done.
+    #[instrument(name = "db.job.list_open", skip(self), err(level = "debug"))]
+    pub async fn list_open_jobs(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+    ) -> Result<Vec<Job>, StoreError> {
+        sqlx::query_as!(
+            JobRow,
+            "SELECT id, scene_id, person_id, work, state, attempts, turn_id, swipe_id, error,
+                    extract(epoch FROM now() - attempt_at)::double precision AS sending_s
+             FROM job
+             WHERE guild_id = $1 AND scene_id = $2
+               AND state IN ('queued', 'claimed', 'generated', 'sending')
+             ORDER BY id",
+            guild.0,
+            scene.0,
+        )
+        .fetch_all(&self.pool)
+        .await?
+        .into_iter()
+        .map(Job::try_from)
+        .collect()
+    }
+
+    /// Calls off a scene's jobs that have no text yet, begun ones too: what their
+    /// worker writes later is refused. Text that is stored is still sent. Gives
+    /// how many were called off.
+    ///
+    /// Whoever rewinds a scene calls this first, so that no reply to what was
+    /// taken back lands in the line.
+    ///
+    /// # Errors
+    /// `NotFound` where the guild has no such scene.
+    #[instrument(name = "db.job.cancel", skip(self), err(level = "debug"))]
+    pub async fn cancel_jobs(&self, guild: GuildId, scene: SceneId) -> Result<u32, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        lane::lock(&mut tx, guild, scene).await?;
+        let began = sqlx::query_scalar!(
+            r#"UPDATE job SET state = 'cancelled', finished_at = now()
+               FROM (SELECT id, state FROM job
+                     WHERE guild_id = $1 AND scene_id = $2 AND state IN ('queued', 'claimed')
+                    ) AS before
+               WHERE job.guild_id = $1 AND job.id = before.id
+               RETURNING before.state = 'claimed' AS "began!""#,
+            guild.0,
+            scene.0,
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let cancelled = i32::try_from(began.len()).expect("a lane holds far fewer jobs");
+        sqlx::query!(
+            "UPDATE lane
+             SET pending = pending - $3,
+                 fence = fence + $4::boolean::integer,
+                 lease_until = CASE WHEN $4 THEN NULL ELSE lease_until END
+             WHERE guild_id = $1 AND scene_id = $2",
+            guild.0,
+            scene.0,
+            cancelled,
+            began.contains(&true),
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(row::count(cancelled.into()))
+    }
+}
+
+/// Puts work into a lane, which is locked.
+pub(super) async fn insert(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    scene: SceneId,
+    person: Option<PersonId>,
+    work: &Work,
+) -> Result<Queued, StoreError> {
+    let work = serde_json::to_value(work).expect("work is plain data");
+    // A begun job whose worker is gone will be begun anew, and then sees
+    // whatever was said since: it counts as waiting.
+    let equal = sqlx::query_scalar!(
+        "SELECT job.id FROM job JOIN lane USING (guild_id, scene_id)
+         WHERE job.guild_id = $1 AND job.scene_id = $2 AND job.work = $3
+           AND (job.state = 'queued' OR job.state = 'claimed' AND lane.lease_until < now())
+         ORDER BY job.id LIMIT 1",
+        guild.0,
+        scene.0,
+        work,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    if let Some(id) = equal {
+        return Ok(Queued { job: JobId(id), coalesced: true });
+    }
+    let vtime = lane::start_tag(conn, guild, person).await?;
+    let id = sqlx::query_scalar!(
+        "WITH pushed AS (
+            UPDATE lane
+            SET vtime = CASE WHEN pending = 0 THEN $5 ELSE vtime END,
+                next_at = CASE WHEN pending = 0 THEN now() ELSE next_at END,
+                pending = pending + 1
+            WHERE guild_id = $1 AND scene_id = $2
+         )
+         INSERT INTO job (guild_id, scene_id, person_id, work, vtime)
+         VALUES ($1, $2, $3, $4, $5) RETURNING id",
+        guild.0,
+        scene.0,
+        person.map(|id| id.0),
+        work,
+        vtime,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Queued { job: JobId(id), coalesced: false })
+}

@@ -1,0 +1,427 @@
+//! Lanes: who works on which scene, and what a claim allows.
+//!
+//! A claim leases a scene's lane and raises its fence; every later write names
+//! the fence and is refused once another claim, or a cancellation, has raised it
+//! again. All times are the database's. The order is start-time fair queueing
+//! (Goyal, Vin and Cheng, 1996), first between guilds, then between the people
+//! of a guild.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use sqlx::postgres::types::PgInterval;
+use tracing::instrument;
+
+use super::job::JobRow;
+use super::moves::{NewTurn, append, select};
+use super::text::clean;
+use super::{Job, JobState, NewSwipe, Noun, Store, StoreError, swipe};
+use crate::domain::{GuildId, JobId, PersonId, SceneId, Speaker, SwipeId, SwipeOrigin, TurnId};
+
+/// How long a claim holds without a heartbeat.
+pub const LEASE: Duration = Duration::from_secs(15);
+/// How often a claim is to be renewed.
+pub const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// What became of work that was put in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queued {
+    /// The job that will do it.
+    pub job: JobId,
+    /// Whether that job was waiting already.
+    pub coalesced: bool,
+}
+
+/// A scene in our hands, and the job to do in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The guild.
+    pub guild_id: GuildId,
+    /// The scene.
+    pub scene_id: SceneId,
+    /// What every write of this claim names.
+    pub fence: i64,
+    /// The job. One found in `Generated` or `Sending` has its text stored
+    /// already and goes on from there.
+    pub job: Job,
+}
+
+/// Where a generated text belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A new turn at the scene's head.
+    Turn(Speaker),
+    /// Another swipe of a turn; it stands from now on.
+    Swipe(TurnId),
+}
+
+/// A text that the model has finished.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generated {
+    /// Where it belongs.
+    pub target: Target,
+    /// The whole text.
+    pub text: String,
+    /// `Generated` or `Continued`.
+    pub origin: SwipeOrigin,
+    /// How it was made.
+    pub receipt: Value,
+}
+
+impl Store {
+    /// Claims the scene whose turn it is and its oldest unfinished job; `None`
+    /// where nothing is ready. A lane whose lease ran out is ready again.
+    #[instrument(name = "db.lane.claim", skip(self), err(level = "debug"))]
+    pub async fn claim_lane(&self) -> Result<Option<Claim>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let lane = sqlx::query!(
+            "WITH ready AS (
+                SELECT lane.guild_id, lane.scene_id, queue.vtime AS guild_vtime
+                FROM lane JOIN guild_queue AS queue USING (guild_id)
+                WHERE lane.pending > 0 AND NOT lane.paused AND lane.next_at <= now()
+                  AND (lane.lease_until IS NULL OR lane.lease_until < now())
+                ORDER BY queue.vtime, lane.vtime, lane.scene_id
+                LIMIT 1
+                FOR UPDATE OF lane SKIP LOCKED
+             ), leased AS (
+                UPDATE lane SET fence = lane.fence + 1, lease_until = now() + $1
+                FROM ready
+                WHERE lane.guild_id = ready.guild_id AND lane.scene_id = ready.scene_id
+                RETURNING lane.guild_id, lane.scene_id, lane.fence, lane.vtime, ready.guild_vtime
+             ), charged AS (
+                UPDATE guild_queue
+                SET vtime = guild_queue.vtime + 1,
+                    lane_vtime = greatest(guild_queue.lane_vtime, leased.vtime)
+                FROM leased WHERE guild_queue.guild_id = leased.guild_id
+             ), ticked AS (
+                UPDATE fair_clock SET vtime = leased.guild_vtime
+                FROM leased WHERE fair_clock.vtime < leased.guild_vtime
+             )
+             SELECT guild_id, scene_id, fence FROM leased",
+            interval(LEASE),
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(lane) = lane else { return Ok(None) };
+        let (guild_id, scene_id) = (GuildId(lane.guild_id), SceneId(lane.scene_id));
+        let job = sqlx::query_as!(
+            JobRow,
+            "UPDATE job
+             SET attempts = attempts + (state IN ('queued', 'claimed'))::integer,
+                 state = CASE WHEN state = 'queued' THEN 'claimed' ELSE state END,
+                 claimed_at = now()
+             WHERE guild_id = $1 AND id = (
+                SELECT id FROM job
+                WHERE guild_id = $1 AND scene_id = $2
+                  AND state IN ('queued', 'claimed', 'generated', 'sending')
+                ORDER BY id LIMIT 1)
+             RETURNING id, scene_id, person_id, work, state, attempts, turn_id, swipe_id, error,
+                       extract(epoch FROM now() - attempt_at)::double precision AS sending_s",
+            guild_id.0,
+            scene_id.0,
+        )
+        .fetch_one(&mut *tx)
+        .await?
+        .try_into()?;
+        tx.commit().await?;
+        Ok(Some(Claim { guild_id, scene_id, fence: lane.fence, job }))
+    }
+
+    /// Waits until work may have come in, at most so long. Work that another
+    /// process puts in is seen only by asking again.
+    pub async fn wait_for_work(&self, at_most: Duration) {
+        let _ = tokio::time::timeout(at_most, self.work.notified()).await;
+    }
+
+    /// Renews a claim; due every [`HEARTBEAT`].
+    ///
+    /// # Errors
+    /// `Fenced` once it is lost: stop working on it.
+    #[instrument(name = "db.lane.heartbeat", skip_all, fields(job = %claim.job.id), err(level = "debug"))]
+    pub async fn renew_claim(&self, claim: &Claim) -> Result<(), StoreError> {
+        hold(&mut *self.pool.acquire().await?, claim).await
+    }
+
+    /// Stores the finished text of a job, as one transaction: turn or swipe, head
+    /// and job together. After this the job is never generated again.
+    ///
+    /// # Errors
+    /// `Fenced` where the claim is lost: nothing was written. `OutOfStep` where
+    /// the job has its text already.
+    #[instrument(name = "db.job.store_generated", skip_all, fields(job = %claim.job.id), err(level = "debug"))]
+    pub async fn store_generated(
+        &self,
+        claim: &Claim,
+        generated: Generated,
+    ) -> Result<(TurnId, SwipeId), StoreError> {
+        let Claim { guild_id: guild, scene_id: scene, .. } = *claim;
+        let Generated { target, text, origin, receipt } = generated;
+        let receipt = Some(receipt);
+        let mut tx = self.pool.begin().await?;
+        hold(&mut tx, claim).await?;
+        let (turn, swipe) = match target {
+            Target::Turn(speaker) => {
+                let new = NewTurn { speaker, text, origin, receipt, alternates: Vec::new() };
+                append(&mut tx, guild, scene, &new, None).await?
+            }
+            Target::Swipe(turn) => {
+                let new = NewSwipe { text, origin, receipt };
+                let swipe = swipe::insert(&mut tx, guild, scene, turn, &new).await?;
+                select(&mut tx, guild, scene, turn, swipe).await?;
+                (turn, swipe)
+            }
+        };
+        let done = sqlx::query!(
+            "UPDATE job
+             SET state = 'generated', turn_id = $3, swipe_id = $4, generated_at = now(), error = NULL
+             WHERE guild_id = $1 AND id = $2 AND state = 'claimed'",
+            guild.0,
+            claim.job.id.0,
+            turn.0,
+            swipe.0,
+        )
+        .execute(&mut *tx)
+        .await?;
+        in_step(&mut tx, claim, done.rows_affected()).await?;
+        tx.commit().await?;
+        Ok((turn, swipe))
+    }
+
+    /// Notes that sending begins; committed before anything is sent, so that
+    /// after a crash it is known that something may have been.
+    ///
+    /// # Errors
+    /// `Fenced`; `OutOfStep` where there is no text yet.
+    #[instrument(name = "db.job.begin_sending", skip_all, fields(job = %claim.job.id), err(level = "debug"))]
+    pub async fn begin_sending(&self, claim: &Claim) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        hold(&mut tx, claim).await?;
+        let done = sqlx::query!(
+            "UPDATE job SET state = 'sending', attempt_at = now()
+             WHERE guild_id = $1 AND id = $2 AND state IN ('generated', 'sending')",
+            claim.guild_id.0,
+            claim.job.id.0,
+        )
+        .execute(&mut *tx)
+        .await?;
+        in_step(&mut tx, claim, done.rows_affected()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The job is done: its text is where people see it. Gives the lane back.
+    ///
+    /// # Errors
+    /// `Fenced`; `OutOfStep` where there is no text yet.
+    #[instrument(name = "db.job.finish", skip_all, fields(job = %claim.job.id), err(level = "debug"))]
+    pub async fn finish_job(&self, claim: &Claim) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        hold(&mut tx, claim).await?;
+        let done = sqlx::query!(
+            "UPDATE job SET state = 'sent', finished_at = now()
+             WHERE guild_id = $1 AND id = $2 AND state IN ('generated', 'sending')",
+            claim.guild_id.0,
+            claim.job.id.0,
+        )
+        .execute(&mut *tx)
+        .await?;
+        in_step(&mut tx, claim, done.rows_affected()).await?;
+        leave(&mut tx, claim, 1, Duration::ZERO).await?;
+        tx.commit().await?;
+        self.work.notify_one();
+        Ok(())
+    }
+
+    /// Gives the job up, and the lane back. `error` is kept with the job; it
+    /// holds no text of people.
+    ///
+    /// # Errors
+    /// `Fenced`.
+    #[instrument(name = "db.job.fail", skip_all, fields(job = %claim.job.id), err(level = "debug"))]
+    pub async fn fail_job(&self, claim: &Claim, error: &str) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        hold(&mut tx, claim).await?;
+        sqlx::query!(
+            "UPDATE job SET state = 'failed', error = $3, finished_at = now()
+             WHERE guild_id = $1 AND id = $2",
+            claim.guild_id.0,
+            claim.job.id.0,
+            &clean(error),
+        )
+        .execute(&mut *tx)
+        .await?;
+        leave(&mut tx, claim, 1, Duration::ZERO).await?;
+        tx.commit().await?;
+        self.work.notify_one();
+        Ok(())
+    }
+
+    /// Puts the job back to be tried again after a while, from the step that it
+    /// has reached.
+    ///
+    /// # Errors
+    /// `Fenced`.
+    #[instrument(name = "db.job.retry", skip_all, fields(job = %claim.job.id), err(level = "debug"))]
+    pub async fn retry_job(
+        &self,
+        claim: &Claim,
+        after: Duration,
+        error: &str,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        hold(&mut tx, claim).await?;
+        sqlx::query!(
+            "UPDATE job
+             SET state = CASE WHEN state = 'claimed' THEN 'queued' ELSE state END, error = $3
+             WHERE guild_id = $1 AND id = $2",
+            claim.guild_id.0,
+            claim.job.id.0,
+            &clean(error),
+        )
+        .execute(&mut *tx)
+        .await?;
+        leave(&mut tx, claim, 0, after).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Puts the job back as if it had never been claimed, because we are
+    /// stopping.
+    ///
+    /// # Errors
+    /// `Fenced`.
+    #[instrument(name = "db.job.release", skip_all, fields(job = %claim.job.id), err(level = "debug"))]
+    pub async fn release_claim(&self, claim: &Claim) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        hold(&mut tx, claim).await?;
+        sqlx::query!(
+            "UPDATE job SET state = 'queued', attempts = attempts - 1
+             WHERE guild_id = $1 AND id = $2 AND state = 'claimed'",
+            claim.guild_id.0,
+            claim.job.id.0,
+        )
+        .execute(&mut *tx)
+        .await?;
+        leave(&mut tx, claim, 0, Duration::ZERO).await?;
+        tx.commit().await?;
+        self.work.notify_one();
+        Ok(())
+    }
+}
+
+/// Locks a scene's lane for the rest of the transaction: only one changes the
+/// scene's turns and jobs at a time.
+pub(super) async fn lock(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    scene: SceneId,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "SELECT scene_id FROM lane WHERE guild_id = $1 AND scene_id = $2 FOR UPDATE",
+        guild.0,
+        scene.0,
+    )
+    .fetch_optional(conn)
+    .await?
+    .ok_or(StoreError::NotFound(Noun::Scene))?;
+    Ok(())
+}
+
+/// Renews the claim and locks its lane, or says that the claim is lost.
+async fn hold(conn: &mut PgConnection, claim: &Claim) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE lane SET lease_until = now() + $4
+         WHERE guild_id = $1 AND scene_id = $2 AND fence = $3 AND lease_until IS NOT NULL",
+        claim.guild_id.0,
+        claim.scene_id.0,
+        claim.fence,
+        interval(LEASE),
+    )
+    .execute(conn)
+    .await?;
+    if done.rows_affected() == 0 { Err(StoreError::Fenced) } else { Ok(()) }
+}
+
+/// Gives the lane back with so many jobs done; the next one brings its own tag.
+async fn leave(
+    conn: &mut PgConnection,
+    claim: &Claim,
+    done: i32,
+    after: Duration,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE lane
+         SET lease_until = NULL, pending = pending - $3, next_at = now() + $4,
+             vtime = coalesce((
+                SELECT job.vtime FROM job
+                WHERE job.guild_id = $1 AND job.scene_id = $2
+                  AND job.state IN ('queued', 'claimed', 'generated', 'sending')
+                ORDER BY job.id LIMIT 1), lane.vtime)
+         WHERE guild_id = $1 AND scene_id = $2",
+        claim.guild_id.0,
+        claim.scene_id.0,
+        done,
+        interval(after),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// One row was written, or the job was in another state.
+async fn in_step(conn: &mut PgConnection, claim: &Claim, rows: u64) -> Result<(), StoreError> {
+    if rows == 1 {
+        return Ok(());
+    }
+    let state = sqlx::query_scalar!(
+        "SELECT state FROM job WHERE guild_id = $1 AND id = $2",
+        claim.guild_id.0,
+        claim.job.id.0,
+    )
+    .fetch_optional(conn)
+    .await?;
+    let state = state.unwrap_or_else(|| JobState::Cancelled.as_str().into());
+    Err(StoreError::OutOfStep { state })
+}
+
+/// The start tag of a new job. A guild or a person that was quiet begins at the
+/// present virtual time, so that nobody saves up credit.
+pub(super) async fn start_tag(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    person: Option<PersonId>,
+) -> Result<f64, StoreError> {
+    sqlx::query!(
+        "UPDATE guild_queue SET vtime = fair_clock.vtime FROM fair_clock
+         WHERE guild_queue.guild_id = $1 AND guild_queue.vtime < fair_clock.vtime",
+        guild.0,
+    )
+    .execute(&mut *conn)
+    .await?;
+    let tag = match person {
+        Some(person) => sqlx::query_scalar!(
+            r#"UPDATE person SET vtime = greatest(person.vtime, queue.lane_vtime) + 1
+               FROM guild_queue AS queue
+               WHERE person.guild_id = $1 AND person.id = $2 AND queue.guild_id = $1
+               RETURNING person.vtime - 1 AS "tag!""#,
+            guild.0,
+            person.0,
+        )
+        .fetch_optional(conn)
+        .await?
+        .ok_or(StoreError::NotFound(Noun::Person))?,
+        None => {
+            sqlx::query_scalar!("SELECT lane_vtime FROM guild_queue WHERE guild_id = $1", guild.0)
+                .fetch_optional(conn)
+                .await?
+                .ok_or(StoreError::NotFound(Noun::Guild))?
+        }
+    };
+    Ok(tag)
+}
+
+fn interval(duration: Duration) -> PgInterval {
+    PgInterval::try_from(std::time::Duration::from_micros(
+        u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+    ))
+    .expect("whole microseconds, and far less than an interval can hold")
+}

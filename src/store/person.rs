@@ -1,0 +1,59 @@
+//! People, as one guild knows them.
+
+use tracing::instrument;
+
+use super::text::clean;
+use super::{Store, StoreError};
+use crate::domain::{GuildId, Person, PersonId};
+
+impl Store {
+    /// The person with that id on the guild's platform, made known if new and
+    /// renamed if the platform shows another name by now.
+    #[instrument(name = "db.person.upsert", skip_all, fields(%guild), err(level = "debug"))]
+    pub async fn upsert_person(
+        &self,
+        guild: GuildId,
+        external_id: &str,
+        display_name: &str,
+    ) -> Result<Person, StoreError> {
+        let (external_id, display_name) = (clean(external_id), clean(display_name));
+        let id = sqlx::query_scalar!(
+            "INSERT INTO person (guild_id, external_id, display_name) VALUES ($1, $2, $3)
+             ON CONFLICT (guild_id, external_id) DO UPDATE SET display_name = excluded.display_name
+             RETURNING id",
+            guild.0,
+            &external_id,
+            &display_name,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Person {
+            id: PersonId(id),
+            guild_id: guild,
+            external_id: external_id.into_owned(),
+            display_name: display_name.into_owned(),
+        })
+    }
+
+    /// A person by their key.
+    #[instrument(name = "db.person.get", skip(self), err(level = "debug"))]
+    pub async fn get_person(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+    ) -> Result<Option<Person>, StoreError> {
+        let row = sqlx::query!(
+            "SELECT external_id, display_name FROM person WHERE guild_id = $1 AND id = $2",
+            guild.0,
+            person.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| Person {
+            id: person,
+            guild_id: guild,
+            external_id: row.external_id,
+            display_name: row.display_name,
+        }))
+    }
+}

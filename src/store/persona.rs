@@ -1,0 +1,188 @@
+//! Whom people play: personas, and which of them is played where.
+
+use tracing::instrument;
+
+use super::text::{clean, name_key};
+use super::{Noun, Store, StoreError};
+use crate::domain::{GuildId, Participant, Person, PersonId, Persona, PersonaId, SceneId};
+
+impl Store {
+    /// A person's persona of that name, made or given a new description. It is
+    /// played only once it is chosen, for the guild or for a scene.
+    #[instrument(name = "db.persona.upsert", skip(self, name, description), err(level = "debug"))]
+    pub async fn upsert_persona(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        name: &str,
+        description: &str,
+    ) -> Result<Persona, StoreError> {
+        let (name, description) = (clean(name), clean(description));
+        let id = sqlx::query_scalar!(
+            "INSERT INTO persona (guild_id, person_id, name, name_key, description)
+             VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (guild_id, person_id, name_key) DO UPDATE
+             SET name = excluded.name, description = excluded.description, updated_at = now()
+             RETURNING id",
+            guild.0,
+            person.0,
+            &name,
+            name_key(&name),
+            &description,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(Persona {
+            id: PersonaId(id),
+            guild_id: guild,
+            person_id: person,
+            name: name.into_owned(),
+            description: description.into_owned(),
+        })
+    }
+
+    /// All personas of a person, by name.
+    #[instrument(name = "db.persona.list", skip(self), err(level = "debug"))]
+    pub async fn list_personas(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+    ) -> Result<Vec<Persona>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT id, name, description FROM persona
+             WHERE guild_id = $1 AND person_id = $2 ORDER BY name_key",
+            guild.0,
+            person.0,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| Persona {
+                id: PersonaId(row.id),
+                guild_id: guild,
+                person_id: person,
+                name: row.name,
+                description: row.description,
+            })
+            .collect())
+    }
+
+    /// Chooses whom a person plays wherever a scene says nothing else.
+    ///
+    /// # Errors
+    /// `NotFound` for a persona that is not theirs.
+    #[instrument(name = "db.persona.choose", skip(self), err(level = "debug"))]
+    pub async fn set_guild_persona(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        persona: Option<PersonaId>,
+    ) -> Result<(), StoreError> {
+        let done = sqlx::query!(
+            "UPDATE person SET persona_id = $3 WHERE guild_id = $1 AND id = $2",
+            guild.0,
+            person.0,
+            persona.map(|id| id.0),
+        )
+        .execute(&self.pool)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::NotFound(Noun::Person));
+        }
+        Ok(())
+    }
+
+    /// Chooses whom a person plays in one scene, which they join by it. `None`
+    /// falls back to their persona in the guild.
+    ///
+    /// # Errors
+    /// `NotFound` for a persona that is not theirs, or no such scene or person.
+    #[instrument(name = "db.participant.persona", skip(self), err(level = "debug"))]
+    pub async fn set_scene_persona(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        person: PersonId,
+        persona: Option<PersonaId>,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "INSERT INTO participant (guild_id, scene_id, person_id, persona_id)
+             VALUES ($1, $2, $3, $4)
+             ON CONFLICT (guild_id, scene_id, person_id) DO UPDATE
+             SET persona_id = excluded.persona_id",
+            guild.0,
+            scene.0,
+            person.0,
+            persona.map(|id| id.0),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Lets a person take part in a scene; no change if they do already.
+    #[instrument(name = "db.participant.insert", skip(self), err(level = "debug"))]
+    pub async fn insert_participant(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        person: PersonId,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "INSERT INTO participant (guild_id, scene_id, person_id) VALUES ($1, $2, $3)
+             ON CONFLICT DO NOTHING",
+            guild.0,
+            scene.0,
+            person.0,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The people of a scene, in the order of joining, each with whom they play
+    /// there.
+    #[instrument(name = "db.participant.list", skip(self), err(level = "debug"))]
+    pub async fn list_participants(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+    ) -> Result<Vec<Participant>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT person.id, person.external_id, person.display_name,
+                      persona.id AS "persona_id?", persona.name AS "persona_name?",
+                      persona.description AS "persona_description?"
+               FROM participant
+               JOIN person ON person.guild_id = participant.guild_id
+                          AND person.id = participant.person_id
+               LEFT JOIN persona
+                      ON persona.guild_id = participant.guild_id
+                     AND persona.id = coalesce(participant.persona_id, person.persona_id)
+               WHERE participant.guild_id = $1 AND participant.scene_id = $2
+               ORDER BY participant.joined_at, person.id"#,
+            guild.0,
+            scene.0,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| Participant {
+                person: Person {
+                    id: PersonId(row.id),
+                    guild_id: guild,
+                    external_id: row.external_id,
+                    display_name: row.display_name,
+                },
+                persona: row.persona_id.map(|id| Persona {
+                    id: PersonaId(id),
+                    guild_id: guild,
+                    person_id: PersonId(row.id),
+                    name: row.persona_name.unwrap_or_default(),
+                    description: row.persona_description.unwrap_or_default(),
+                }),
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,82 @@
+//! A guild's own sampling presets. What the parameters mean is the sampling
+//! room's business.
+
+use serde_json::Value;
+use tracing::instrument;
+
+use super::text::{clean, clean_json, name_key};
+use super::{Store, StoreError};
+use crate::domain::GuildId;
+
+/// Sampler parameters under a name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preset {
+    /// The name.
+    pub name: String,
+    /// The parameters, in the sampling room's form.
+    pub params: Value,
+}
+
+impl Store {
+    /// Keeps a preset under its name, in place of an earlier one of that name.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such guild.
+    #[instrument(name = "db.preset.upsert", skip(self, preset), err(level = "debug"))]
+    pub async fn upsert_preset(&self, guild: GuildId, preset: &Preset) -> Result<(), StoreError> {
+        sqlx::query!(
+            "INSERT INTO preset (guild_id, name_key, name, params) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (guild_id, name_key) DO UPDATE
+             SET name = excluded.name, params = excluded.params, updated_at = now()",
+            guild.0,
+            name_key(&preset.name),
+            &clean(&preset.name),
+            clean_json(&preset.params),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The preset of that name, whatever its letter case.
+    #[instrument(name = "db.preset.get", skip(self), err(level = "debug"))]
+    pub async fn get_preset(
+        &self,
+        guild: GuildId,
+        name: &str,
+    ) -> Result<Option<Preset>, StoreError> {
+        Ok(sqlx::query_as!(
+            Preset,
+            "SELECT name, params FROM preset WHERE guild_id = $1 AND name_key = $2",
+            guild.0,
+            name_key(name),
+        )
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    /// All presets of a guild, by name.
+    #[instrument(name = "db.preset.list", skip(self), err(level = "debug"))]
+    pub async fn list_presets(&self, guild: GuildId) -> Result<Vec<Preset>, StoreError> {
+        Ok(sqlx::query_as!(
+            Preset,
+            "SELECT name, params FROM preset WHERE guild_id = $1 ORDER BY name_key",
+            guild.0,
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// Drops a preset; says whether there was one.
+    #[instrument(name = "db.preset.delete", skip(self), err(level = "debug"))]
+    pub async fn delete_preset(&self, guild: GuildId, name: &str) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "DELETE FROM preset WHERE guild_id = $1 AND name_key = $2",
+            guild.0,
+            name_key(name),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+}

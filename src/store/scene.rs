@@ -1,0 +1,309 @@
+//! Scenes and their settings.
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use tracing::instrument;
+
+use super::moves::{NewTurn, append};
+use super::text::{clean, clean_option};
+use super::{Noun, Store, StoreError, row};
+use crate::domain::{CharacterId, GuildId, Length, Note, Scene, SceneId, SceneState, TurnId};
+
+/// A scene about to begin.
+#[derive(Debug, Clone, Default)]
+pub struct NewScene {
+    /// The platform's id of the place it is played in.
+    pub channel: String,
+    /// What people call it.
+    pub title: String,
+    /// What happens in the story.
+    pub scenario: String,
+    /// The author's note, if any.
+    pub note: Option<Note>,
+    /// The chosen length.
+    pub length: Option<Length>,
+    /// The name of its sampling preset.
+    pub preset: String,
+    /// Who plays in it, in order.
+    pub cast: Vec<CharacterId>,
+    /// Its first turns: the greetings of the cast.
+    pub greetings: Vec<NewTurn>,
+}
+
+/// What is to be changed of a scene; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct SceneUpdate {
+    /// A new title.
+    pub title: Option<String>,
+    /// A new scenario.
+    pub scenario: Option<String>,
+    /// Another preset.
+    pub preset: Option<String>,
+    /// A note, or `Some(None)` to drop it.
+    pub note: Option<Option<Note>>,
+    /// A length, or `Some(None)` to leave it to the model.
+    pub length: Option<Option<Length>>,
+}
+
+pub(super) struct SceneRow {
+    pub(super) guild_id: i64,
+    pub(super) id: i64,
+    pub(super) channel: String,
+    pub(super) title: String,
+    pub(super) scenario: String,
+    pub(super) note: Option<Value>,
+    pub(super) length: Option<String>,
+    pub(super) preset: String,
+    pub(super) head_turn_id: Option<i64>,
+    pub(super) anchor_turn_id: Option<i64>,
+    pub(super) state: String,
+}
+
+impl TryFrom<SceneRow> for Scene {
+    type Error = StoreError;
+
+    fn try_from(row: SceneRow) -> Result<Self, StoreError> {
+        let note = row.note.map(serde_json::from_value).transpose();
+        let unreadable = |error: serde_json::Error| StoreError::Unreadable {
+            noun: Noun::Scene,
+            reason: error.to_string(),
+        };
+        Ok(Self {
+            id: SceneId(row.id),
+            guild_id: GuildId(row.guild_id),
+            channel: row.channel,
+            title: row.title,
+            scenario: row.scenario,
+            note: note.map_err(unreadable)?,
+            length: row::length(Noun::Scene, row.length)?,
+            preset: row.preset,
+            head: row.head_turn_id.map(TurnId),
+            anchor: row.anchor_turn_id.map(TurnId),
+            state: row::scene_state(&row.state)?,
+        })
+    }
+}
+
+/// A query that yields scenes; given is what follows `FROM scene`.
+macro_rules! select_scenes {
+    ($tail:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            SceneRow,
+            "SELECT scene.guild_id, scene.id, scene.channel, scene.title, scene.scenario,
+                    scene.note, scene.length, scene.preset, scene.head_turn_id,
+                    scene.anchor_turn_id, scene.state
+             FROM scene " + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+impl Store {
+    /// Begins a scene with its cast and greetings, in one transaction.
+    ///
+    /// # Errors
+    /// `Taken` where one is being played in that place; `NotFound` for a
+    /// character that is not the guild's.
+    #[instrument(name = "db.scene.insert", skip(self, new), err(level = "debug"))]
+    pub async fn insert_scene(&self, guild: GuildId, new: &NewScene) -> Result<Scene, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let id = sqlx::query_scalar!(
+            "INSERT INTO scene (guild_id, channel, title, scenario, note, length, preset)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+            guild.0,
+            &clean(&new.channel),
+            &clean(&new.title),
+            &clean(&new.scenario),
+            new.note.as_ref().map(note_column),
+            new.length.map(Length::as_str),
+            &clean(&new.preset),
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        sqlx::query!("INSERT INTO lane (guild_id, scene_id) VALUES ($1, $2)", guild.0, id)
+            .execute(&mut *tx)
+            .await?;
+        for character in &new.cast {
+            sqlx::query!(
+                "INSERT INTO cast_member (guild_id, scene_id, character_id) VALUES ($1, $2, $3)",
+                guild.0,
+                id,
+                character.0,
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        for turn in &new.greetings {
+            append(&mut tx, guild, SceneId(id), turn, None).await?;
+        }
+        let scene = get(&mut tx, guild, SceneId(id)).await?;
+        tx.commit().await?;
+        scene.ok_or(StoreError::NotFound(Noun::Scene))
+    }
+
+    /// A scene by its key.
+    #[instrument(name = "db.scene.get", skip(self), err(level = "debug"))]
+    pub async fn get_scene(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+    ) -> Result<Option<Scene>, StoreError> {
+        get(&mut *self.pool.acquire().await?, guild, scene).await
+    }
+
+    /// The scene that is played in that place and not over, if any.
+    #[instrument(name = "db.scene.get_by_channel", skip(self), err(level = "debug"))]
+    pub async fn get_scene_by_channel(
+        &self,
+        guild: GuildId,
+        channel: &str,
+    ) -> Result<Option<Scene>, StoreError> {
+        select_scenes!(
+            "WHERE scene.guild_id = $1 AND scene.channel = $2 AND scene.state <> 'ended'",
+            guild.0,
+            &clean(channel),
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .map(Scene::try_from)
+        .transpose()
+    }
+
+    /// A guild's scenes, the latest begun first; those that are over only if
+    /// asked for.
+    #[instrument(name = "db.scene.list", skip(self), err(level = "debug"))]
+    pub async fn list_scenes(
+        &self,
+        guild: GuildId,
+        with_ended: bool,
+        limit: u32,
+    ) -> Result<Vec<Scene>, StoreError> {
+        select_scenes!(
+            "WHERE scene.guild_id = $1 AND ($2 OR scene.state <> 'ended')
+             ORDER BY scene.id DESC LIMIT $3",
+            guild.0,
+            with_ended,
+            i64::from(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?
+        .into_iter()
+        .map(Scene::try_from)
+        .collect()
+    }
+
+    /// Changes a scene's settings.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    #[instrument(name = "db.scene.update", skip(self, update), err(level = "debug"))]
+    pub async fn update_scene(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        update: &SceneUpdate,
+    ) -> Result<Scene, StoreError> {
+        sqlx::query_as!(
+            SceneRow,
+            "UPDATE scene
+             SET title = coalesce($3, title),
+                 scenario = coalesce($4, scenario),
+                 preset = coalesce($5, preset),
+                 note = CASE WHEN $6 THEN $7 ELSE note END,
+                 length = CASE WHEN $8 THEN $9 ELSE length END,
+                 updated_at = now()
+             WHERE guild_id = $1 AND id = $2
+             RETURNING guild_id, id, channel, title, scenario, note, length, preset,
+                       head_turn_id, anchor_turn_id, state",
+            guild.0,
+            scene.0,
+            clean_option(update.title.as_ref()),
+            clean_option(update.scenario.as_ref()),
+            clean_option(update.preset.as_ref()),
+            update.note.is_some(),
+            update.note.as_ref().and_then(Option::as_ref).map(note_column),
+            update.length.is_some(),
+            update.length.flatten().map(Length::as_str),
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .ok_or(StoreError::NotFound(Noun::Scene))?
+        .try_into()
+    }
+
+    /// Plays on, pauses or ends a scene. Its jobs wait while it is not active.
+    ///
+    /// # Errors
+    /// `NotFound`; `Taken` when an ended scene is to go on where another one is
+    /// played by now.
+    #[instrument(name = "db.scene.state", skip(self), err(level = "debug"))]
+    pub async fn set_scene_state(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        state: SceneState,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        super::lane::lock(&mut tx, guild, scene).await?;
+        sqlx::query!(
+            "UPDATE scene SET state = $3, updated_at = now() WHERE guild_id = $1 AND id = $2",
+            guild.0,
+            scene.0,
+            state.as_str(),
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "UPDATE lane SET paused = $3 WHERE guild_id = $1 AND scene_id = $2",
+            guild.0,
+            scene.0,
+            state != SceneState::Active,
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        self.work.notify_one();
+        Ok(())
+    }
+
+    /// Remembers the oldest turn that the last prompt kept.
+    ///
+    /// # Errors
+    /// `NotFound` for a turn that is not the scene's.
+    #[instrument(name = "db.scene.anchor", skip(self), err(level = "debug"))]
+    pub async fn set_anchor(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        anchor: Option<TurnId>,
+    ) -> Result<(), StoreError> {
+        let done = sqlx::query!(
+            "UPDATE scene SET anchor_turn_id = $3 WHERE guild_id = $1 AND id = $2",
+            guild.0,
+            scene.0,
+            anchor.map(|turn| turn.0),
+        )
+        .execute(&self.pool)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::NotFound(Noun::Scene));
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn get(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    scene: SceneId,
+) -> Result<Option<Scene>, StoreError> {
+    select_scenes!("WHERE scene.guild_id = $1 AND scene.id = $2", guild.0, scene.0)
+        .fetch_optional(conn)
+        .await?
+        .map(Scene::try_from)
+        .transpose()
+}
+
+fn note_column(note: &Note) -> Value {
+    super::text::clean_json(&serde_json::to_value(note).expect("a note is plain data"))
+}

@@ -1,0 +1,121 @@
+//! Swipes: the alternative texts of a turn.
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use tracing::instrument;
+
+use super::moves::select;
+use super::text::{clean, clean_json};
+use super::{Noun, Store, StoreError, lane, row, turn};
+use crate::domain::{GuildId, SceneId, Swipe, SwipeId, SwipeOrigin, Turn, TurnId};
+
+/// A text about to become a swipe.
+#[derive(Debug, Clone)]
+pub struct NewSwipe {
+    /// What is said.
+    pub text: String,
+    /// Where it came from.
+    pub origin: SwipeOrigin,
+    /// How a model made it.
+    pub receipt: Option<Value>,
+}
+
+impl Store {
+    /// All alternatives of a turn, in order.
+    #[instrument(name = "db.swipe.list", skip(self), err(level = "debug"))]
+    pub async fn list_swipes(
+        &self,
+        guild: GuildId,
+        turn: TurnId,
+    ) -> Result<Vec<Swipe>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT id, ordinal, text, origin, receipt, created_at FROM swipe
+             WHERE guild_id = $1 AND turn_id = $2 ORDER BY ordinal",
+            guild.0,
+            turn.0,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(Swipe {
+                    id: SwipeId(row.id),
+                    ordinal: row::count(row.ordinal.into()),
+                    text: row.text,
+                    origin: row::swipe_origin(&row.origin)?,
+                    receipt: row.receipt,
+                    created_at: row.created_at,
+                })
+            })
+            .collect()
+    }
+
+    /// Gives a turn another text and lets it stand. An edit is this, with the
+    /// origin `Edited`: the earlier text stays among the swipes.
+    ///
+    /// # Errors
+    /// `NotFound` where the scene has no such turn.
+    #[instrument(name = "db.swipe.insert", skip(self, new), err(level = "debug"))]
+    pub async fn insert_swipe(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        turn: TurnId,
+        new: &NewSwipe,
+    ) -> Result<Turn, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        lane::lock(&mut tx, guild, scene).await?;
+        let swipe = insert(&mut tx, guild, scene, turn, new).await?;
+        select(&mut tx, guild, scene, turn, swipe).await?;
+        let turn = turn::get(&mut tx, guild, turn).await?;
+        tx.commit().await?;
+        turn.ok_or(StoreError::NotFound(Noun::Turn))
+    }
+
+    /// Lets another of a turn's texts stand.
+    ///
+    /// # Errors
+    /// `NotFound` where the scene has no such turn, or the turn no such swipe.
+    #[instrument(name = "db.swipe.select", skip(self), err(level = "debug"))]
+    pub async fn select_swipe(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        turn: TurnId,
+        swipe: SwipeId,
+    ) -> Result<Turn, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        lane::lock(&mut tx, guild, scene).await?;
+        select(&mut tx, guild, scene, turn, swipe).await?;
+        let turn = turn::get(&mut tx, guild, turn).await?;
+        tx.commit().await?;
+        turn.ok_or(StoreError::NotFound(Noun::Turn))
+    }
+}
+
+/// Adds a swipe after the others, without letting it stand. The lane is locked.
+pub(super) async fn insert(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    scene: SceneId,
+    turn: TurnId,
+    new: &NewSwipe,
+) -> Result<SwipeId, StoreError> {
+    let id = sqlx::query_scalar!(
+        "INSERT INTO swipe (guild_id, turn_id, ordinal, text, origin, receipt)
+         SELECT turn.guild_id, turn.id,
+                (SELECT max(ordinal) + 1 FROM swipe WHERE guild_id = $1 AND turn_id = $3),
+                $4, $5, $6
+         FROM turn WHERE turn.guild_id = $1 AND turn.scene_id = $2 AND turn.id = $3
+         RETURNING id",
+        guild.0,
+        scene.0,
+        turn.0,
+        &clean(&new.text),
+        new.origin.as_str(),
+        new.receipt.as_ref().map(clean_json),
+    )
+    .fetch_optional(conn)
+    .await?;
+    id.map(SwipeId).ok_or(StoreError::NotFound(Noun::Turn))
+}
