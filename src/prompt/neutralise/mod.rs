@@ -1,0 +1,124 @@
+//! People's text is data: nothing in it may read as structure of a transcript.
+//!
+//! Forgeries are looked for in what the text *looks like* ([`skeleton`]) and
+//! broken in the text itself by the least visible mark that also breaks the
+//! tokens: `###` headers become `# # #`, a control marker gets a space after its
+//! first character (`< |im_start|>`), and a line that begins like a speaker's is
+//! quoted (`> Mira: …`), as people quote one another anyway. Spaces and `>` are
+//! in every vocabulary, and Markdown headings, quotes and code stay as they are.
+//! Only what cannot be seen is removed ([`clean`]). Neutralising twice changes
+//! nothing.
+
+mod clean;
+mod skeleton;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use self::clean::clean;
+use self::skeleton::Skeleton;
+
+/// Makes texts harmless for one scene: it knows whose lines could be forged.
+#[derive(Debug, Default)]
+pub(super) struct Neutraliser {
+    labels: BTreeSet<String>,
+}
+
+impl Neutraliser {
+    /// `labels` are what may not begin a line before a colon: the speakers'
+    /// names, or other words that head a part of the prompt.
+    pub(super) fn new<'a>(labels: impl IntoIterator<Item = &'a str>) -> Self {
+        let forms = labels.into_iter().flat_map(|label| Skeleton::forms(label.trim()));
+        let labels = forms.map(|form| form.text).filter(|text| !text.is_empty()).collect();
+        Self { labels }
+    }
+
+    /// The text, harmless, without white space at its ends.
+    pub(super) fn neutralise(&self, text: &str) -> String {
+        let unmarked = break_markers(clean(text).trim());
+        let mut harmless = String::with_capacity(unmarked.len());
+        for (i, line) in unmarked.split('\n').enumerate() {
+            if i > 0 {
+                harmless.push('\n');
+            }
+            self.push_line(line, &mut harmless);
+        }
+        harmless
+    }
+
+    fn push_line(&self, line: &str, out: &mut String) {
+        let start = out.len();
+        out.push_str(line);
+        // A name may itself begin with the mark, so one mark may not be enough.
+        while self.is_labelled(&out[start..]) {
+            out.insert_str(start, "> ");
+        }
+    }
+
+    fn is_labelled(&self, line: &str) -> bool {
+        !self.labels.is_empty()
+            && (line.contains(':') || !line.is_ascii())
+            && Skeleton::forms(line).iter().any(|form| {
+                let line = form.text.trim_start();
+                self.labels.iter().any(|label| {
+                    line.strip_prefix(label.as_str())
+                        .is_some_and(|rest| rest.trim_start().starts_with(':'))
+                })
+            })
+    }
+}
+
+/// A name as it stands in prompts: one harmless line without a colon, since the
+/// first colon of a turn ends its name. Empty if nothing visible is left.
+pub(super) fn neutral_name(name: &str) -> String {
+    let harmless = Neutraliser::default().neutralise(name);
+    if Skeleton::forms(&harmless)[0].text.trim().is_empty() {
+        return String::new();
+    }
+    let one_line = harmless.split_whitespace().collect::<Vec<_>>().join(" ");
+    one_line.replace([':', '\u{ff1a}', '\u{fe55}', '\u{fe13}', '\u{2236}', '\u{a789}'], "-")
+}
+
+/// Headers of the transcript, wherever they stand. `### Responses` and
+/// `### Response to the crisis` are headings of people's own.
+static HEADER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?m)#{3,} *(?:instruction|input|response)(?: *$| *[^\s'\p{Alphabetic}\p{N}])")
+        .expect("the pattern is constant and valid")
+});
+
+/// Markers of other formats, which a model may know from its training: ChatML
+/// and its kin, Mistral's and Llama's brackets, sentencepiece's control tokens.
+static MARKER: LazyLock<Regex> = LazyLock::new(|| {
+    // As the skeleton spells them: `l` is `i`, `m` is `rn`.
+    let brackets = "inst|systern_prornpt|avaiiabie_toois|tooi_caiis|tooi_resuits";
+    let tags = "s|unk|pad|bos|eos|irn_start|irn_end|irn_sep|start_of_turn|end_of_turn|endoftext";
+    Regex::new(&format!(r"<\|[^|<>\n]{{1,64}}\|>|<</?sys>>|\[/?(?:{brackets})\]|</?(?:{tags})>"))
+        .expect("the pattern is constant and valid")
+});
+
+/// Puts a space into every header and marker.
+fn break_markers(text: &str) -> String {
+    let mut breaks = BTreeSet::new();
+    for form in Skeleton::forms(text) {
+        for header in HEADER.find_iter(&form.text) {
+            let hashes = header.as_str().bytes().take_while(|byte| *byte == b'#').count();
+            breaks.extend(form.borders(header.start()..header.start() + hashes));
+        }
+        for marker in MARKER.find_iter(&form.text) {
+            breaks.extend(form.borders(marker.range()).next());
+        }
+    }
+    let mut broken = String::with_capacity(text.len() + breaks.len());
+    let mut from = 0;
+    for at in breaks {
+        broken.push_str(&text[from..at]);
+        broken.push(' ');
+        from = at;
+    }
+    broken.push_str(&text[from..]);
+    broken
+}
