@@ -5,6 +5,7 @@
 //! the last step is a rename: a crash leaves the old or the new, never a half.
 
 use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{FetchError, Progress, ProgressEvent};
@@ -77,14 +78,13 @@ impl Place {
     /// Removes all traces of fetching. What cannot be removed is only untidy.
     pub(super) fn clear(&self) {
         let _ = fs::remove_dir_all(&self.staging);
-        // Whoever waits on the removed file finds the thing in place and is done.
         let _ = fs::remove_file(&self.lock_path);
     }
 
     /// After a failure: keeps only what the next try can go on from.
     pub(super) fn clear_unless_resumable(&self) {
-        if fs::remove_dir(&self.staging).is_ok() {
-            let _ = fs::remove_file(&self.lock_path);
+        if !has_part(&self.staging) {
+            self.clear();
         }
     }
 }
@@ -110,17 +110,41 @@ pub(super) fn remove_leftovers(dir: &Path) -> usize {
     abandoned.count()
 }
 
+/// The lock of this path. One that its last holder removed while we waited is
+/// no lock: whoever comes next makes a new one.
 fn lock(path: &Path, progress: &dyn Progress) -> Result<File, FetchError> {
-    let file = File::options()
-        .create(true)
-        .append(true)
-        .open(path)
-        .map_err(FetchError::place("create", path))?;
-    match file.try_lock() {
-        Ok(()) => return Ok(file),
-        Err(TryLockError::WouldBlock) => progress.report(ProgressEvent::Waiting),
-        Err(TryLockError::Error(error)) => return Err(FetchError::place("lock", path)(error)),
+    loop {
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(FetchError::place("create", path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                progress.report(ProgressEvent::Waiting);
+                file.lock().map_err(FetchError::place("lock", path))?;
+            }
+            Err(TryLockError::Error(error)) => return Err(FetchError::place("lock", path)(error)),
+        }
+        if is_at(&file, path) {
+            return Ok(file);
+        }
     }
-    file.lock().map_err(FetchError::place("lock", path))?;
-    Ok(file)
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(held), Ok(there)) => (held.dev(), held.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
+}
+
+/// Whether a hub's file lies below `dir` that the next try can go on from.
+fn has_part(dir: &Path) -> bool {
+    let mut entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.any(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => has_part(&entry.path()),
+        _ => entry.path().extension().is_some_and(|end| end == "part"),
+    })
 }

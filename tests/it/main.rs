@@ -1,1 +1,6 @@
 //! Tests of whole rooms together, in one binary so that they link once.
+
+mod cli;
+mod fetch;
+mod floors;
+mod support;

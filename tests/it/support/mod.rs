@@ -1,0 +1,5 @@
+//! What several tests need.
+
+pub(crate) mod hub;
+pub(crate) mod models;
+pub(crate) mod wheel;
