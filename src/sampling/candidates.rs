@@ -10,9 +10,12 @@
 
 use std::cmp::Ordering;
 
-/// Logits are held within ± this bound, so that no later arithmetic overflows;
-/// one at or below −`LOGIT_BOUND`, −∞ or NaN, is masked.
+/// Logits are held within ± this bound, so that no arithmetic overflows.
 const LOGIT_BOUND: f32 = 1e30;
+
+/// A logit that is not above this is masked: −∞, NaN, and the lowest `f32`, with
+/// which some software masks.
+const MASKED: f32 = -1e31;
 
 /// The smallest head worth sorting.
 const MIN_HEAD: usize = 64;
@@ -49,8 +52,8 @@ impl Candidates {
         self.entries.extend(
             (0..)
                 .zip(logits)
-                .filter(|&(_, &logit)| logit > -LOGIT_BOUND)
-                .map(|(id, &logit)| Candidate { id, logit: logit.min(LOGIT_BOUND) }),
+                .filter(|&(_, &logit)| logit > MASKED)
+                .map(|(id, &logit)| Candidate { id, logit: within_bound(logit) }),
         );
         self.num_sorted = 0;
         self.by_id = true;
@@ -161,17 +164,18 @@ impl Candidates {
         self.entries.retain(|entry| !banned(entry.id));
     }
 
-    /// Changes every logit alike, by a function that keeps their order.
+    /// Changes every logit alike.
     pub(super) fn scale(&mut self, change: impl Fn(f32) -> f32) {
         for entry in &mut self.entries {
-            entry.logit = change(entry.logit);
+            entry.logit = within_bound(change(entry.logit));
         }
+        self.num_sorted = 0;
     }
 
     /// Changes the logits of some tokens. `edits` are in ascending order of
     /// their ids; an id that is no candidate is passed over.
     pub(super) fn edit<T>(&mut self, edits: &[(u32, T)], change: impl Fn(f32, &T) -> f32) {
-        let change = |logit, edit| change(logit, edit).clamp(-LOGIT_BOUND, LOGIT_BOUND);
+        let change = |logit, edit| within_bound(change(logit, edit));
         if edits.is_empty() {
             return;
         }
@@ -213,6 +217,10 @@ impl Candidates {
         }
         last
     }
+}
+
+fn within_bound(logit: f32) -> f32 {
+    logit.clamp(-LOGIT_BOUND, LOGIT_BOUND)
 }
 
 /// exp(logit − highest logit) over its sum is a token's probability.

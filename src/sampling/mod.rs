@@ -35,3 +35,8 @@ pub use params::{Dry, DynamicTemperature, Mirostat, SamplerParams, Xtc};
 pub use sampler::{Sampler, SamplerState};
 pub use validate::SamplerParamsError;
 pub use vocabulary::Vocabulary;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod reference;

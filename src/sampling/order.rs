@@ -116,10 +116,12 @@ impl SamplerStage {
         }
     }
 
-    /// Whether the stage runs beside Mirostat, which does the truncating itself
-    /// (KoboldCpp, `SampleLogits`).
-    pub(super) fn runs_with_mirostat(self) -> bool {
-        matches!(self, Self::Dry | Self::RepetitionPenalty | Self::Temperature)
+    /// Whether the stage is on and has its say. Beside Mirostat, which does the
+    /// truncating, only penalties and temperature have (KoboldCpp, `SampleLogits`).
+    pub(super) fn runs(self, params: &SamplerParams) -> bool {
+        let beside_mirostat =
+            matches!(self, Self::Dry | Self::RepetitionPenalty | Self::Temperature);
+        self.is_on(params) && (params.mirostat.is_none() || beside_mirostat)
     }
 }
 

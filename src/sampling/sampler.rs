@@ -36,7 +36,7 @@ use super::{
 pub struct Sampler {
     params: SamplerParams,
     vocabulary: Arc<Vocabulary>,
-    rng: ChaCha8Rng,
+    uniform: Uniform,
     mirostat_mu: f64,
     buffers: Buffers,
 }
@@ -61,13 +61,10 @@ impl Sampler {
     ) -> Result<Self, SamplerParamsError> {
         params.validate()?;
         let mut params = params.clone();
-        let with_mirostat = params.mirostat.is_some();
-        let off = params.clone();
-        params
-            .order
-            .retain(|stage| stage.is_on(&off) && (!with_mirostat || stage.runs_with_mirostat()));
+        let runs = |stage: &SamplerStage| stage.runs(&params);
+        params.order = params.order.iter().copied().filter(runs).collect();
         Ok(Self {
-            rng: ChaCha8Rng::seed_from_u64(seed),
+            uniform: Uniform::new(seed),
             mirostat_mu: params.mirostat.as_ref().map_or(0.0, mirostat::initial_mu),
             buffers: Buffers::new(&params),
             vocabulary: Arc::clone(vocabulary),
@@ -82,8 +79,8 @@ impl Sampler {
     /// token is masked or banned, the lowest id that the parameters do not ban
     /// is given, or 0.
     pub fn sample(&mut self, logits: &[f32], history: &[u32]) -> u32 {
-        let coin = if self.has(SamplerStage::Xtc) { self.uniform() } else { 0.0 };
-        let uniform = self.uniform();
+        let coin = if self.has(SamplerStage::Xtc) { self.uniform.next() } else { 0.0 };
+        let uniform = self.uniform.next();
         self.narrow(logits, history, coin);
 
         let candidates = &mut self.buffers.candidates;
@@ -99,13 +96,13 @@ impl Sampler {
 
     /// What to hand to [`restore`](Self::restore) to come back here.
     pub fn state(&self) -> SamplerState {
-        SamplerState { word_pos: self.rng.get_word_pos(), mirostat_mu: self.mirostat_mu }
+        SamplerState { word_pos: self.uniform.0.get_word_pos(), mirostat_mu: self.mirostat_mu }
     }
 
     /// Goes back (or forth) to a state that this sampler, or one with the same
     /// parameters and seed, was in.
     pub fn restore(&mut self, state: SamplerState) {
-        self.rng.set_word_pos(state.word_pos);
+        self.uniform.0.set_word_pos(state.word_pos);
         self.mirostat_mu = state.mirostat_mu;
     }
 
@@ -149,9 +146,59 @@ impl Sampler {
         self.params.order.contains(&stage)
     }
 
-    fn uniform(&mut self) -> f64 {
-        const SCALE: f64 = 1.0 / (1u64 << 53) as f64;
-        (self.rng.next_u64() >> 11) as f64 * SCALE
+    /// What the draw chooses from: ids and probabilities, the likeliest first.
+    #[cfg(test)]
+    pub(super) fn distribution(
+        &mut self,
+        logits: &[f32],
+        history: &[u32],
+        coin: f64,
+    ) -> Vec<(u32, f64)> {
+        self.narrow(logits, history, coin);
+        let candidates = &mut self.buffers.candidates;
+        let softmax = candidates.softmax();
+        let all = candidates.head(usize::MAX).iter();
+        all.map(|candidate| (candidate.id, softmax.probability(candidate.logit))).collect()
+    }
+
+    /// What the stages left, with the logits as they left them.
+    #[cfg(test)]
+    pub(super) fn kept_logits(
+        &mut self,
+        logits: &[f32],
+        history: &[u32],
+        coin: f64,
+    ) -> Vec<(u32, f32)> {
+        self.narrow(logits, history, coin);
+        self.buffers.candidates.iter().map(|candidate| (candidate.id, candidate.logit)).collect()
+    }
+
+    /// Leaves out every stage but this one.
+    #[cfg(test)]
+    pub(super) fn run_only(&mut self, stage: SamplerStage) {
+        self.params.order.retain(|&other| other == stage);
+    }
+}
+
+#[cfg(test)]
+impl SamplerState {
+    pub(super) fn word_pos(self) -> u128 {
+        self.word_pos
+    }
+}
+
+/// The random numbers of one reply, in [0, 1).
+#[derive(Debug, Clone)]
+pub(super) struct Uniform(ChaCha8Rng);
+
+impl Uniform {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    pub(super) fn next(&mut self) -> f64 {
+        const STEP: f64 = 1.0 / (1u64 << 53) as f64;
+        (self.0.next_u64() >> 11) as f64 * STEP
     }
 }
 
