@@ -1,1 +1,109 @@
-//! (room under construction)
+//! The command line: parses it, loads the settings, starts logging, dispatches.
+//!
+//! One file a command. The only room, besides `terminal`, that prints. Exit code
+//! 0 is done, 1 is failed with one message on standard error, 2 is wrong usage.
+
+mod config;
+mod doctor;
+mod model;
+mod output;
+mod progress;
+mod session;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use session::{LogDestination, Session};
+
+/// Roleplay with characters: people write a story together, a language model
+/// plays the characters.
+#[derive(Debug, Parser)]
+#[command(name = "dramatis", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dramatis model pull                        fetch the model that is configured
+  dramatis doctor                            check everything that a start needs
+  dramatis --set engine.threads=4 doctor     the same with another setting
+  dramatis config defaults > dramatis.toml   begin a configuration file
+
+Settings come from --config, $DRAMATIS_CONFIG or ./dramatis.toml, then from
+DRAMATIS_SECTION__KEY variables, then from --set; `dramatis config show` tells
+which value came from where.";
+
+/// What holds for every command.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct GlobalArgs {
+    /// Read settings from this file
+    #[arg(long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// Change one setting, for example engine.threads=4; may be repeated
+    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Keep models, database and histories in this directory
+    #[arg(long, global = true, value_name = "PATH")]
+    pub data_dir: Option<PathBuf>,
+    /// Log more to standard error; twice for everything of ours
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Fetch models, list them, look into them
+    #[command(subcommand)]
+    Model(model::ModelCommand),
+    /// Check everything that a start needs, and say what to do
+    Doctor(doctor::DoctorArgs),
+    /// Show the settings
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+}
+
+/// Runs the command that `arguments` ask for, the program's name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, with code 0.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match dispatch(&cli) {
+        Ok(code) => code,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
+    // These two must work where the settings are broken.
+    match &cli.command {
+        Command::Doctor(args) => return doctor::run(&cli.global, args),
+        Command::Config(config::ConfigCommand::Defaults) => return config::defaults(),
+        _ => {}
+    }
+    let session = Session::open(&cli.global)?;
+    session.start_logging(LogDestination::Quiet)?;
+    match &cli.command {
+        Command::Model(command) => model::run(&session, command),
+        Command::Config(command) => config::run(&session, command),
+        Command::Doctor(_) => unreachable!("dispatched above"),
+    }
+}

@@ -1,12 +1,10 @@
 //! `[database]`: which Postgres, and how it is reached.
 
-use std::path::PathBuf;
-
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::Invalid;
 use super::error::require;
-use super::{Auto, Invalid};
 
 /// Which Postgres, and how it is reached.
 #[derive(Debug, Clone, Deserialize)]
@@ -16,8 +14,6 @@ pub struct DatabaseConfig {
     pub url: DatabaseUrl,
     /// Connections held open at most.
     pub max_connections: u32,
-    /// Where `postgres` and `initdb` of the embedded server are.
-    pub server_dir: Auto<PathBuf>,
 }
 
 /// Our own server, or somebody's.

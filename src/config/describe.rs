@@ -5,6 +5,9 @@ use config::{Value, ValueKind};
 use super::database::mask_url;
 use super::layers::Table;
 
+/// The keys whose values nobody is shown.
+const SECRETS: [&str; 2] = ["database.url", "fetch.hub_token"];
+
 /// One effective setting.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Setting {
@@ -42,13 +45,21 @@ fn collect(table: &Table, prefix: &str, settings: &mut Vec<Setting>) {
 
 fn shown(key: &str, value: &Value) -> String {
     let text = match &value.kind {
-        ValueKind::String(text) => text,
+        ValueKind::String(text) => text.clone(),
+        // A secret may look like a number.
+        other if SECRETS.contains(&key) => other.to_string(),
         other => return other.to_string(),
     };
     let masked = match key {
-        "database.url" if text != "embedded" => mask_url(text),
-        "fetch.hub_token" if text != "auto" => String::from("***"),
-        _ => text.clone(),
+        _ if is_keyword(&text) => text,
+        "database.url" => mask_url(&text),
+        _ if SECRETS.contains(&key) => String::from("***"),
+        _ => text,
     };
     format!("{masked:?}")
+}
+
+/// Words that stand where else a secret would.
+fn is_keyword(text: &str) -> bool {
+    matches!(text, "auto" | "embedded")
 }

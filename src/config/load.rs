@@ -12,8 +12,6 @@ use super::{
     GenerationConfig, Invalid, ModelConfig, TelemetryConfig, data_dir, describe, known,
 };
 
-const DEFAULTS: &str = include_str!("../../config/default.toml");
-
 /// The file that is read if nobody names another and it is there.
 const DEFAULT_FILE: &str = "dramatis.toml";
 
@@ -45,12 +43,16 @@ struct Sections {
 }
 
 impl Config {
+    /// Every key with its default and what it means, as a TOML file.
+    pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+
     /// Reads and checks all settings.
     ///
     /// # Errors
     /// [`ConfigError`] names the key, where it stood and what is allowed.
     pub fn load(options: &LoadOptions) -> Result<Self, ConfigError> {
-        let defaults = layers::from_toml(DEFAULTS, "default").expect("the embedded file is TOML");
+        let defaults =
+            layers::from_toml(Self::DEFAULTS, "default").expect("the embedded file is TOML");
         let mut over = Vec::new();
         if let Some(path) = config_file(options) {
             over.push(read(&path)?);
@@ -92,12 +94,6 @@ impl Sections {
         settings: Vec<super::Setting>,
     ) -> Result<Config, ConfigError> {
         let LoadOptions { environment, working_dir, .. } = options;
-        let absolute = |path: Auto<PathBuf>| match path {
-            Auto::Set(path) => {
-                Auto::Set(working_dir.join(environment.expand_home(&path.to_string_lossy())))
-            }
-            Auto::Auto => Auto::Auto,
-        };
         let mut config = Config {
             data_dir: data_dir::resolve(&self.data_dir, environment, working_dir)?,
             database: self.database,
@@ -109,8 +105,9 @@ impl Sections {
             telemetry: self.telemetry,
             settings,
         };
-        config.database.server_dir = absolute(config.database.server_dir);
-        config.telemetry.file = absolute(config.telemetry.file);
+        if let Auto::Set(file) = &mut config.telemetry.file {
+            *file = working_dir.join(environment.expand_home(&file.to_string_lossy()));
+        }
         if config.model.name.starts_with('~') {
             let path = environment.expand_home(&config.model.name);
             config.model.name = path.to_string_lossy().into_owned();

@@ -37,9 +37,8 @@ fn the_defaults_are_complete_and_valid() {
 
 #[test]
 fn every_key_of_the_defaults_has_a_comment_above() {
-    let text = include_str!("../../config/default.toml");
     let mut commented = false;
-    for line in text.lines() {
+    for line in Config::DEFAULTS.lines() {
         let is_key = line.contains(" = ") && !line.starts_with('#');
         let in_table_of_lengths = line.split(" = ").next().is_some_and(|key| {
             ["micro", "tiny", "short", "medium", "long", "massive", "huge", "enormous"]
@@ -140,6 +139,14 @@ fn secrets_are_never_printed() {
     let shown: Vec<_> = config.describe().iter().filter(|s| s.value.contains("***")).collect();
     assert_eq!(shown[0].value, "\"postgres://***@db.example/play\"");
     assert_eq!(shown[1].value, "\"***\"");
+}
+
+#[test]
+fn a_secret_that_looks_like_a_number_is_masked_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config::load(&file(dir.path(), "[fetch]\nhub_token = 90210\n")).unwrap();
+    assert_eq!(config.fetch.hub_token().unwrap().expose_secret(), "90210");
+    assert!(config.describe().iter().all(|setting| !setting.value.contains("90210")));
 }
 
 #[test]

@@ -266,11 +266,12 @@ impl ModelStore {
         Ok(model)
     }
 
-    /// Removes what interrupted pulls left behind, and says how many there were.
-    /// What another process is fetching right now stays.
-    pub fn remove_leftovers(&self) -> usize {
+    /// Removes what interrupted pulls of other models than `kept` left behind, and
+    /// says how many there were. What another process fetches right now stays.
+    pub fn remove_leftovers_except(&self, kept: &str) -> usize {
         let dirs = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        dirs.map(|dir| super::place::remove_leftovers(&dir.path())).sum()
+        let others = dirs.filter(|dir| dir.file_name() != kept);
+        others.map(|dir| super::place::remove_leftovers(&dir.path())).sum()
     }
 }
 

@@ -410,9 +410,10 @@ fn leftovers_of_interrupted_pulls_are_removed() {
     fs::create_dir_all(dir.path().join("toy/.toy.gguf.fetch/hub")).unwrap();
     fs::write(dir.path().join("toy/.toy.gguf.lock"), "").unwrap();
     let store = ModelStore::new(dir.path());
-    assert_eq!(store.remove_leftovers(), 1);
+    assert_eq!(store.remove_leftovers_except("toy"), 0);
+    assert_eq!(store.remove_leftovers_except("other"), 1);
     assert_eq!(names(&dir.path().join("toy")), [""; 0]);
-    assert_eq!(store.remove_leftovers(), 0);
+    assert_eq!(store.remove_leftovers_except("other"), 0);
 }
 
 #[test]

@@ -1,0 +1,76 @@
+//! The machine: threads and memory against what is asked of it.
+
+use std::num::NonZeroUsize;
+
+use super::super::Session;
+use super::super::output::bytes;
+use super::Finding;
+use crate::model::ModelInfo;
+
+/// The program, the database and a step's tensors beside model and KV cache.
+const OTHER_BYTES: u64 = 400 << 20;
+
+/// Whether as many threads compute as the machine has processors.
+pub(super) fn threads(session: &Session) -> Finding {
+    let machine = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let asked = session.config.engine.num_threads();
+    let detail = format!("{asked} on {machine} processors");
+    if asked <= machine {
+        return Finding::ok("threads", detail);
+    }
+    Finding::warning("threads", detail, "more than processors is slower: set engine.threads lower")
+}
+
+/// Whether model and KV cache fit into the memory that is free.
+pub(super) fn memory(session: &Session, info: &ModelInfo) -> Finding {
+    let needed = weights_bytes(info) + session.config.engine.kv_cache_bytes() as u64 + OTHER_BYTES;
+    let detail = format!("about {} needed", bytes(needed));
+    let Some(available) = available_memory_bytes() else {
+        return Finding::ok("memory", format!("{detail}; this machine does not tell what is free"));
+    };
+    let detail = format!("{detail}, {} available", bytes(available));
+    if needed <= available {
+        return Finding::ok("memory", detail);
+    }
+    Finding::failed(
+        "memory",
+        detail,
+        "take a smaller model or quantisation, or lower engine.kv_cache_mib",
+    )
+}
+
+/// Whether one conversation of full length fits into the KV cache.
+pub(super) fn kv_cache(session: &Session, info: &ModelInfo) -> Finding {
+    let config = &info.config;
+    let context = match session.config.model.context_tokens.set() {
+        Some(&tokens) => tokens.min(config.context_length),
+        None => config.context_length,
+    };
+    // Keys and values, f32.
+    let token_bytes = 2 * config.num_layers * config.num_kv_heads * config.head_dim * 4;
+    let fitting = session.config.engine.kv_cache_bytes() / token_bytes.max(1);
+    let detail = format!("room for {fitting} tokens; one conversation may have {context}");
+    if fitting >= context {
+        return Finding::ok("kv cache", detail);
+    }
+    let mib = (context * token_bytes).div_ceil(1 << 20);
+    Finding::warning(
+        "kv cache",
+        detail,
+        format!("set engine.kv_cache_mib to {mib} or more, or model.context_tokens lower"),
+    )
+}
+
+/// Bytes of the weights once loaded: a GGUF's stay as they are, safetensors
+/// become f32.
+fn weights_bytes(info: &ModelInfo) -> u64 {
+    if info.format == "GGUF" { info.size_bytes } else { 4 * info.num_parameters }
+}
+
+/// What Linux could give to a new program without swapping.
+fn available_memory_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}

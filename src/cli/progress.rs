@@ -1,0 +1,83 @@
+//! Draws a fetch: a bar on a terminal, a line now and then elsewhere.
+
+use std::io::IsTerminal as _;
+use std::sync::Mutex;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::output::{bytes, note};
+use crate::fetch::{Progress, ProgressEvent};
+
+const BAR: &str = "  {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+
+/// Shows one fetch on standard error.
+pub(super) struct ShownProgress {
+    /// `None` where nobody could see it move.
+    bar: Option<ProgressBar>,
+    /// The tenth of the whole that was last told in a line.
+    last_tenth: Mutex<u64>,
+}
+
+impl ShownProgress {
+    pub(super) fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template(BAR).expect("the template is valid");
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
+        });
+        Self { bar, last_tenth: Mutex::new(0) }
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| note(text)),
+            None => note(text),
+        }
+    }
+
+    fn show_bytes(&self, done: u64, total: Option<u64>) {
+        if let Some(bar) = &self.bar {
+            if let Some(total) = total {
+                bar.set_length(total);
+            }
+            bar.set_position(done);
+            return;
+        }
+        let Some(total) = total.filter(|&total| total > 0) else { return };
+        let tenth = done.saturating_mul(10) / total;
+        let mut last = self.last_tenth.lock().expect("no holder panics");
+        if tenth > *last {
+            *last = tenth;
+            note(format_args!("  {} of {}", bytes(done), bytes(total)));
+        }
+    }
+}
+
+impl Progress for ShownProgress {
+    fn report(&self, event: ProgressEvent<'_>) {
+        match event {
+            ProgressEvent::Waiting => {
+                self.say("  another process is fetching it; waiting for that")
+            }
+            ProgressEvent::Trying(source) => {
+                *self.last_tenth.lock().expect("no holder panics") = 0;
+                self.say(&format!("  from {source}"));
+            }
+            ProgressEvent::Bytes { done, total } => self.show_bytes(done, total),
+            ProgressEvent::Verifying => self.say("  checking its sum"),
+            ProgressEvent::Failed(_, error) => self.say(&format!("  that did not work: {error}")),
+            ProgressEvent::Placed => {
+                if let Some(bar) = &self.bar {
+                    bar.finish_and_clear();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for ShownProgress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
