@@ -1,1 +1,243 @@
-//! (room under construction)
+//! Continuous batching on one device: many sequences share each run of the model.
+//!
+//! Read [`Engine::step`] first: schedule → run → sample → commit. [`Engine`] is
+//! single-threaded and moves only when stepped; [`EngineHandle`] gives it a thread.
+//! Knows tokens, not transcripts: rendering and trimming are its callers' part.
+//!
+//! Invariant: a sequence's tokens depend on its own request alone, not on what else
+//! is in the batch, in the cache, or was preempted, up to float rounding.
+
+mod banned;
+mod block_manager;
+mod generation;
+mod handle;
+mod intake;
+mod model_runner;
+mod options;
+mod prefix_cache;
+mod request;
+mod rewind;
+mod scheduler;
+mod sequence;
+mod stats;
+mod stop;
+mod stream;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use block_manager::IntegrityError;
+pub use handle::EngineHandle;
+pub use options::{EngineOptions, KvCacheSize};
+pub use request::{
+    EngineError, FinishReason, GenerationEvent, GenerationRequest, GenerationSummary,
+};
+pub use sequence::SequenceId;
+pub use stats::{EngineStats, StepStats};
+pub use stream::{Aborter, GenerationStream};
+
+use crate::model::{Model, ModelError};
+use crate::tokenizer::Tokenizer;
+use block_manager::BlockManager;
+use generation::Generation;
+use intake::{Intake, Submission};
+use model_runner::{Logits, ModelRunner};
+use scheduler::{Schedule, ScheduledSequence, Scheduler, SchedulerLimits};
+
+/// Runs many sequences on one model.
+///
+/// Greedy and seeded replies are the same alone and in any batch as long as the
+/// model's logits are; those differ by float rounding only, so a reply can differ
+/// where two tokens are all but equally likely.
+#[derive(Debug)]
+pub struct Engine {
+    intake: Arc<Intake>,
+    scheduler: Scheduler,
+    runner: ModelRunner,
+    generations: BTreeMap<SequenceId, Generation>,
+    totals: stats::Totals,
+}
+
+impl Engine {
+    /// An engine with its KV cache.
+    ///
+    /// # Errors
+    /// [`EngineError::Options`] if the options cannot work with this model,
+    /// [`EngineError::Model`] if memory does not suffice for the KV cache.
+    pub fn new(
+        model: Arc<Model>,
+        tokenizer: Arc<Tokenizer>,
+        options: &EngineOptions,
+    ) -> Result<Self, EngineError> {
+        let config = model.config();
+        let num_blocks = options.num_blocks(config)?;
+        let context_tokens = (options.context_tokens.unwrap_or(usize::MAX))
+            .min(config.context_length)
+            .min(num_blocks.saturating_mul(options.block_size));
+        let intake = Intake::new(tokenizer, config.vocab_size, context_tokens, options.max_waiting);
+        let limits = SchedulerLimits {
+            max_batch_sequences: options.max_batch_sequences,
+            max_batch_tokens: options.max_batch_tokens,
+        };
+        let blocks = BlockManager::new(num_blocks, options.block_size, options.cache_key);
+        Ok(Self {
+            intake: Arc::new(intake),
+            scheduler: Scheduler::new(limits, blocks),
+            runner: ModelRunner::new(model, num_blocks, options.block_size)?,
+            generations: BTreeMap::new(),
+            totals: stats::Totals::default(),
+        })
+    }
+
+    /// The most tokens one sequence can have, prompt and reply.
+    pub fn context_tokens(&self) -> usize {
+        self.intake.context_tokens()
+    }
+
+    /// Puts a request in the queue.
+    ///
+    /// # Errors
+    /// `Busy` beyond the admission limit; `PromptTooLong` if the request can never
+    /// fit; otherwise what is wrong with the request.
+    pub fn submit(&mut self, request: GenerationRequest) -> Result<GenerationStream, EngineError> {
+        let (submission, stream) = self.intake.accept(request)?;
+        self.enqueue(submission);
+        Ok(stream)
+    }
+
+    /// Ends a sequence now, with the text it has, and frees its blocks. Does nothing
+    /// if it has ended.
+    pub fn abort(&mut self, id: SequenceId) {
+        self.finish(id, FinishReason::Aborted);
+    }
+
+    /// Gives every running sequence its next token or prefill chunk.
+    ///
+    /// Does nothing, quickly, when there is no sequence. If the model fails, the
+    /// sequences of the batch fail with its error, and the others go on.
+    pub fn step(&mut self) -> StepStats {
+        let started_at = Instant::now();
+        self.drop_cancelled();
+        let schedule = self.scheduler.schedule();
+        self.announce(&schedule);
+        let num_finished = match self.runner.run(&schedule.batch, &self.scheduler) {
+            Ok(logits) => self.commit(&schedule.batch, logits),
+            Err(error) => self.fail_batch(&schedule.batch, error),
+        };
+        debug_assert_eq!(self.check_integrity(), Ok(()));
+        let stats = StepStats::new(&schedule, num_finished, started_at.elapsed());
+        self.totals.add(&stats);
+        stats
+    }
+
+    /// Whether there is no sequence, so that a step would do nothing.
+    pub fn is_idle(&self) -> bool {
+        self.generations.is_empty()
+    }
+
+    /// What the engine holds and has done.
+    pub fn stats(&self) -> EngineStats {
+        let blocks = self.scheduler.blocks();
+        EngineStats {
+            num_waiting: self.intake.num_waiting(),
+            num_running: self.scheduler.num_running(),
+            num_blocks: blocks.num_blocks(),
+            num_available_blocks: blocks.num_available(),
+            num_cached_blocks: blocks.num_cached(),
+            totals: self.totals,
+        }
+    }
+
+    /// Checks that block counts, queues and prefix cache agree.
+    ///
+    /// # Errors
+    /// The first contradiction: a bug of ours.
+    pub fn check_integrity(&self) -> Result<(), IntegrityError> {
+        let num_sequences = self.scheduler.num_waiting() + self.scheduler.num_running();
+        if num_sequences != self.generations.len() {
+            let num_generations = self.generations.len();
+            let what = format!("{num_sequences} sequences for {num_generations} generations");
+            return Err(IntegrityError(what));
+        }
+        self.scheduler.check_integrity()
+    }
+
+    fn enqueue(&mut self, submission: Submission) {
+        let Submission { sequence, generation } = submission;
+        self.generations.insert(generation.id, generation);
+        self.scheduler.push(sequence);
+    }
+
+    fn drop_cancelled(&mut self) {
+        let cancelled = self.generations.values().filter(|generation| generation.is_cancelled());
+        for id in cancelled.map(|generation| generation.id).collect::<Vec<_>>() {
+            self.abort(id);
+        }
+    }
+
+    fn announce(&mut self, schedule: &Schedule) {
+        for admitted in &schedule.admitted {
+            if let Some(generation) = self.generations.get_mut(&admitted.id) {
+                generation.start(admitted.num_cached_tokens);
+            }
+        }
+    }
+
+    /// Records what a step computed and samples where a sequence's last token was
+    /// among it. Returns how many sequences finished.
+    fn commit(&mut self, batch: &[ScheduledSequence], mut logits: Logits) -> usize {
+        let mut rows = logits.rows_mut();
+        let num_before = self.generations.len();
+        for item in batch {
+            self.scheduler.commit(item.id, item.num_tokens);
+            if item.samples {
+                self.advance(item.id, rows.next().expect("one row for each that samples"));
+            }
+        }
+        num_before - self.generations.len()
+    }
+
+    fn advance(&mut self, id: SequenceId, logits: &mut [f32]) {
+        let sequence = self.scheduler.running_mut(id).expect("a scheduled sequence runs");
+        let generation = self.generations.get_mut(&id).expect("every sequence has a generation");
+        if let Some(reason) = generation.advance(logits, sequence) {
+            self.finish(id, reason);
+        }
+    }
+
+    fn finish(&mut self, id: SequenceId, reason: FinishReason) {
+        let Some(generation) = self.generations.remove(&id) else { return };
+        let sequence = self.scheduler.remove(id).expect("every generation has a sequence");
+        generation.finish(&sequence, reason);
+    }
+
+    fn fail_batch(&mut self, batch: &[ScheduledSequence], error: ModelError) -> usize {
+        let error = EngineError::from(error);
+        for item in batch {
+            self.scheduler.remove(item.id);
+            if let Some(generation) = self.generations.remove(&item.id) {
+                generation.fail(error.clone());
+            }
+        }
+        batch.len()
+    }
+
+    /// Ends every sequence: with its text if there is no error, else with the error.
+    fn end_all(&mut self, error: Option<&EngineError>) {
+        while let Some((&id, _)) = self.generations.first_key_value() {
+            match error {
+                None => self.abort(id),
+                Some(error) => {
+                    if let Some(generation) = self.generations.remove(&id) {
+                        generation.fail(error.clone());
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! How large an engine is and how it divides its steps.
+
+use super::EngineError;
+use crate::model::ModelConfig;
+
+/// Room for keys and values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KvCacheSize {
+    /// This many KV blocks.
+    Blocks(usize),
+    /// As many blocks as fit in this many bytes.
+    Bytes(u64),
+}
+
+/// Options of an [`super::Engine`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Room for the keys and values of all sequences and of the prefix cache; taken at
+    /// the start.
+    pub kv_cache: KvCacheSize,
+    /// Tokens per KV block. Prompts share whole blocks.
+    pub block_size: usize,
+    /// The most tokens of one sequence, prompt and reply; `None` is the model's own
+    /// context. Never more than all KV blocks hold.
+    pub context_tokens: Option<usize>,
+    /// Sequences that run at once.
+    pub max_batch_sequences: usize,
+    /// Tokens of one step: one for each decoding sequence, the rest for prefill. Bounds
+    /// how long a long prompt holds up the others.
+    pub max_batch_tokens: usize,
+    /// Requests that may wait; more are refused as [`EngineError::Busy`].
+    pub max_waiting: usize,
+    /// Keys the hashes of the prefix cache; choose it at random.
+    pub cache_key: [u8; 16],
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            kv_cache: KvCacheSize::Bytes(512 << 20),
+            block_size: 32,
+            context_tokens: None,
+            max_batch_sequences: 8,
+            max_batch_tokens: 256,
+            max_waiting: 64,
+            cache_key: [0; 16],
+        }
+    }
+}
+
+impl EngineOptions {
+    /// How many KV blocks these options give a model.
+    ///
+    /// # Errors
+    /// [`EngineError::Options`] with the first number that cannot work.
+    pub fn num_blocks(&self, model: &ModelConfig) -> Result<usize, EngineError> {
+        let wrong = |reason: String| Err(EngineError::Options(reason));
+        for (name, value) in [
+            ("block_size", self.block_size),
+            ("max_batch_sequences", self.max_batch_sequences),
+            ("max_waiting", self.max_waiting),
+            ("context_tokens", self.context_tokens.unwrap_or(1)),
+        ] {
+            if value == 0 {
+                return wrong(format!("{name} is 0; give at least 1"));
+            }
+        }
+        if self.max_batch_tokens < self.max_batch_sequences {
+            return wrong(format!(
+                "max_batch_tokens is {} but must be at least max_batch_sequences, {}: every \
+                 sequence takes one token a step",
+                self.max_batch_tokens, self.max_batch_sequences
+            ));
+        }
+        let block_bytes = model.kv_block_bytes(self.block_size) as u64;
+        let num_blocks = match self.kv_cache {
+            KvCacheSize::Blocks(num_blocks) => num_blocks,
+            KvCacheSize::Bytes(bytes) => usize::try_from(bytes / block_bytes).unwrap_or(usize::MAX),
+        };
+        if u32::try_from(num_blocks).is_err() {
+            return wrong(format!("the KV cache has {num_blocks} blocks; ids end at {}", u32::MAX));
+        }
+        if num_blocks.saturating_mul(self.block_size) < 2 {
+            return wrong(format!(
+                "the KV cache holds {num_blocks} blocks of {} tokens; one block of this model \
+                 takes {block_bytes} bytes",
+                self.block_size
+            ));
+        }
+        Ok(num_blocks)
+    }
+}

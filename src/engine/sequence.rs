@@ -1,0 +1,78 @@
+//! What the scheduler knows of one request: its tokens and how far they are computed.
+//!
+//! No text, no sampler, no clock: those are in [`super::generation`].
+
+use super::block_manager::BlockTable;
+
+/// Numbers sequences in order of arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SequenceId(pub(super) u64);
+
+/// A growing run of tokens, prompt first, and the KV blocks that hold them.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    pub(super) id: SequenceId,
+    /// Prompt and generated tokens.
+    pub(super) tokens: Vec<u32>,
+    pub(super) num_prompt_tokens: usize,
+    /// Leading tokens whose keys and values are in the block table.
+    pub(super) num_computed_tokens: usize,
+    /// The earliest position that may still be taken back and sampled anew;
+    /// `None` if nothing ever is.
+    pub(super) rewind_floor: Option<usize>,
+    pub(super) cache_salt: u64,
+    pub(super) block_table: BlockTable,
+    pub(super) num_preemptions: usize,
+}
+
+impl Sequence {
+    pub(super) fn new(id: SequenceId, prompt: Vec<u32>, cache_salt: u64) -> Self {
+        Self {
+            id,
+            num_prompt_tokens: prompt.len(),
+            tokens: prompt,
+            num_computed_tokens: 0,
+            rewind_floor: None,
+            cache_salt,
+            block_table: BlockTable::default(),
+            num_preemptions: 0,
+        }
+    }
+
+    pub(super) fn num_generated_tokens(&self) -> usize {
+        self.tokens.len() - self.num_prompt_tokens
+    }
+
+    /// Tokens that must run through the model before the next can be sampled.
+    pub(super) fn num_uncomputed_tokens(&self) -> usize {
+        self.tokens.len() - self.num_computed_tokens
+    }
+
+    /// Whether one row is all that is missing for the next token.
+    pub(super) fn is_decoding(&self) -> bool {
+        self.num_uncomputed_tokens() == 1
+    }
+
+    /// The tokens whose keys and values are never written by this sequence, once
+    /// they are there: all but the last, whose row gives the next logits, and but
+    /// those a rewind may reach (one to position `p` computes `p − 1` again).
+    pub(super) fn shareable_tokens(&self) -> &[u32] {
+        let last = self.tokens.len() - 1;
+        &self.tokens[..self.rewind_floor.map_or(last, |floor| last.min(floor - 1))]
+    }
+
+    /// The tokens whose keys and values are computed and final.
+    pub(super) fn final_tokens(&self) -> &[u32] {
+        let limit = self.rewind_floor.map_or(usize::MAX, |floor| floor - 1);
+        &self.tokens[..self.num_computed_tokens.min(limit)]
+    }
+
+    /// Takes back the tokens from `position` on, so that the next token sampled
+    /// stands there. Their keys and values are overwritten as the text goes on.
+    pub(super) fn rewind(&mut self, position: usize) {
+        debug_assert!(self.rewind_floor.is_some_and(|floor| floor <= position));
+        debug_assert!(position >= self.num_prompt_tokens, "the prompt is never taken back");
+        self.tokens.truncate(position);
+        self.num_computed_tokens = self.num_computed_tokens.min(position - 1);
+    }
+}

@@ -1,0 +1,96 @@
+//! Numbers of one step and of an engine's life.
+
+use std::time::Duration;
+
+use super::scheduler::Schedule;
+
+/// What one step did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StepStats {
+    /// Sequences in the batch.
+    pub num_batch_sequences: usize,
+    /// Sequences that sampled a token.
+    pub num_sampled_tokens: usize,
+    /// Tokens that ran through the model.
+    pub num_batch_tokens: usize,
+    /// Sequences that left the queue.
+    pub num_admitted: usize,
+    /// Tokens that those found in the prefix cache.
+    pub num_cached_tokens: usize,
+    /// Sequences that lost their blocks and went back to the queue.
+    pub num_preempted: usize,
+    /// Sequences that ended.
+    pub num_finished: usize,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl StepStats {
+    pub(super) fn new(schedule: &Schedule, num_finished: usize, duration: Duration) -> Self {
+        let batch = &schedule.batch;
+        Self {
+            num_batch_sequences: batch.len(),
+            num_sampled_tokens: batch.iter().filter(|item| item.samples).count(),
+            num_batch_tokens: batch.iter().map(|item| item.num_tokens).sum(),
+            num_admitted: schedule.admitted.len(),
+            num_cached_tokens: schedule.admitted.iter().map(|a| a.num_cached_tokens).sum(),
+            num_preempted: schedule.preempted.len(),
+            num_finished,
+            duration,
+        }
+    }
+}
+
+/// What an engine holds now, and what it has done since it started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Requests that have not started.
+    pub num_waiting: usize,
+    /// Sequences that run.
+    pub num_running: usize,
+    /// All KV blocks.
+    pub num_blocks: usize,
+    /// KV blocks that nobody holds, cached ones included.
+    pub num_available_blocks: usize,
+    /// KV blocks in the prefix cache.
+    pub num_cached_blocks: usize,
+    /// Sums over all steps.
+    pub totals: Totals,
+}
+
+/// Sums over all steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Steps that ran the model.
+    pub num_steps: u64,
+    /// Tokens that ran through the model.
+    pub num_batch_tokens: u64,
+    /// Tokens that were sampled.
+    pub num_sampled_tokens: u64,
+    /// Tokens that were found in the prefix cache.
+    pub num_cached_tokens: u64,
+    /// Sequences that left the queue; one that was preempted does so again.
+    pub num_admitted: u64,
+    /// Sequences that lost their blocks.
+    pub num_preempted: u64,
+    /// Sequences that ended in a step.
+    pub num_finished: u64,
+    /// Time in steps that ran the model.
+    pub busy: Duration,
+}
+
+impl Totals {
+    pub(super) fn add(&mut self, step: &StepStats) {
+        if step.num_batch_tokens == 0 {
+            return;
+        }
+        self.num_steps += 1;
+        self.num_batch_tokens += step.num_batch_tokens as u64;
+        self.num_sampled_tokens += step.num_sampled_tokens as u64;
+        self.num_cached_tokens += step.num_cached_tokens as u64;
+        self.num_admitted += step.num_admitted as u64;
+        self.num_preempted += step.num_preempted as u64;
+        self.num_finished += step.num_finished as u64;
+        self.busy += step.duration;
+    }
+}

@@ -1,0 +1,135 @@
+//! The text of a growing reply: what may be shown, and when it must end or go back.
+//!
+//! Takes whole characters ([`crate::tokenizer::IncrementalDecoder`] sees to that) and
+//! knows no tokens.
+//!
+//! Invariant: the deltas joined are the final text; nothing shown is ever taken
+//! back, and none of it was part of a stop string.
+
+use std::ops::Range;
+
+use super::banned::BannedStrings;
+use super::request::FinishReason;
+use super::stop::StopStrings;
+
+/// How the ends of a reply are trimmed; see [`super::GenerationRequest`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Trim {
+    pub(super) start_space: bool,
+    pub(super) end: bool,
+}
+
+/// What the text says about going on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum TextVerdict {
+    Open,
+    /// A stop string was completed and removed.
+    Stopped(String),
+    /// These bytes are a banned string: go back ([`ReplyText::truncate`]), or let it
+    /// pass ([`ReplyText::let_pass`]) and check again.
+    Banned(Range<usize>),
+}
+
+#[derive(Debug)]
+pub(super) struct ReplyText {
+    text: String,
+    /// Bytes that were shown, or skipped as the leading space.
+    shown: usize,
+    /// Bytes known to hold no stop string.
+    searched: usize,
+    /// No banned string begins before this byte.
+    settled: usize,
+    stops: StopStrings,
+    banned: BannedStrings,
+    trim: Trim,
+}
+
+impl ReplyText {
+    pub(super) fn new(stops: StopStrings, banned: BannedStrings, trim: Trim) -> Self {
+        Self { text: String::new(), shown: 0, searched: 0, settled: 0, stops, banned, trim }
+    }
+
+    /// Bytes so far, shown or not.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// No banned string begins before this byte.
+    pub(super) fn settled(&self) -> usize {
+        self.settled
+    }
+
+    pub(super) fn push(&mut self, piece: &str) {
+        self.text.push_str(piece);
+    }
+
+    /// Judges what was pushed since the last check.
+    pub(super) fn check(&mut self) -> TextVerdict {
+        let stop = self.stops.find(&self.text, self.searched);
+        let end = stop.map_or(self.text.len(), |stop| stop.start);
+        if let Some(range) = self.banned.find(&self.text[..end], self.settled.min(end)) {
+            return TextVerdict::Banned(range);
+        }
+        if let Some(stop) = stop {
+            self.text.truncate(stop.start);
+            return TextVerdict::Stopped(self.stops.get(stop.index).to_owned());
+        }
+        self.searched = self.text.len();
+        self.settled = self.banned.held_from(&self.text, self.settled);
+        TextVerdict::Open
+    }
+
+    /// Takes back everything from byte `len` on, none of which was shown.
+    pub(super) fn truncate(&mut self, len: usize) {
+        debug_assert!(self.shown <= len, "what was shown is never taken back");
+        self.text.truncate(len);
+        self.searched = self.searched.min(len);
+        self.settled = self.settled.min(len);
+    }
+
+    /// Accepts a banned string that ends at byte `end`.
+    pub(super) fn let_pass(&mut self, end: usize) {
+        self.settled = end;
+    }
+
+    /// What may be shown now, up to byte `limit`: nothing that could be the beginning
+    /// of a stop or banned string, or white space that the end would trim.
+    pub(super) fn take_delta(&mut self, limit: usize) -> &str {
+        let held = self.stops.held_from(&self.text).min(self.settled).min(limit);
+        let end = if self.trim.end { self.text[..held].trim_end().len() } else { held };
+        self.take_until(end)
+    }
+
+    /// Ends the reply and returns what of it was not shown yet.
+    pub(super) fn finish(&mut self, reason: &FinishReason) -> &str {
+        if self.trim.end {
+            if !matches!(reason, FinishReason::Stop(_)) {
+                let cut_short = *reason != FinishReason::Eos;
+                self.text.truncate(self.stops.left_over_from(&self.text, cut_short));
+            }
+            self.text.truncate(self.text.trim_end().len());
+        }
+        self.take_until(self.text.len())
+    }
+
+    /// The whole reply, once it is finished.
+    pub(super) fn into_text(mut self) -> String {
+        if self.skips_first() {
+            self.text.remove(0);
+        }
+        self.text
+    }
+
+    fn skips_first(&self) -> bool {
+        self.trim.start_space && self.text.starts_with(' ')
+    }
+
+    fn take_until(&mut self, end: usize) -> &str {
+        let start = self.shown.max(usize::from(self.skips_first()));
+        if end <= start {
+            return "";
+        }
+        self.shown = end;
+        &self.text[start..end]
+    }
+}
