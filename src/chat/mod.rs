@@ -1,8 +1,145 @@
-//! What the service does, in the verbs of people's intent; knows no platform.
+//! What the service does, one file for each verb of people's intent; knows no
+//! platform.
+//!
+//! [`Chat::accept_turn`] takes words in, [`run_jobs`] answers them: it claims
+//! scenes and makes replies in [`reply`]. Invariant: whatever is shown as final
+//! is stored, and whatever is stored is shown once.
 
+mod edit;
+mod error;
+mod generate;
+mod jobs;
+mod opening;
+mod plan;
+mod presets;
+mod receipt;
+pub mod reply;
+mod reproduce;
+mod settings;
 mod sink;
 mod starters;
+mod swipe;
+mod turn;
 mod turn_order;
+mod undo;
+mod view;
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::config::{ChatConfig, GenerationConfig};
+use crate::domain::{GuildId, Length, Scene, SceneId};
+use crate::pool::Pool;
+use crate::sampling::SamplerParams;
+use crate::store::{Noun, Store, StoreError};
+
+pub use error::ChatError;
+pub use jobs::run_jobs;
+pub use opening::Opening;
+pub use receipt::{ReplyReceipt, Timings};
+pub use reproduce::Reproduction;
 pub use sink::{FinishedReply, ReplySink, ReplyStart, SinkError, Stage};
 pub use starters::starters;
+pub use swipe::SwipeTo;
+pub use turn::Message;
+pub use undo::Undone;
+pub use view::SceneView;
+
+/// The chat room: store and pool joined by what people want.
+pub struct Chat {
+    store: Store,
+    pool: Pool,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    /// How to stop the replies that this process is making.
+    running: Mutex<HashMap<SceneId, watch::Sender<bool>>>,
+}
+
+/// The rules of the house.
+struct Settings {
+    default_preset: String,
+    default_length: Option<Length>,
+    generation: GenerationConfig,
+    presets: BTreeMap<String, SamplerParams>,
+    heartbeat: std::time::Duration,
+    poll: std::time::Duration,
+    max_attempts: u32,
+    max_turn_bytes: usize,
+}
+
+impl Settings {
+    fn new(generation: GenerationConfig, chat: &ChatConfig) -> Result<Self, ChatError> {
+        let default_length = generation
+            .default_length()
+            .map(str::parse)
+            .transpose()
+            .map_err(|error: crate::domain::ParseLengthError| ChatError::refused(error.to_string()))?;
+        Ok(Self {
+            default_preset: generation.preset.clone(),
+            default_length,
+            presets: presets::read_all(&generation.presets)?,
+            generation,
+            heartbeat: chat.heartbeat(),
+            poll: chat.poll(),
+            max_attempts: chat.max_attempts,
+            max_turn_bytes: chat.max_turn_bytes,
+        })
+    }
+
+    /// Where a reply of that length is cut at the latest, in tokens.
+    fn max_tokens(&self, length: Option<Length>) -> usize {
+        self.generation.max_tokens(length.map(Length::as_str))
+    }
+}
+
+impl Chat {
+    /// Joins the parts.
+    ///
+    /// # Errors
+    /// The settings name a length or a preset that cannot be used.
+    pub fn new(
+        store: Store,
+        pool: Pool,
+        clock: Arc<dyn Clock>,
+        generation: GenerationConfig,
+        chat: &ChatConfig,
+    ) -> Result<Self, ChatError> {
+        let settings = Settings::new(generation, chat)?;
+        Ok(Self { store, pool, clock, settings, running: Mutex::default() })
+    }
+
+    /// The store, for what needs no verb.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The workers.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The time now, by the service's clock.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// A scene of the guild.
+    ///
+    /// # Errors
+    /// There is none of that key, or the database fails.
+    pub async fn scene(&self, guild: GuildId, scene: SceneId) -> Result<Scene, ChatError> {
+        let found = self.store.get_scene(guild, scene).await?;
+        Ok(found.ok_or(StoreError::NotFound(Noun::Scene))?)
+    }
+
+    /// Ends the reply that is being written in a scene: what is written so far
+    /// stays. Says whether one was being written here.
+    pub fn stop_reply(&self, scene: SceneId) -> bool {
+        let running = self.running.lock().expect("no holder of the list panics");
+        running.get(&scene).is_some_and(|stop| stop.send(true).is_ok())
+    }
+}

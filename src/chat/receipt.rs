@@ -28,6 +28,8 @@ pub struct ReplyReceipt {
     pub max_tokens: usize,
     /// The texts that would have ended it.
     pub stops: Vec<String>,
+    /// How much of the text stood before, in bytes, where a turn was continued.
+    pub standing_bytes: usize,
     /// The prompt, section by section.
     pub prompt: PromptReceipt,
     /// Why it ended.
@@ -40,15 +42,15 @@ pub struct ReplyReceipt {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     /// From the message's acceptance to the claim of its lane, in milliseconds.
-    pub lane_ms: f64,
+    pub lane_ms: u64,
     /// Loading the scene and building the prompt, in milliseconds.
-    pub prompt_ms: f64,
+    pub prompt_ms: u64,
     /// Waiting for a place in the engine, in milliseconds.
-    pub queue_ms: f64,
+    pub queue_ms: u64,
     /// Computing the prompt, in milliseconds.
-    pub prefill_ms: f64,
+    pub prefill_ms: u64,
     /// Writing the reply, in milliseconds.
-    pub decode_ms: f64,
+    pub decode_ms: u64,
     /// Tokens of the prompt.
     pub num_prompt_tokens: usize,
     /// Those of them that were still cached.
@@ -61,7 +63,7 @@ impl Timings {
     /// Tokens a second while the reply was written; `None` for a reply too short
     /// to tell.
     pub fn decode_tokens_per_s(&self) -> Option<f64> {
-        (self.num_generated_tokens > 1 && self.decode_ms > 0.0)
-            .then(|| (self.num_generated_tokens - 1) as f64 / self.decode_ms * 1e3)
+        (self.num_generated_tokens > 1 && self.decode_ms > 0)
+            .then(|| (self.num_generated_tokens - 1) as f64 / self.decode_ms as f64 * 1e3)
     }
 }

@@ -10,18 +10,18 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// What turn order needs to know of a character.
 #[derive(Debug, Clone, Copy)]
-pub struct Candidate<'a> {
+pub(super) struct Candidate<'a> {
     /// The name on stage.
-    pub name: &'a str,
+    pub(super) name: &'a str,
     /// How readily it speaks unasked, 0 to 1.
-    pub talkativeness: f32,
+    pub(super) talkativeness: f32,
 }
 
 /// The indices of those who answer `text`, in order; empty only without candidates.
 ///
 /// `last_speaker` is left out unless nobody else is there: a character does not
 /// answer itself.
-pub fn natural_order(
+pub(super) fn natural_order(
     candidates: &[Candidate<'_>],
     last_speaker: Option<usize>,
     text: &str,

@@ -1,1 +1,61 @@
-//! (room under construction)
+//! Workers behind one door: what generates, and which model that is.
+//!
+//! Today one worker on this machine: an engine that owns its device. Requests and
+//! streams are the engine's own; a caller need not know where they are served.
+
+mod error;
+mod worker;
+
+use std::sync::Arc;
+
+use crate::engine::{GenerationRequest, GenerationStream};
+use crate::tokenizer::Tokenizer;
+
+pub use error::PoolError;
+pub use worker::WorkerOptions;
+
+use worker::Worker;
+
+/// The workers that write replies. Cheap to clone.
+#[derive(Clone)]
+pub struct Pool {
+    worker: Arc<Worker>,
+}
+
+impl Pool {
+    /// Loads the model and starts its worker. Blocks for as long as loading takes.
+    ///
+    /// # Errors
+    /// The model's files, its tokenizer or the engine's options are refused.
+    pub fn start(options: &WorkerOptions) -> Result<Self, PoolError> {
+        Ok(Self { worker: Arc::new(Worker::start(options)?) })
+    }
+
+    /// Begins a reply.
+    ///
+    /// # Errors
+    /// The request can never run, or too many wait already.
+    pub fn generate(&self, request: GenerationRequest) -> Result<GenerationStream, PoolError> {
+        Ok(self.worker.engine.submit(request)?)
+    }
+
+    /// The model, by the name that people chose.
+    pub fn model_name(&self) -> &str {
+        &self.worker.model_name
+    }
+
+    /// The model, by what is in its files.
+    pub fn model_fingerprint(&self) -> &str {
+        &self.worker.model_fingerprint
+    }
+
+    /// How many tokens prompt and reply may have together.
+    pub fn context_tokens(&self) -> usize {
+        self.worker.context_tokens
+    }
+
+    /// The model's tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.worker.tokenizer
+    }
+}

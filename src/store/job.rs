@@ -104,6 +104,8 @@ pub struct Job {
     pub attempts: u32,
     /// The turn and the swipe that hold its text, once generated.
     pub text: Option<(TurnId, SwipeId)>,
+    /// How long ago it was put in, by the database's clock.
+    pub waited: Duration,
     /// How long ago sending last began, by the database's clock.
     pub sending_for: Option<Duration>,
     /// Why it failed, or was put back the last time.
@@ -119,6 +121,7 @@ pub(super) struct JobRow {
     pub(super) attempts: i32,
     pub(super) turn_id: Option<i64>,
     pub(super) swipe_id: Option<i64>,
+    pub(super) waited_s: f64,
     pub(super) sending_s: Option<f64>,
     pub(super) error: Option<String>,
 }
@@ -139,6 +142,7 @@ impl TryFrom<JobRow> for Job {
             state: row::one_of(Noun::Job, &JobState::ALL, JobState::as_str, &row.state)?,
             attempts: row::count(row.attempts.into()),
             text: row.turn_id.map(TurnId).zip(row.swipe_id.map(SwipeId)),
+            waited: Duration::from_secs_f64(row.waited_s.max(0.0)),
             sending_for: row.sending_s.map(|s| Duration::from_secs_f64(s.max(0.0))),
             error: row.error,
         })
@@ -172,9 +176,10 @@ impl Store {
     pub async fn get_job(&self, guild: GuildId, job: JobId) -> Result<Option<Job>, StoreError> {
         sqlx::query_as!(
             JobRow,
-            "SELECT id, scene_id, person_id, work, state, attempts, turn_id, swipe_id, error,
-                    extract(epoch FROM now() - attempt_at)::double precision AS sending_s
-             FROM job WHERE guild_id = $1 AND id = $2",
+            r#"SELECT id, scene_id, person_id, work, state, attempts, turn_id, swipe_id, error,
+                    extract(epoch FROM now() - attempt_at)::double precision AS sending_s,
+                    extract(epoch FROM now() - created_at)::double precision AS "waited_s!"
+             FROM job WHERE guild_id = $1 AND id = $2"#,
             guild.0,
             job.0,
         )
@@ -193,12 +198,13 @@ impl Store {
     ) -> Result<Vec<Job>, StoreError> {
         sqlx::query_as!(
             JobRow,
-            "SELECT id, scene_id, person_id, work, state, attempts, turn_id, swipe_id, error,
-                    extract(epoch FROM now() - attempt_at)::double precision AS sending_s
+            r#"SELECT id, scene_id, person_id, work, state, attempts, turn_id, swipe_id, error,
+                    extract(epoch FROM now() - attempt_at)::double precision AS sending_s,
+                    extract(epoch FROM now() - created_at)::double precision AS "waited_s!"
              FROM job
              WHERE guild_id = $1 AND scene_id = $2
                AND state IN ('queued', 'claimed', 'generated', 'sending')
-             ORDER BY id",
+             ORDER BY id"#,
             guild.0,
             scene.0,
         )

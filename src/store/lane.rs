@@ -16,7 +16,7 @@ use tracing::instrument;
 use super::job::JobRow;
 use super::moves::{NewTurn, append, select};
 use super::text::clean;
-use super::{Job, JobState, NewSwipe, Noun, Store, StoreError, swipe};
+use super::{Job, JobState, NewSwipe, Noun, Store, StoreError, reply_prompt, swipe};
 use crate::domain::{GuildId, JobId, PersonId, SceneId, Speaker, SwipeId, SwipeOrigin, TurnId};
 
 /// How long a claim holds without a heartbeat.
@@ -67,6 +67,8 @@ pub struct Generated {
     pub origin: SwipeOrigin,
     /// How it was made.
     pub receipt: Value,
+    /// The prompt that it was made from, as token ids.
+    pub prompt_ids: Vec<u32>,
 }
 
 impl Store {
@@ -107,7 +109,7 @@ impl Store {
         let (guild_id, scene_id) = (GuildId(lane.guild_id), SceneId(lane.scene_id));
         let job = sqlx::query_as!(
             JobRow,
-            "UPDATE job
+            r#"UPDATE job
              SET attempts = attempts + (state IN ('queued', 'claimed'))::integer,
                  state = CASE WHEN state = 'queued' THEN 'claimed' ELSE state END,
                  claimed_at = now()
@@ -117,7 +119,8 @@ impl Store {
                   AND state IN ('queued', 'claimed', 'generated', 'sending')
                 ORDER BY id LIMIT 1)
              RETURNING id, scene_id, person_id, work, state, attempts, turn_id, swipe_id, error,
-                       extract(epoch FROM now() - attempt_at)::double precision AS sending_s",
+                       extract(epoch FROM now() - attempt_at)::double precision AS sending_s,
+                       extract(epoch FROM now() - created_at)::double precision AS "waited_s!""#,
             guild_id.0,
             scene_id.0,
         )
@@ -156,7 +159,7 @@ impl Store {
         generated: Generated,
     ) -> Result<(TurnId, SwipeId), StoreError> {
         let Claim { guild_id: guild, scene_id: scene, .. } = *claim;
-        let Generated { target, text, origin, receipt } = generated;
+        let Generated { target, text, origin, receipt, prompt_ids } = generated;
         let receipt = Some(receipt);
         let mut tx = self.pool.begin().await?;
         hold(&mut tx, claim).await?;
@@ -172,6 +175,7 @@ impl Store {
                 (turn, swipe)
             }
         };
+        reply_prompt::insert(&mut tx, guild, turn, swipe, &prompt_ids).await?;
         let done = sqlx::query!(
             "UPDATE job
              SET state = 'generated', turn_id = $3, swipe_id = $4, generated_at = now(), error = NULL

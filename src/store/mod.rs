@@ -23,6 +23,7 @@ mod outbox;
 mod person;
 mod persona;
 mod preset;
+mod reply_prompt;
 mod row;
 mod scene;
 mod swipe;

@@ -77,7 +77,7 @@ pub(crate) fn why(receipt: &ReplyReceipt, style: Style) -> String {
     row(
         "time",
         format!(
-            "queue {:.0} ms, prompt {:.0} ms, waiting {:.0} ms, prefill {:.0} ms, decode {:.0} ms",
+            "queue {} ms, prompt {} ms, waiting {} ms, prefill {} ms, decode {} ms",
             timings.lane_ms,
             timings.prompt_ms,
             timings.queue_ms,

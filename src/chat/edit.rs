@@ -1,0 +1,24 @@
+//! Changing what was said: the earlier text stays among the swipes.
+
+use crate::domain::{GuildId, SceneId, SwipeOrigin, Turn, TurnId};
+use crate::store::NewSwipe;
+
+use super::{Chat, ChatError};
+
+impl Chat {
+    /// Gives a turn another text, by a person's hand.
+    ///
+    /// # Errors
+    /// The text is empty or too long, or the scene has no such turn.
+    pub async fn edit_turn(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        turn: TurnId,
+        text: &str,
+    ) -> Result<Turn, ChatError> {
+        let text = self.clean_turn(text)?;
+        let new = NewSwipe { text, origin: SwipeOrigin::Edited, receipt: None };
+        Ok(self.store.insert_swipe(guild, scene, turn, &new).await?)
+    }
+}

@@ -1,0 +1,94 @@
+//! The loop that claims scenes and makes their replies.
+//!
+//! Several scenes at once, one reply at a time in each: the lane sees to that.
+//! Work is looked for when it is announced, and now and then unasked, since
+//! another process may have put it in or have died over it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+use crate::store::Claim;
+
+use super::reply::Ended;
+use super::sink::Stage;
+use super::Chat;
+
+/// How long the loop rests when the database fails.
+const REST: Duration = Duration::from_secs(1);
+
+/// Makes replies until `stopping` says `true`, at most `max_replies` at once.
+/// Returns once those in the making have been given back.
+pub async fn run_jobs<S: Stage>(
+    chat: Arc<Chat>,
+    stage: S,
+    max_replies: usize,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut replies = JoinSet::new();
+    while !*stopping.borrow_and_update() {
+        while replies.len() < max_replies {
+            match chat.store.claim_lane().await {
+                Ok(Some(claim)) => {
+                    replies.spawn(run_job(chat.clone(), stage.clone(), claim, stopping.clone()));
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(error.kind = error.kind(), %error, "no work can be claimed");
+                    tokio::time::sleep(REST).await;
+                    break;
+                }
+            }
+        }
+        tokio::select! {
+            () = chat.store.wait_for_work(chat.settings.poll) => {}
+            Some(ended) = replies.join_next() => report(ended),
+            _ = stopping.changed() => {}
+        }
+    }
+    while let Some(ended) = replies.join_next().await {
+        report(ended);
+    }
+}
+
+/// A reply that panics is a bug of ours; its lease runs out and another try
+/// follows, so the loop goes on.
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a reply broke down");
+    }
+}
+
+async fn run_job<S: Stage>(
+    chat: Arc<Chat>,
+    stage: S,
+    claim: Claim,
+    stopping: watch::Receiver<bool>,
+) {
+    let span = tracing::info_span!(
+        "reply",
+        guild.id = %claim.guild_id,
+        scene.id = %claim.scene_id,
+        job.id = %claim.job.id,
+        job.attempts = claim.job.attempts,
+    );
+    async {
+        match chat.make_reply(&stage, &claim, stopping).await {
+            Ok(()) => tracing::info!("the reply is done"),
+            Err(Ended::Lost) => tracing::info!("the scene was taken over or the job called off"),
+            Err(Ended::Stopping) => {
+                if let Err(error) = chat.store.release_claim(&claim).await {
+                    tracing::warn!(error.kind = error.kind(), "the job waits for its lease to end");
+                }
+            }
+            Err(Ended::Failed(error)) => {
+                tracing::error!(error.kind = error.kind(), "the job waits for its lease to end");
+            }
+        }
+    }
+    .instrument(span)
+    .await;
+}

@@ -1,0 +1,126 @@
+//! What is decided before a reply is written: who speaks, where the text goes,
+//! how long it is to be, and the prompt.
+
+use crate::domain::{CharacterId, Length, Speaker, SwipeOrigin, TurnId};
+use crate::prompt::{Budget, Prompt};
+use crate::store::{Claim, Target, Work};
+
+use super::view::{Casting, SceneView};
+use super::{Chat, ChatError};
+
+/// A reply about to be written.
+pub(super) struct Plan {
+    pub(super) view: SceneView,
+    pub(super) answering: usize,
+    /// Its character, in the scene's words.
+    pub(super) speaker: Speaker,
+    pub(super) target: Target,
+    pub(super) origin: SwipeOrigin,
+    pub(super) length: Option<Length>,
+    /// What already stands; empty unless a turn is continued.
+    pub(super) standing_text: String,
+}
+
+impl Chat {
+    /// Who speaks, where the text goes, how long it is to be.
+    pub(super) async fn plan(&self, claim: &Claim) -> Result<Plan, ChatError> {
+        match claim.job.work {
+            Work::Reply { character, length } => self.plan_turn(claim, character, length).await,
+            Work::Swipe { turn, length } => self.plan_swipe(claim, turn, length, false).await,
+            Work::Continue { turn } => self.plan_swipe(claim, turn, None, true).await,
+        }
+    }
+
+    /// A new turn. Where several are to answer, the others are queued behind.
+    async fn plan_turn(
+        &self,
+        claim: &Claim,
+        character: Option<CharacterId>,
+        once: Option<Length>,
+    ) -> Result<Plan, ChatError> {
+        let view = self.view(claim.guild_id, claim.scene_id, None).await?;
+        let answering = match character {
+            Some(character) => view.index_of(character)?,
+            None => {
+                let order = view.turn_order(claim.job.id);
+                let (&first, others) = order.split_first().ok_or_else(|| {
+                    ChatError::refused("nobody is in the scene; /cast add NAME brings somebody in")
+                })?;
+                for &other in others {
+                    let character = Some(view.cast[other].character.id);
+                    let work = Work::Reply { character, length: once };
+                    let Claim { guild_id, scene_id, .. } = *claim;
+                    self.store.insert_job(guild_id, scene_id, claim.job.person, &work).await?;
+                }
+                first
+            }
+        };
+        let speaker = speaker(&view, answering);
+        let target = Target::Turn(speaker.clone());
+        Ok(Plan {
+            answering,
+            target,
+            speaker,
+            origin: SwipeOrigin::Generated,
+            length: view.length(answering, once),
+            standing_text: String::new(),
+            view,
+        })
+    }
+
+    /// Another text of a turn: a new one, or the standing one continued.
+    async fn plan_swipe(
+        &self,
+        claim: &Claim,
+        turn: TurnId,
+        once: Option<Length>,
+        goes_on: bool,
+    ) -> Result<Plan, ChatError> {
+        let turn = self.turn(claim.guild_id, turn).await?;
+        let Speaker::Character { id, .. } = turn.speaker else {
+            return Err(ChatError::refused("only a character's turn can be told in another way"));
+        };
+        let mut view = self.view(claim.guild_id, claim.scene_id, turn.parent).await?;
+        if turn.parent.is_none() {
+            view.line.clear();
+        }
+        let answering = view.index_of(id)?;
+        let standing_text =
+            if goes_on { turn.swipe.text.trim_end().to_owned() } else { String::new() };
+        Ok(Plan {
+            answering,
+            speaker: turn.speaker,
+            target: Target::Swipe(turn.id),
+            origin: if goes_on { SwipeOrigin::Continued } else { SwipeOrigin::Generated },
+            length: view.length(answering, once),
+            standing_text,
+            view,
+        })
+    }
+
+    pub(super) fn prompt(&self, plan: &Plan, max_tokens: usize) -> Result<Prompt, ChatError> {
+        let casting = Casting {
+            answering: plan.answering,
+            length: plan.length,
+            continuation: (!plan.standing_text.is_empty()).then_some(&plan.standing_text),
+        };
+        plan.view.prompt(self, casting, self.budget(max_tokens))
+    }
+
+    /// A long reply may not push the story out of the window: at most a third of
+    /// it is kept free, whatever the length allows.
+    pub(super) fn budget(&self, max_tokens: usize) -> Budget {
+        let context_tokens = self.pool.context_tokens();
+        Budget { context_tokens, reply_tokens: max_tokens.min(context_tokens / 3) }
+    }
+
+    /// Tokens left in the window behind a prompt.
+    pub(super) fn room_after(&self, prompt: &Prompt) -> usize {
+        self.pool.context_tokens().saturating_sub(prompt.token_ids.len())
+    }
+}
+
+fn speaker(view: &SceneView, answering: usize) -> Speaker {
+    let character = &view.cast[answering].character;
+    Speaker::Character { id: character.id, name: character.sheet.stage_name().to_owned() }
+}

@@ -1,0 +1,173 @@
+//! Making one reply: this is where the main job happens.
+//!
+//! A claimed job becomes a casting (who speaks, how long), a prompt, a stream of
+//! text, a stored swipe, and at last something that people see. Each step is
+//! stored before the next begins, so that a crash at any point is taken up again
+//! where it stopped and nothing is written twice.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::engine::GenerationSummary;
+use crate::store::{Claim, Generated, JobState, Noun, StoreError};
+
+use super::receipt::{ReplyReceipt, Timings};
+use super::sink::{FinishedReply, ReplySink, ReplyStart, Stage};
+use super::{Chat, ChatError};
+
+/// Why a job ends without a reply.
+pub(super) enum Ended {
+    /// Another worker has the scene now, or the job was called off.
+    Lost,
+    /// The service is stopping; the job goes back untouched.
+    Stopping,
+    /// Something went wrong.
+    Failed(ChatError),
+}
+
+impl<E: Into<ChatError>> From<E> for Ended {
+    fn from(error: E) -> Self {
+        match error.into() {
+            ChatError::Store(StoreError::Fenced) => Self::Lost,
+            error => Self::Failed(error),
+        }
+    }
+}
+
+impl Chat {
+    /// Does one claimed job, from whatever step it has reached.
+    pub(super) async fn make_reply<S: Stage>(
+        &self,
+        stage: &S,
+        claim: &Claim,
+        stopping: watch::Receiver<bool>,
+    ) -> Result<(), Ended> {
+        let scene = self.scene(claim.guild_id, claim.scene_id).await?;
+        let mut sink = stage.sink(&scene);
+        let made = match claim.job.state {
+            JobState::Generated | JobState::Sending => Ok(()),
+            _ => self.write_reply(&mut sink, claim, stopping).await,
+        };
+        let shown = match made {
+            Ok(()) => self.show_reply(&mut sink, claim).await,
+            Err(ended) => Err(ended),
+        };
+        if let Err(Ended::Failed(error)) = &shown {
+            self.give_up_or_retry(&mut sink, claim, error).await?;
+            return Ok(());
+        }
+        shown
+    }
+
+    /// From the claim to stored text.
+    async fn write_reply<K: ReplySink>(
+        &self,
+        sink: &mut K,
+        claim: &Claim,
+        stopping: watch::Receiver<bool>,
+    ) -> Result<(), Ended> {
+        let began = Instant::now();
+        let plan = self.plan(claim).await?;
+        let preset = plan.view.scene.preset.clone();
+        let sampler = self.sampler_params(claim.guild_id, &preset).await?;
+        let max_tokens = self.settings.max_tokens(plan.length);
+        let prompt = self.prompt(&plan, max_tokens)?;
+        let prompt_ms = ms(began.elapsed());
+        if plan.standing_text.is_empty() {
+            self.store.set_anchor(claim.guild_id, claim.scene_id, prompt.anchor).await?;
+        }
+        sink.begin(&ReplyStart {
+            job: claim.job.id,
+            name: plan.speaker.name().to_owned(),
+            standing_text: plan.standing_text.clone(),
+        })
+        .await;
+        let request = self.request(claim, &plan, &prompt, &sampler, max_tokens);
+        let written = self.generate(sink, claim, &plan, request, stopping).await?;
+        let receipt = ReplyReceipt {
+            model: self.pool.model_name().to_owned(),
+            model_fingerprint: self.pool.model_fingerprint().to_owned(),
+            preset,
+            sampler,
+            seed: written.seed,
+            length: plan.length,
+            max_tokens: max_tokens.min(self.room_after(&prompt)),
+            stops: prompt.stops.clone(),
+            standing_bytes: plan.standing_text.len(),
+            prompt: prompt.receipt.clone(),
+            finish: written.summary.finish_reason.kind().to_owned(),
+            timings: timings(&written.summary, claim, prompt_ms),
+        };
+        let generated = Generated {
+            target: plan.target,
+            text: plan.standing_text + &written.summary.text,
+            origin: plan.origin,
+            receipt: serde_json::to_value(&receipt).expect("a receipt is plain data"),
+            prompt_ids: prompt.token_ids,
+        };
+        self.store.store_generated(claim, generated).await?;
+        Ok(())
+    }
+
+    /// From stored text to shown text.
+    async fn show_reply<K: ReplySink>(&self, sink: &mut K, claim: &Claim) -> Result<(), Ended> {
+        let job = self.store.get_job(claim.guild_id, claim.job.id).await?;
+        let (turn, swipe) = job
+            .and_then(|job| job.text)
+            .ok_or(StoreError::NotFound(Noun::Swipe))?;
+        let turn = self.turn(claim.guild_id, turn).await?;
+        let swipes = self.store.list_swipes(claim.guild_id, turn.id).await?;
+        let swipe = swipes
+            .into_iter()
+            .find(|candidate| candidate.id == swipe)
+            .ok_or(StoreError::NotFound(Noun::Swipe))?;
+        self.store.begin_sending(claim).await?;
+        let reply = FinishedReply {
+            job: claim.job.id,
+            turn: turn.id,
+            name: turn.speaker.name().to_owned(),
+            swipe_number: swipe.ordinal + 1,
+            text: swipe.text,
+        };
+        sink.finish(&reply).await.map_err(|error| ChatError::Refused(error.reason))?;
+        self.store.finish_job(claim).await?;
+        Ok(())
+    }
+
+    async fn give_up_or_retry<K: ReplySink>(
+        &self,
+        sink: &mut K,
+        claim: &Claim,
+        error: &ChatError,
+    ) -> Result<(), Ended> {
+        let attempts = claim.job.attempts;
+        if error.is_transient() && attempts < self.settings.max_attempts {
+            let after = Duration::from_millis(500) * 2u32.pow(attempts.min(6));
+            tracing::warn!(error.kind = error.kind(), attempts, "the reply is tried again");
+            self.store.retry_job(claim, after, error.kind()).await?;
+        } else {
+            tracing::warn!(error.kind = error.kind(), attempts, "the reply is given up");
+            self.store.fail_job(claim, error.kind()).await?;
+            sink.fail(&error.notice()).await;
+        }
+        Ok(())
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn timings(summary: &GenerationSummary, claim: &Claim, prompt_ms: u64) -> Timings {
+    Timings {
+        lane_ms: ms(claim.job.waited),
+        prompt_ms,
+        queue_ms: summary.queue_ms,
+        prefill_ms: summary.prefill_ms,
+        decode_ms: summary.decode_ms,
+        num_prompt_tokens: summary.num_prompt_tokens,
+        num_cached_tokens: summary.num_cached_tokens,
+        num_generated_tokens: summary.num_generated_tokens,
+    }
+}

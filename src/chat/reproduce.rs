@@ -1,0 +1,70 @@
+//! Making a reply again from what was kept of it.
+
+use crate::domain::{GuildId, SwipeId, TurnId};
+use crate::engine::{GenerationEvent, GenerationRequest};
+use crate::pool::PoolError;
+use crate::store::{Noun, StoreError};
+
+use super::{Chat, ChatError, ReplyReceipt};
+
+/// A reply, and the same reply made again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reproduction {
+    /// What the model wrote then.
+    pub original: String,
+    /// What it writes now.
+    pub again: String,
+}
+
+impl Chat {
+    /// Makes a swipe's text again from its prompt, seed and settings.
+    ///
+    /// # Errors
+    /// No model wrote that swipe, another model than the present one did, or a
+    /// worker fails.
+    pub async fn reproduce(
+        &self,
+        guild: GuildId,
+        turn: TurnId,
+        swipe: SwipeId,
+    ) -> Result<Reproduction, ChatError> {
+        let not_ours = || ChatError::refused("no model wrote that text");
+        let swipes = self.store.list_swipes(guild, turn).await?;
+        let swipe = swipes
+            .into_iter()
+            .find(|candidate| candidate.id == swipe)
+            .ok_or(StoreError::NotFound(Noun::Swipe))?;
+        let receipt = swipe.receipt.ok_or_else(not_ours)?;
+        let receipt: ReplyReceipt = serde_json::from_value(receipt).map_err(|_| not_ours())?;
+        if receipt.model_fingerprint != self.pool.model_fingerprint() {
+            return Err(ChatError::refused(format!(
+                "another model wrote that text: {} ({})",
+                receipt.model, receipt.model_fingerprint
+            )));
+        }
+        let prompt_ids =
+            self.store.get_prompt_ids(guild, turn, swipe.id).await?.ok_or_else(not_ours)?;
+        let request = GenerationRequest {
+            cache_salt: guild.0.unsigned_abs(),
+            max_tokens: receipt.max_tokens,
+            stop: receipt.stops,
+            sampler: receipt.sampler,
+            seed: receipt.seed,
+            trim_start_space: receipt.standing_bytes == 0,
+            trim_end: true,
+            ..GenerationRequest::new(prompt_ids)
+        };
+        let original = swipe.text.get(receipt.standing_bytes..).unwrap_or_default().to_owned();
+        let mut events = self.pool.generate(request)?;
+        while let Some(event) = events.recv().await {
+            match event {
+                GenerationEvent::Started { .. } | GenerationEvent::Text(_) => {}
+                GenerationEvent::Finished(summary) => {
+                    return Ok(Reproduction { original, again: summary.text });
+                }
+                GenerationEvent::Failed(error) => return Err(PoolError::from(error).into()),
+            }
+        }
+        Err(PoolError::Gone.into())
+    }
+}

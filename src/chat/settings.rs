@@ -1,0 +1,160 @@
+//! Changing a scene: its settings, its cast, whom people play.
+
+use crate::domain::{
+    Character, CharacterId, GuildId, Length, Note, Persona, PersonId, Scene, SceneId, SceneState,
+};
+use crate::prompt::Prompt;
+use crate::store::SceneUpdate;
+
+use super::view::Casting;
+use super::{Chat, ChatError};
+
+impl Chat {
+    /// Chooses how long replies are; `None` leaves it to the model.
+    ///
+    /// # Errors
+    /// There is no such scene, or the database fails.
+    pub async fn set_length(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        length: Option<Length>,
+    ) -> Result<Scene, ChatError> {
+        let update = SceneUpdate { length: Some(length), ..SceneUpdate::default() };
+        Ok(self.store.update_scene(guild, scene, &update).await?)
+    }
+
+    /// Says what happens in the story.
+    ///
+    /// # Errors
+    /// The text is too long, there is no such scene, or the database fails.
+    pub async fn set_scenario(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        scenario: &str,
+    ) -> Result<Scene, ChatError> {
+        let scenario = Some(self.clean_turn(scenario)?);
+        let update = SceneUpdate { scenario, ..SceneUpdate::default() };
+        Ok(self.store.update_scene(guild, scene, &update).await?)
+    }
+
+    /// Puts a note to the model between the turns, or takes it away.
+    ///
+    /// # Errors
+    /// The note is empty or too long, there is no such scene, or the database
+    /// fails.
+    pub async fn set_note(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        note: Option<Note>,
+    ) -> Result<Scene, ChatError> {
+        let note = match note {
+            Some(note) => Some(Note { text: self.clean_turn(&note.text)?, ..note }),
+            None => None,
+        };
+        let update = SceneUpdate { note: Some(note), ..SceneUpdate::default() };
+        Ok(self.store.update_scene(guild, scene, &update).await?)
+    }
+
+    /// Chooses the sampling preset.
+    ///
+    /// # Errors
+    /// There is no preset of that name, or no such scene, or the database fails.
+    pub async fn set_preset(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        preset: &str,
+    ) -> Result<Scene, ChatError> {
+        self.sampler_params(guild, preset).await?;
+        let update = SceneUpdate { preset: Some(preset.to_owned()), ..SceneUpdate::default() };
+        Ok(self.store.update_scene(guild, scene, &update).await?)
+    }
+
+    /// Lets a person play somebody in a scene.
+    ///
+    /// # Errors
+    /// The name is empty or too long, or the database fails.
+    pub async fn play_persona(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        person: PersonId,
+        name: &str,
+        description: &str,
+    ) -> Result<Persona, ChatError> {
+        let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+        if name.is_empty() || name.chars().count() > 80 {
+            return Err(ChatError::refused("a persona's name has 1 to 80 characters"));
+        }
+        let description = match description.trim() {
+            "" => String::new(),
+            description => self.clean_turn(description)?,
+        };
+        let persona = self.store.upsert_persona(guild, person, &name, &description).await?;
+        self.store.set_scene_persona(guild, scene, person, Some(persona.id)).await?;
+        Ok(persona)
+    }
+
+    /// Brings a character into a scene.
+    ///
+    /// # Errors
+    /// The guild has no such scene or character, or the database fails.
+    pub async fn add_to_cast(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        character: &Character,
+    ) -> Result<(), ChatError> {
+        Ok(self.store.upsert_cast_member(guild, scene, character.id, None).await?)
+    }
+
+    /// Takes a character out of a scene; its turns stay.
+    ///
+    /// # Errors
+    /// It was not in it, or it is the last one, or the database fails.
+    pub async fn remove_from_cast(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        character: CharacterId,
+    ) -> Result<(), ChatError> {
+        let cast = self.store.list_cast(guild, scene).await?;
+        if cast.len() == 1 && cast[0].character.id == character {
+            return Err(ChatError::refused(
+                "that would leave nobody to answer; bring somebody in first",
+            ));
+        }
+        if !self.store.remove_cast_member(guild, scene, character).await? {
+            return Err(ChatError::refused("that character is not in the scene"));
+        }
+        Ok(())
+    }
+
+    /// Ends a scene; it stays readable.
+    ///
+    /// # Errors
+    /// There is no such scene, or the database fails.
+    pub async fn end_scene(&self, guild: GuildId, scene: SceneId) -> Result<(), ChatError> {
+        Ok(self.store.set_scene_state(guild, scene, SceneState::Ended).await?)
+    }
+
+    /// The prompt that the next reply would get, and how many tokens are kept for
+    /// that reply.
+    ///
+    /// # Errors
+    /// No prompt can be made, or the database fails.
+    pub async fn preview_prompt(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+    ) -> Result<(Prompt, usize), ChatError> {
+        let view = self.view(guild, scene, None).await?;
+        let length = view.length(0, None);
+        let budget = self.budget(self.settings.max_tokens(length));
+        let casting = Casting { answering: 0, length, continuation: None };
+        Ok((view.prompt(self, casting, budget)?, budget.reply_tokens))
+    }
+}

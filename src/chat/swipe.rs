@@ -1,0 +1,113 @@
+//! Other texts for a turn: choosing among those there are, asking for one more,
+//! going on where one stopped, and speaking without being spoken to.
+
+use crate::domain::{CharacterId, GuildId, Length, PersonId, SceneId, SwipeOrigin, Turn, TurnId};
+use crate::store::{Noun, Queued, StoreError, Work};
+
+use super::{Chat, ChatError};
+
+/// Which of a turn's texts is to stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwipeTo {
+    /// The one before.
+    Previous,
+    /// The one after.
+    Next,
+    /// By number, from 1.
+    Number(u32),
+}
+
+impl Chat {
+    /// Lets another of a turn's texts stand; `None` where `Next` is past the last.
+    ///
+    /// # Errors
+    /// There is no such text, or the database fails.
+    pub async fn choose_swipe(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        turn: TurnId,
+        to: SwipeTo,
+    ) -> Result<Option<Turn>, ChatError> {
+        let turn = self.turn(guild, turn).await?;
+        let swipes = self.store.list_swipes(guild, turn.id).await?;
+        let standing = swipes
+            .iter()
+            .position(|swipe| swipe.id == turn.swipe.id)
+            .ok_or(StoreError::NotFound(Noun::Swipe))?;
+        let index = match to {
+            SwipeTo::Previous => standing
+                .checked_sub(1)
+                .ok_or_else(|| ChatError::refused("this is the first text of that turn"))?,
+            SwipeTo::Next if standing + 1 == swipes.len() => return Ok(None),
+            SwipeTo::Next => standing + 1,
+            SwipeTo::Number(number) => (number as usize).wrapping_sub(1),
+        };
+        let chosen = swipes.get(index).ok_or_else(|| {
+            ChatError::refused(format!("that turn has {} texts, from 1", swipes.len()))
+        })?;
+        Ok(Some(self.store.select_swipe(guild, scene, turn.id, chosen.id).await?))
+    }
+
+    /// Asks for one more text of a character's turn.
+    ///
+    /// # Errors
+    /// The turn is a person's or a greeting, or the database fails.
+    pub async fn ask_swipe(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        person: PersonId,
+        turn: TurnId,
+        length: Option<Length>,
+    ) -> Result<Queued, ChatError> {
+        let found = self.turn(guild, turn).await?;
+        if !found.speaker.is_character() {
+            return Err(ChatError::refused("only a character's turn can be told in another way"));
+        }
+        if found.parent.is_none() && found.swipe.origin == SwipeOrigin::Greeting {
+            return Err(ChatError::refused("there are no more greetings; say something first"));
+        }
+        let work = Work::Swipe { turn, length };
+        Ok(self.store.insert_job(guild, scene, Some(person), &work).await?)
+    }
+
+    /// Asks a character to go on where its turn stopped.
+    ///
+    /// # Errors
+    /// The turn is a person's, or the database fails.
+    pub async fn ask_continue(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        person: PersonId,
+        turn: TurnId,
+    ) -> Result<Queued, ChatError> {
+        if !self.turn(guild, turn).await?.speaker.is_character() {
+            return Err(ChatError::refused("only a character's turn can be continued"));
+        }
+        let work = Work::Continue { turn };
+        Ok(self.store.insert_job(guild, scene, Some(person), &work).await?)
+    }
+
+    /// Asks for a turn without saying anything: a character's, or whose it is.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn ask_reply(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        person: PersonId,
+        character: Option<CharacterId>,
+        length: Option<Length>,
+    ) -> Result<Queued, ChatError> {
+        let work = Work::Reply { character, length };
+        Ok(self.store.insert_job(guild, scene, Some(person), &work).await?)
+    }
+
+    pub(super) async fn turn(&self, guild: GuildId, turn: TurnId) -> Result<Turn, ChatError> {
+        let found = self.store.get_turn(guild, turn).await?;
+        Ok(found.ok_or(StoreError::NotFound(Noun::Turn))?)
+    }
+}

@@ -1,0 +1,163 @@
+//! A scene as one reply needs it: settings, cast, people and the line of turns.
+
+use chrono::FixedOffset;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::domain::{
+    CastMember, CharacterId, GuildId, JobId, Length, Participant, Scene, SceneId, Speaker, Turn,
+    TurnId,
+};
+use crate::prompt::{
+    self, Budget, Prompt, PromptCharacter, PromptInputs, PromptPerson, PromptTurn,
+};
+use crate::store::Line;
+
+use super::turn_order::{Candidate, natural_order};
+use super::{Chat, ChatError};
+
+/// The most turns that are loaded for a prompt. Far more than a context window
+/// holds, far less than a scene of years.
+const MAX_LINE_TURNS: u32 = 4_000;
+
+/// A scene, loaded.
+#[derive(Debug, Clone)]
+pub struct SceneView {
+    /// Its settings.
+    pub scene: Scene,
+    /// Who plays in it, in the order of joining.
+    pub cast: Vec<CastMember>,
+    /// Who writes in it, in the order of joining.
+    pub people: Vec<Participant>,
+    /// The turns of the line, oldest first.
+    pub line: Vec<Turn>,
+}
+
+/// What of a reply is decided before its prompt is built.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Casting<'a> {
+    /// Who answers: an index into the cast.
+    pub(super) answering: usize,
+    /// How long.
+    pub(super) length: Option<Length>,
+    /// What the reply begins with.
+    pub(super) continuation: Option<&'a str>,
+}
+
+impl Chat {
+    /// Loads a scene with the line that ends in `end`, or in its head.
+    ///
+    /// # Errors
+    /// There is no such scene in the guild, or the database fails.
+    pub async fn view(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        end: Option<TurnId>,
+    ) -> Result<SceneView, ChatError> {
+        let line = Line { end, start: None, limit: Some(MAX_LINE_TURNS) };
+        Ok(SceneView {
+            scene: self.scene(guild, scene).await?,
+            cast: self.store.list_cast(guild, scene).await?,
+            people: self.store.list_participants(guild, scene).await?,
+            line: self.store.list_line(guild, scene, line).await?,
+        })
+    }
+}
+
+impl SceneView {
+    /// The place of a character in the cast.
+    pub(super) fn index_of(&self, character: CharacterId) -> Result<usize, ChatError> {
+        self.cast
+            .iter()
+            .position(|member| member.character.id == character)
+            .ok_or_else(|| ChatError::refused("that character is not in the scene any more"))
+    }
+
+    /// Who answers next, in natural order; chance comes from the job, so that a
+    /// second try chooses the same.
+    pub(super) fn turn_order(&self, job: JobId) -> Vec<usize> {
+        let candidates: Vec<Candidate<'_>> = self
+            .cast
+            .iter()
+            .map(|member| Candidate {
+                name: member.character.sheet.stage_name(),
+                talkativeness: member.character.sheet.talkativeness,
+            })
+            .collect();
+        let last_speaker = self.line.last().and_then(|turn| match &turn.speaker {
+            Speaker::Character { id, .. } => self.index_of(*id).ok(),
+            Speaker::Person { .. } => None,
+        });
+        let unanswered = self.unanswered_text();
+        let mut rng = ChaCha8Rng::seed_from_u64(job.0.unsigned_abs());
+        natural_order(&candidates, last_speaker, &unanswered, &mut rng)
+    }
+
+    /// What was said since a character spoke last; where nothing was, the last
+    /// turn.
+    fn unanswered_text(&self) -> String {
+        let since = self.line.iter().rposition(|turn| turn.speaker.is_character());
+        let from = since.map_or(0, |i| i + 1).min(self.line.len().saturating_sub(1));
+        self.line[from..].iter().map(|turn| turn.swipe.text.as_str()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The length of a reply by that member of the cast: as asked for once, else
+    /// the character's own, else the scene's.
+    pub(super) fn length(&self, answering: usize, once: Option<Length>) -> Option<Length> {
+        once.or_else(|| self.cast.get(answering).and_then(|member| member.length))
+            .or(self.scene.length)
+    }
+
+    /// The prompt for a reply in this scene.
+    pub(super) fn prompt(
+        &self,
+        chat: &Chat,
+        casting: Casting<'_>,
+        budget: Budget,
+    ) -> Result<Prompt, ChatError> {
+        let answering = self
+            .cast
+            .get(casting.answering)
+            .ok_or_else(|| ChatError::refused("nobody is in the scene; /cast add NAME"))?;
+        let cast: Vec<PromptCharacter<'_>> = self.cast.iter().map(prompt_character).collect();
+        let people: Vec<PromptPerson<'_>> = self
+            .people
+            .iter()
+            .map(|person| PromptPerson { name: person.name(), description: person.description() })
+            .collect();
+        let turns: Vec<PromptTurn<'_>> = self
+            .line
+            .iter()
+            .map(|turn| PromptTurn { id: turn.id, speaker: &turn.speaker, text: &turn.swipe.text })
+            .collect();
+        let inputs = PromptInputs {
+            cast: &cast,
+            answering: casting.answering,
+            people: &people,
+            scenario: &self.scene.scenario,
+            system_prompt: &answering.character.sheet.system_prompt,
+            post_history_instructions: &answering.character.sheet.post_history_instructions,
+            lore_before: &[],
+            lore_after: &[],
+            notes: self.scene.note.as_slice(),
+            turns: &turns,
+            length: casting.length,
+            continuation: casting.continuation,
+            anchor: self.scene.anchor,
+            macro_seed: self.scene.id.0.unsigned_abs(),
+            now: chat.clock.now().with_timezone(&FixedOffset::east_opt(0).expect("UTC")),
+        };
+        Ok(prompt::build(&inputs, chat.pool.tokenizer(), budget)?)
+    }
+}
+
+fn prompt_character(member: &CastMember) -> PromptCharacter<'_> {
+    let sheet = &member.character.sheet;
+    PromptCharacter {
+        name: sheet.stage_name(),
+        description: &sheet.description,
+        personality: &sheet.personality,
+        example_dialogue: &sheet.example_dialogue,
+    }
+}

@@ -1,0 +1,53 @@
+//! One worker: a model on a device of this machine, behind an engine's thread.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::engine::{EngineHandle, EngineOptions};
+use crate::model::{LoadOptions, Model, ModelFile, TokenizerSource};
+use crate::tokenizer::Tokenizer;
+
+use super::PoolError;
+
+/// What a worker runs.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// The model's name, for receipts.
+    pub model_name: String,
+    /// The model's file or directory.
+    pub model_path: PathBuf,
+    /// How it is loaded.
+    pub load: LoadOptions,
+    /// How large its engine is.
+    pub engine: EngineOptions,
+}
+
+pub(super) struct Worker {
+    pub(super) engine: EngineHandle,
+    pub(super) tokenizer: Arc<Tokenizer>,
+    pub(super) model_name: String,
+    pub(super) model_fingerprint: String,
+    pub(super) context_tokens: usize,
+}
+
+impl Worker {
+    /// Loads and starts; blocks meanwhile.
+    pub(super) fn start(options: &WorkerOptions) -> Result<Self, PoolError> {
+        let file = ModelFile::open(&options.model_path)?;
+        let tokenizer = match file.tokenizer().ok_or(PoolError::NoTokenizer)? {
+            TokenizerSource::Gguf(metadata) => Tokenizer::from_gguf(metadata)?,
+            TokenizerSource::File(path) => Tokenizer::from_file(&path)?,
+        };
+        let tokenizer = Arc::new(tokenizer);
+        let model = Arc::new(Model::from_file(&file, &options.load)?);
+        let model_fingerprint = model.fingerprint().to_owned();
+        let engine = EngineHandle::spawn(model, tokenizer.clone(), &options.engine)?;
+        Ok(Self {
+            context_tokens: engine.context_tokens(),
+            engine,
+            tokenizer,
+            model_name: options.model_name.clone(),
+            model_fingerprint,
+        })
+    }
+}

@@ -1,0 +1,119 @@
+//! Which scene a player enters: the one that waits, or a new one.
+
+use crate::chat::{Chat, ChatError, Opening};
+use crate::domain::{Character, Guild, Participant, Person, Scene, SceneId};
+
+use super::player::{PlayError, PlayOptions};
+
+/// Everything of the terminal lives in one guild of its own.
+const PLATFORM: &str = "terminal";
+const GUILD: &str = "local";
+
+/// Who plays, and where.
+pub(super) struct Entrance {
+    pub(super) guild: Guild,
+    pub(super) person: Person,
+    pub(super) library: Vec<Character>,
+    pub(super) scene: Scene,
+    /// Whether the scene has just been opened.
+    pub(super) is_new: bool,
+}
+
+/// Opens or reopens a scene, as the options say: the named character's, else the
+/// one played last, else one with the first character of the library.
+pub(super) async fn enter(chat: &Chat, options: &PlayOptions) -> Result<Entrance, PlayError> {
+    let store = chat.store();
+    let guild = store.upsert_guild(PLATFORM, GUILD, "this terminal").await.map_err(ChatError::from)?;
+    let person = store
+        .upsert_person(guild.id, &options.user, &options.user)
+        .await
+        .map_err(ChatError::from)?;
+    let library = chat.welcome(guild.id).await?;
+    let waiting = store.list_scenes(guild.id, false, 100).await.map_err(ChatError::from)?;
+    let lead = match &options.character {
+        Some(name) => Some(find(&library, name)?.clone()),
+        None => None,
+    };
+    let found = if options.new_scene {
+        None
+    } else {
+        match &lead {
+            Some(lead) => waiting.iter().find(|scene| scene.channel == channel(lead)),
+            None => waiting.first(),
+        }
+    };
+    let lead = match (&lead, library.first()) {
+        (Some(lead), _) => lead,
+        (None, Some(first)) => first,
+        (None, None) => return Err(PlayError::NoCharacters),
+    };
+    let (scene, is_new) = match found {
+        Some(scene) => (scene.clone(), false),
+        None => (open(chat, &guild, &person, lead, &waiting, options).await?, true),
+    };
+    store.insert_participant(guild.id, scene.id, person.id).await.map_err(ChatError::from)?;
+    if let (Some(length), false) = (options.length, is_new) {
+        chat.set_length(guild.id, scene.id, length).await?;
+    }
+    Ok(Entrance { guild, person, library, scene, is_new })
+}
+
+/// A scene of the terminal is found again by the character it began with.
+fn channel(lead: &Character) -> String {
+    format!("character-{}", lead.id)
+}
+
+async fn open(
+    chat: &Chat,
+    guild: &Guild,
+    person: &Person,
+    lead: &Character,
+    waiting: &[Scene],
+    options: &PlayOptions,
+) -> Result<Scene, PlayError> {
+    if let Some(old) = waiting.iter().find(|scene| scene.channel == channel(lead)) {
+        chat.end_scene(guild.id, old.id).await?;
+    }
+    let opening = Opening {
+        guild: guild.id,
+        channel: channel(lead),
+        cast: std::slice::from_ref(lead),
+        user: &person.display_name,
+        length: options.length,
+    };
+    Ok(chat.open_scene(opening).await?)
+}
+
+/// The character of that name: whole, or its only beginning.
+pub(super) fn find<'a>(library: &'a [Character], name: &str) -> Result<&'a Character, PlayError> {
+    let wanted = name.trim().to_lowercase();
+    let named = |character: &&Character| {
+        let sheet = &character.sheet;
+        [sheet.name.to_lowercase(), sheet.stage_name().to_lowercase()].contains(&wanted)
+    };
+    if let Some(character) = library.iter().find(named) {
+        return Ok(character);
+    }
+    let mut beginning =
+        library.iter().filter(|character| character.sheet.name.to_lowercase().starts_with(&wanted));
+    match (beginning.next(), beginning.next()) {
+        (Some(only), None) if !wanted.is_empty() => Ok(only),
+        _ => {
+            let known: Vec<&str> =
+                library.iter().map(|character| character.sheet.name.as_str()).collect();
+            Err(PlayError::NoSuchCharacter { name: name.to_owned(), known: known.join(", ") })
+        }
+    }
+}
+
+/// The player among the people of the scene.
+pub(super) async fn participant(
+    chat: &Chat,
+    guild: &Guild,
+    scene: SceneId,
+    person: &Person,
+) -> Result<Participant, ChatError> {
+    let people = chat.store().list_participants(guild.id, scene).await?;
+    let found = people.into_iter().find(|participant| participant.person.id == person.id);
+    Ok(found.unwrap_or_else(|| Participant { person: person.clone(), persona: None }))
+}
