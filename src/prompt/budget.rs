@@ -8,7 +8,7 @@
 //! but for one *pinned* turn, a person's last, which stays however old it is.
 
 /// How much of the room the history may take after a trim.
-pub(super) const TARGET_PERCENT: usize = 65;
+const TARGET_PERCENT: usize = 65;
 /// Under this share the anchor is given up, so that turns come back when much of
 /// the line was undone or the context has grown.
 const FLOOR_PERCENT: usize = 40;

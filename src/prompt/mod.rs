@@ -9,6 +9,8 @@ pub mod alpaca;
 mod budget;
 mod error;
 mod examples;
+mod frame;
+mod history;
 mod inputs;
 mod macros;
 mod neutralise;
@@ -23,7 +25,8 @@ pub use inputs::{PromptCharacter, PromptInputs, PromptPerson, PromptTurn};
 pub use macros::{MacroContext, expand};
 pub use receipt::{PromptReceipt, Section, SectionKind, Trimmed};
 
-use self::budget::{Kept, Line, Overlong};
+use self::frame::Frame;
+use self::history::{History, place_notes};
 use self::sections::{Block, Sections};
 use self::stage::Stage;
 use crate::domain::TurnId;
@@ -72,54 +75,28 @@ pub fn build(
     let budget_tokens = budget.prompt_tokens()?;
     let stage = Stage::new(inputs)?;
     let sections = Sections { stage: &stage, tokenizer };
-    let (opening, notes, closing) = (sections.opening(), sections.notes(), sections.closing());
+    let frame = Frame::new(&sections, budget_tokens)?;
 
-    let required: Vec<_> =
-        opening.iter().chain(notes.iter().map(|(_, note)| note)).chain(&closing).collect();
-    let required_tokens = required.iter().map(|block| block.ids.len()).sum();
-    let too_large = |required_tokens| PromptError::SectionsTooLarge {
-        required_tokens,
-        budget_tokens,
-        largest: largest(&required).section(),
-    };
-    let room =
-        budget_tokens.checked_sub(required_tokens).ok_or_else(|| too_large(required_tokens))?;
-
-    let mut turns: Vec<Option<Block>> = vec![None; inputs.turns.len()];
-    let mut cost = |turn: usize| turns[turn].get_or_insert_with(|| sections.turn(turn)).ids.len();
-    let line = line(inputs);
-    let kept = budget::trim(line, room, &mut cost).map_err(|Overlong { turn, available }| {
-        let num_tokens = cost(turn);
-        if num_tokens <= largest(&required).ids.len() {
-            return too_large(required_tokens + (room - available) + num_tokens);
-        }
-        PromptError::TurnTooLong {
-            turn: inputs.turns[turn].id,
-            speaker: stage.name(inputs.turns[turn].speaker),
-            num_tokens,
-            available_tokens: available,
-        }
-    })?;
-
+    let history = History::fit(&sections, &frame)?;
     let mut examples = sections.examples();
     let num_examples = examples.len();
-    examples.truncate(if kept.first > 0 {
-        0
-    } else {
-        let tokens = examples.iter().map(|example| example.ids.len());
-        budget::examples_that_fit(tokens, room - kept.num_tokens)
+    // Once turns have gone, examples would only come and go and change the prefix.
+    examples.truncate(match history.first_kept {
+        Some(_) => 0,
+        None => {
+            let tokens = examples.iter().map(|example| example.ids.len());
+            budget::examples_that_fit(tokens, frame.room() - history.num_tokens)
+        }
     });
 
-    let first_kept = (kept.first > 0).then(|| inputs.turns[kept.first].id);
-    let history = history(turns, line, kept);
     let trimmed = Trimmed {
-        num_turns: inputs.turns.len() - history.len(),
+        num_turns: inputs.turns.len() - history.turns.len(),
         num_examples: num_examples - examples.len(),
-        first_kept,
+        first_kept: history.first_kept,
     };
-    let history = place_notes(history, notes);
-    let blocks: Vec<_> =
-        opening.into_iter().chain(examples).chain(history).chain(closing).collect();
+    let history = place_notes(history.turns, frame.notes);
+    let body = examples.into_iter().chain(history);
+    let blocks: Vec<_> = frame.opening.into_iter().chain(body).chain(frame.closing).collect();
     Ok(Prompt {
         token_ids: blocks.iter().flat_map(|block| &block.ids).copied().collect(),
         text: blocks.iter().map(|block| block.text.as_str()).collect(),
@@ -131,7 +108,7 @@ pub fn build(
             budget_tokens,
             trimmed,
         },
-        anchor: first_kept,
+        anchor: trimmed.first_kept,
     })
 }
 
@@ -143,44 +120,6 @@ impl Budget {
             _ => Err(PromptError::NoRoom { context_tokens, reply_tokens }),
         }
     }
-}
-
-fn largest<'a>(blocks: &[&'a Block]) -> &'a Block {
-    let largest = blocks.iter().max_by_key(|block| block.ids.len());
-    largest.expect("the open reply is always there")
-}
-
-/// The history as trimming sees it.
-fn line(inputs: &PromptInputs<'_>) -> Line {
-    let turns = inputs.turns;
-    Line {
-        num_turns: turns.len(),
-        pinned: turns.iter().rposition(|turn| !turn.speaker.is_character()),
-        anchor: inputs.anchor.and_then(|anchor| turns.iter().position(|turn| turn.id == anchor)),
-    }
-}
-
-/// The turns that stay, oldest first. All of them were counted.
-fn history(mut turns: Vec<Option<Block>>, line: Line, kept: Kept) -> Vec<Block> {
-    let rest = turns.split_off(kept.first);
-    let pinned = line.pinned.filter(|pinned| *pinned < kept.first).and_then(|i| turns[i].take());
-    pinned.into_iter().chain(rest.into_iter().flatten()).collect()
-}
-
-/// Puts each note before as many turns as its depth says; where there are fewer,
-/// before all of them.
-fn place_notes(history: Vec<Block>, notes: Vec<(usize, Block)>) -> Vec<Block> {
-    let mut notes = notes.into_iter().peekable();
-    let mut placed = Vec::with_capacity(history.len() + notes.len());
-    let num_turns = history.len();
-    for (i, turn) in history.into_iter().enumerate() {
-        while let Some((_, note)) = notes.next_if(|(depth, _)| num_turns - i <= *depth) {
-            placed.push(note);
-        }
-        placed.push(turn);
-    }
-    placed.extend(notes.map(|(_, note)| note));
-    placed
 }
 
 /// The receipt's sections: the blocks, with turns in a row as one.

@@ -129,7 +129,7 @@ impl Sections<'_> {
     /// What stands after all turns: instructions, if any, and the open reply.
     pub(super) fn closing(&self) -> Vec<Block> {
         let (stage, inputs) = (self.stage, self.stage.inputs);
-        let text = stage.direction(inputs.post_history_instructions, None, "post-history");
+        let text = stage.direction(inputs.post_history_instructions, Some(""), "post-history");
         let instructions = (!text.is_empty())
             .then(|| self.block(SectionKind::PostHistory, String::new(), alpaca::note(&text)));
         let begun = stage.speech(inputs.continuation.unwrap_or_default());

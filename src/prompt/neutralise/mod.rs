@@ -83,12 +83,17 @@ pub(super) fn neutral_name(name: &str) -> String {
     one_line.replace([':', '\u{ff1a}', '\u{fe55}', '\u{fe13}', '\u{2236}', '\u{a789}'], "-")
 }
 
-/// Headers of the transcript, wherever they stand. `### Responses` and
-/// `### Response to the crisis` are headings of people's own.
+/// Headers of the transcript, wherever they stand; [`ends_header`] has the rest.
 static HEADER: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?m)#{3,} *(?:instruction|input|response)(?: *$| *[^\s'\p{Alphabetic}\p{N}])")
-        .expect("the pattern is constant and valid")
+    Regex::new("#{3,} *(?:instruction|input|response)").expect("the pattern is constant and valid")
 });
+
+/// Whether a header may end before this: `### Responses`, `### Response's end` and
+/// `### Response to the crisis` are headings of people's own.
+fn ends_header(rest: &str) -> bool {
+    let next = rest.trim_start_matches(' ').chars().next();
+    next.is_none_or(|c| !c.is_alphanumeric() && c != '\'')
+}
 
 /// Markers of other formats, which a model may know from its training: ChatML
 /// and its kin, Mistral's and Llama's brackets, sentencepiece's control tokens.
@@ -104,12 +109,16 @@ static MARKER: LazyLock<Regex> = LazyLock::new(|| {
 fn break_markers(text: &str) -> String {
     let mut breaks = BTreeSet::new();
     for form in Skeleton::forms(text) {
-        for header in HEADER.find_iter(&form.text) {
+        let headers = HEADER.find_iter(&form.text);
+        for header in headers.filter(|header| ends_header(&form.text[header.end()..])) {
             let hashes = header.as_str().bytes().take_while(|byte| *byte == b'#').count();
             breaks.extend(form.borders(header.start()..header.start() + hashes));
         }
         for marker in MARKER.find_iter(&form.text) {
-            breaks.extend(form.borders(marker.range()).next());
+            let border = form.borders(marker.range()).next();
+            // In code a capital S is a type parameter, as in `Vec<S>`.
+            let is_code = |at: &usize| text[*at..].starts_with("S>");
+            breaks.extend(border.filter(|at| !is_code(at)));
         }
     }
     let mut broken = String::with_capacity(text.len() + breaks.len());
