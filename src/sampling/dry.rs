@@ -14,7 +14,9 @@ use super::vocabulary::Vocabulary;
 /// out. Off where `multiplier` is 0.
 ///
 /// Weidmann's DRY (text-generation-webui, pull request 5677), in the definition
-/// of KoboldCpp's `sample_dry`. Breakers are looked for in the bytes that the
+/// of KoboldCpp's `sample_dry` and llama.cpp's `llama_sampler_dry_apply`. They
+/// differ where exactly `allowed_length` tokens follow a breaker: KoboldCpp lets
+/// that repeat pass, llama.cpp and Weidmann penalise it, and so do we. Breakers are looked for in the bytes that the
 /// tokens spell, so that it does not matter how a breaker was tokenised
 /// (KoboldCpp looks for its usual tokenisation).
 #[derive(Debug, Clone, Default)]

@@ -23,14 +23,13 @@ pub(super) fn draw(
     uniform: f64,
 ) -> Option<u32> {
     let softmax = candidates.softmax();
-    let bound = *mu * std::f64::consts::LN_2;
-    let mut num_kept = 0;
-    while let Some(candidate) = candidates.nth(num_kept)
-        && softmax.surprise(candidate.logit) <= bound
-    {
-        num_kept += 1;
+    // Surprise is ln(mass) − (logit − highest logit), in nats.
+    let bound = softmax.mass.ln() - *mu * std::f64::consts::LN_2;
+    if bound > 0.0 {
+        candidates.keep_best();
+    } else {
+        candidates.keep_above(bound);
     }
-    candidates.keep_first(num_kept);
 
     let (id, probability) = candidates.draw(uniform)?;
     *mu -= f64::from(params.eta) * (-probability.log2() - f64::from(params.tau));
