@@ -11,7 +11,7 @@ use super::params::Xtc;
 /// Weidmann's XTC (text-generation-webui, pull request 6335), as in KoboldCpp's
 /// `sample_xtc`.
 pub(super) fn apply(candidates: &mut Candidates, params: &Xtc, coin: f64) {
-    if params.threshold > 0.5 || coin >= f64::from(params.probability) {
+    if coin >= f64::from(params.probability) {
         return;
     }
     let softmax = candidates.softmax();
