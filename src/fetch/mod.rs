@@ -23,5 +23,6 @@ pub use digest::{Digest, ParseDigestError};
 pub use error::{Attempt, FetchError, SourceError};
 pub use fetcher::{FetchOptions, Fetched, Fetcher};
 pub use model_store::{ModelRequest, ModelStore, ModelStoreError, PulledModel};
+pub use place::free_bytes;
 pub use progress::{Progress, ProgressEvent};
 pub use source::{ParseSourceError, Source};

@@ -169,7 +169,7 @@ fn reason(said: &str) -> Option<String> {
     let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
     let errors: Vec<_> = lines().filter_map(|line| line.strip_prefix("ERROR: ")).collect();
     let connection = lines().find(|line| line.contains("connection broken by"));
-    let last = errors.last().copied().or_else(|| lines().last())?;
+    let last = errors.last().copied().or_else(|| lines().next_back())?;
     let last = last.chars().take(400).collect::<String>();
     Some(match connection {
         Some(_) => format!("{last} (the package index could not be reached)"),

@@ -50,10 +50,8 @@ impl Place {
 
     /// Fails if the file system has less than `needed` bytes free.
     pub(super) fn require_space(&self, name: &str, needed: u64) -> Result<(), FetchError> {
-        let Ok(stat) = nix::sys::statvfs::statvfs(&self.staging) else {
-            return Ok(()); // A file system that cannot tell: the write will.
-        };
-        let available = u64::from(stat.blocks_available()) * u64::from(stat.fragment_size());
+        // A file system that cannot tell: the write will.
+        let Some(available) = free_bytes(&self.staging) else { return Ok(()) };
         if available >= needed {
             return Ok(());
         }
@@ -87,6 +85,13 @@ impl Place {
             self.clear();
         }
     }
+}
+
+/// Bytes free for us on the file system of `path`, if it tells.
+#[allow(clippy::useless_conversion, reason = "the counts are narrower on other systems")]
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let stat = nix::sys::statvfs::statvfs(path).ok()?;
+    Some(u64::from(stat.blocks_available()) * u64::from(stat.fragment_size()))
 }
 
 /// Removes what was staged in `dir` by processes that are gone, and says how many

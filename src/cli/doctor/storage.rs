@@ -7,6 +7,7 @@ use std::path::Path;
 use super::super::Session;
 use super::super::output::bytes;
 use super::Finding;
+use crate::fetch::free_bytes;
 
 /// With less a start is likely to fail soon.
 const MIN_FREE_BYTES: u64 = 200 << 20;
@@ -33,10 +34,9 @@ pub(super) fn directory(session: &Session) -> Finding {
 /// Whether its file system has room.
 pub(super) fn space(session: &Session) -> Finding {
     let dir = nearest_existing(&session.config.data_dir);
-    let Ok(stat) = nix::sys::statvfs::statvfs(dir) else {
+    let Some(free) = free_bytes(dir) else {
         return Finding::ok("disk space", "this file system does not tell");
     };
-    let free = u64::from(stat.blocks_available()) * u64::from(stat.fragment_size());
     let detail = format!("{} free", bytes(free));
     let advice = "make room, or choose another place with --data-dir PATH";
     match free {
