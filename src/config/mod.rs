@@ -66,6 +66,11 @@ impl Config {
         &self.settings
     }
 
+    /// Where the private database server keeps its files.
+    pub fn database_dir(&self) -> PathBuf {
+        self.data_dir.join("postgres")
+    }
+
     /// Where pulled models lie.
     pub fn models_dir(&self) -> PathBuf {
         self.data_dir.join("models")

@@ -396,8 +396,8 @@ fn the_small_model_is_pulled_listed_and_found() {
     let request = ModelRequest::parse(model.to_str().unwrap(), Some("mine"), known.sha256).unwrap();
     let pulled = store.pull(&request, &without_pip(), chrono::DateTime::UNIX_EPOCH, &()).unwrap();
     assert_eq!(Some(pulled.sha256), known.sha256);
-    assert_eq!(store.list().unwrap(), [pulled.clone()]);
     assert_eq!(store.resolve("mine").unwrap(), pulled.path);
+    assert_eq!(store.list().unwrap(), [pulled]);
     assert_eq!(store.resolve(model.to_str().unwrap()).unwrap(), model);
     assert!(matches!(store.resolve("./nowhere.gguf").unwrap_err(), ModelStoreError::NoFile(_)));
     fs::write(dir.path().join("models/mine/manifest.json"), "{").unwrap();
