@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::sync::Notify;
 
+use super::embedded::{self, EmbeddedOptions, EmbeddedServer};
 use super::{Store, StoreError};
 
 /// Which database.
@@ -18,6 +19,8 @@ use super::{Store, StoreError};
 pub enum Database {
     /// The server at this address: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.
     Url(SecretString),
+    /// A private server of our own.
+    Embedded(EmbeddedOptions),
 }
 
 /// How the database is used.
@@ -48,38 +51,80 @@ impl Store {
     /// Says what is wrong with the address, the server, the login, the database
     /// or its tables, and what to do.
     pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
-        let connect = match &options.database {
-            Database::Url(url) => parse(url)?,
+        let (connect, server) = match options.database {
+            Database::Url(ref url) => (parse(url)?, None),
+            Database::Embedded(embedded) => {
+                let starting =
+                    tokio::task::spawn_blocking(move || EmbeddedServer::start(&embedded));
+                let server = Arc::new(starting.await.expect("starting a server does not panic")?);
+                let connect = server.connect_options(embedded::NAME);
+                create_database(&server).await?;
+                (connect, Some(server))
+            }
         };
         let target = target(&connect);
+        attempt(&connect, options.acquire_timeout, &target).await?;
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
             .connect_lazy_with(connect);
-        // One plain attempt first: the pool would retry a refusal until its
-        // timeout and then only say that it timed out.
-        let connect = pool.connect_options();
-        let attempt = connect.connect();
-        match tokio::time::timeout(options.acquire_timeout, attempt).await {
-            Ok(Ok(connection)) => drop(connection),
-            Ok(Err(error)) => return Err(classify(error, target)),
-            Err(_) => {
-                let source = std::io::Error::from(std::io::ErrorKind::TimedOut).into();
-                return Err(StoreError::Unreachable { target, source });
-            }
-        }
         sqlx::migrate!()
             .run(&pool)
             .await
             .map_err(|source| StoreError::Migrate { target: target.clone(), source })?;
         tracing::info!(database.target = target, "db.open");
-        Ok(Self { pool, work: Arc::new(Notify::new()) })
+        Ok(Self { pool, work: Arc::new(Notify::new()), server })
     }
 
-    /// Closes every connection, once the calls under way are done.
-    pub async fn close(&self) {
+    /// Closes every connection once the calls under way are done, for all clones,
+    /// and with the last of them stops a private server that nobody else uses.
+    ///
+    /// # Errors
+    /// Where the private server does not stop.
+    pub async fn close(self) -> Result<(), StoreError> {
         self.pool.close().await;
+        let Some(server) = self.server.and_then(Arc::into_inner) else { return Ok(()) };
+        let stopping = tokio::task::spawn_blocking(move || server.stop());
+        Ok(stopping.await.expect("stopping a server does not panic")?)
     }
+}
+
+/// One plain connection: the pool would retry a refusal until its timeout, and
+/// then only say that it timed out.
+async fn attempt(
+    connect: &PgConnectOptions,
+    limit: Duration,
+    target: &str,
+) -> Result<PgConnection, StoreError> {
+    match tokio::time::timeout(limit, connect.connect()).await {
+        Ok(connected) => connected.map_err(|error| classify(error, target.into())),
+        Err(_) => {
+            let source = std::io::Error::from(std::io::ErrorKind::TimedOut).into();
+            Err(StoreError::Unreachable { target: target.into(), source })
+        }
+    }
+}
+
+/// Makes our database on a private server that does not have it yet.
+async fn create_database(server: &EmbeddedServer) -> Result<(), StoreError> {
+    let connect = server.connect_options("postgres");
+    let mut connection = attempt(&connect, Duration::from_secs(5), &target(&connect)).await?;
+    let there = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1) AS "there!""#,
+        embedded::NAME,
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    if !there {
+        // No parameters are possible here; the name is ours.
+        let created = sqlx::raw_sql("CREATE DATABASE dramatis").execute(&mut connection).await;
+        match created {
+            // Another process was quicker.
+            Err(error) if code(&error) == "42P04" || code(&error) == "23505" => {}
+            created => drop(created?),
+        }
+    }
+    Ok(connection.close().await?)
 }
 
 fn parse(url: &SecretString) -> Result<PgConnectOptions, StoreError> {
@@ -103,8 +148,7 @@ fn target(options: &PgConnectOptions) -> String {
 }
 
 fn classify(error: sqlx::Error, target: String) -> StoreError {
-    let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
-    match (&error, code.as_ref()) {
+    match (&error, code(&error).as_str()) {
         (_, "28000" | "28P01") => StoreError::Refused { target, source: error },
         (_, "3D000") => StoreError::NoDatabase { target },
         (sqlx::Error::Protocol(_) | sqlx::Error::Tls(_), _) => {
@@ -112,6 +156,11 @@ fn classify(error: sqlx::Error, target: String) -> StoreError {
         }
         _ => StoreError::Unreachable { target, source: error },
     }
+}
+
+fn code(error: &sqlx::Error) -> String {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.unwrap_or_default().into_owned()
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::embedded::EmbeddedError;
+
 /// What a row was about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the variants are the domain's own words")]
@@ -91,6 +93,9 @@ pub enum StoreError {
         /// What it said.
         source: sqlx::Error,
     },
+    /// The private server does not run.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
     /// The tables could not be brought up to date.
     #[error("cannot bring the tables of {target} up to date: {source}")]
     Migrate {
@@ -146,6 +151,7 @@ impl StoreError {
             Self::Refused { .. } => "refused",
             Self::NoDatabase { .. } => "no_database",
             Self::NotPostgres { .. } => "not_postgres",
+            Self::Embedded(_) => "embedded",
             Self::Migrate { .. } => "migrate",
             Self::Busy => "busy",
             Self::NotFound(_) => "not_found",

@@ -12,6 +12,7 @@ mod cast;
 mod channel_settings;
 mod character;
 mod connect;
+pub mod embedded;
 mod error;
 mod guild;
 mod inbound;
@@ -35,6 +36,8 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 
+use embedded::EmbeddedServer;
+
 pub use audit::AuditEntry;
 pub use branch::NewBranch;
 pub use channel_settings::{ChannelSettings, SceneOpening};
@@ -57,4 +60,6 @@ pub use turn::Line;
 pub struct Store {
     pool: PgPool,
     work: Arc<Notify>,
+    /// After the pool, so that it is stopped when nobody is connected any more.
+    server: Option<Arc<EmbeddedServer>>,
 }

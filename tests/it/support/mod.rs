@@ -2,4 +2,5 @@
 
 pub(crate) mod hub;
 pub(crate) mod models;
+pub(crate) mod postgres;
 pub(crate) mod wheel;

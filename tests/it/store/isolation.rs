@@ -1,0 +1,214 @@
+//! No guild sees or touches what is another's.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use dramatis::domain::{GuildId, SceneState, SwipeOrigin};
+use dramatis::store::{
+    Accepted, ChannelSettings, Line, NewBranch, NewMessage, NewScene, NewSwipe, Preset,
+    SceneOpening, SceneUpdate, StoreError, Work,
+};
+use serde_json::{Value, json};
+
+use super::stage;
+use crate::support::postgres::TestDatabase;
+
+/// Every row that a guild owns.
+async fn everything(db: &TestDatabase, guild: GuildId) -> Value {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT table_name::text FROM information_schema.columns
+         WHERE table_schema = 'public' AND column_name = 'guild_id' ORDER BY 1",
+    )
+    .fetch_all(&db.pool)
+    .await
+    .unwrap();
+    assert!(tables.len() > 15, "{tables:?}");
+    let mut rows = serde_json::Map::new();
+    for table in tables {
+        let sql = format!(
+            "SELECT coalesce(jsonb_agg(to_jsonb(t) ORDER BY to_jsonb(t)::text), '[]')
+             FROM {table} t WHERE guild_id = $1"
+        );
+        let found: Value = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .bind(guild.0)
+            .fetch_one(&db.pool)
+            .await
+            .unwrap();
+        assert_ne!(found, json!([]), "the test leaves {table} empty");
+        rows.insert(table, found);
+    }
+    rows.into()
+}
+
+fn refused<T: std::fmt::Debug>(result: Result<T, StoreError>) {
+    assert!(matches!(result, Err(StoreError::NotFound(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_foreign_guild_sees_and_changes_nothing() {
+    let db = TestDatabase::fresh().await;
+    let store = &db.store;
+    let own = stage(store, "theirs").await;
+    let (guild, scene) = (own.guild, own.scene.id);
+    let turn = store.append_turn(guild, scene, &own.said("secret")).await.unwrap();
+    let edit = NewSwipe { text: "x".into(), origin: SwipeOrigin::Edited, receipt: None };
+    store.insert_swipe(guild, scene, turn.id, &edit).await.unwrap();
+    let message = NewMessage {
+        external_id: "m".into(),
+        person: own.person.id,
+        name: "Ann".into(),
+        text: "secret".into(),
+        work: Some(Work::REPLY),
+    };
+    let accepted = store.accept_message(guild, scene, &message).await.unwrap();
+    let Accepted::New { queued: Some(queued), .. } = accepted else { panic!() };
+    let persona = store.upsert_persona(guild, own.person.id, "Sir", "").await.unwrap();
+    store.set_scene_persona(guild, scene, own.person.id, Some(persona.id)).await.unwrap();
+    let book = store.upsert_lorebook(guild, "Book", &json!({})).await.unwrap();
+    store.set_scene_lorebook(guild, scene, book.id, true).await.unwrap();
+    let preset = Preset { name: "Wild".into(), params: json!({}) };
+    store.upsert_preset(guild, &preset).await.unwrap();
+    let settings = ChannelSettings {
+        channel: "here".into(),
+        opens: SceneOpening::Never,
+        starter_roles: Vec::new(),
+        character: Some(own.character.id),
+        length: None,
+        preset: None,
+    };
+    store.upsert_channel_settings(guild, &settings).await.unwrap();
+    store.insert_audit(guild, Some(own.person.id), "scene.start", &json!({})).await.unwrap();
+    let part = store.upsert_outbox(guild, scene, turn.id, turn.swipe.id, 1).await.unwrap()[0].id;
+    store.undo(guild, scene).await.unwrap();
+
+    let before = everything(&db, guild).await;
+    let foreign = stage(store, "ours").await;
+    let (us, our_scene, we) = (foreign.guild, foreign.scene.id, foreign.person.id);
+    let sheet = &own.character.sheet;
+    let line = Line::default();
+
+    // What reads.
+    assert_eq!(store.get_person(us, own.person.id).await.unwrap(), None);
+    assert!(store.list_personas(us, own.person.id).await.unwrap().is_empty());
+    assert!(store.list_participants(us, scene).await.unwrap().is_empty());
+    assert_eq!(store.get_character(us, own.character.id).await.unwrap(), None);
+    let mira = store.get_character_by_name(us, "Mira").await.unwrap().unwrap();
+    assert_eq!(mira.id, foreign.character.id);
+    assert_eq!(store.list_characters(us).await.unwrap(), [mira.clone()]);
+    assert_eq!(store.list_character_names(us, "", 9).await.unwrap()[0].0, mira.id);
+    assert!(store.list_cast(us, scene).await.unwrap().is_empty());
+    assert_eq!(store.get_scene(us, scene).await.unwrap(), None);
+    assert_eq!(store.get_scene_by_channel(us, "here").await.unwrap().unwrap().id, our_scene);
+    assert_eq!(store.list_scenes(us, true, 9).await.unwrap().len(), 1);
+    assert!(store.list_line(us, scene, line).await.unwrap().is_empty());
+    let ended = Line { end: Some(turn.id), ..line };
+    assert!(store.list_line(us, our_scene, ended).await.unwrap().is_empty());
+    assert_eq!(store.get_turn(us, turn.id).await.unwrap(), None);
+    assert_eq!(store.get_turn_by_message(us, "m").await.unwrap(), None);
+    assert!(store.list_children(us, scene, None).await.unwrap().is_empty());
+    assert!(store.list_swipes(us, turn.id).await.unwrap().is_empty());
+    assert_eq!(store.get_job(us, queued.job).await.unwrap(), None);
+    assert!(store.list_open_jobs(us, scene).await.unwrap().is_empty());
+    assert!(store.list_outbox(us, turn.id, turn.swipe.id).await.unwrap().is_empty());
+    assert_eq!(store.get_preset(us, "Wild").await.unwrap(), None);
+    assert!(store.list_presets(us).await.unwrap().is_empty());
+    assert_eq!(store.get_lorebook_by_name(us, "Book").await.unwrap(), None);
+    assert!(store.list_lorebooks(us).await.unwrap().is_empty());
+    assert!(store.list_scene_lorebooks(us, scene).await.unwrap().is_empty());
+    assert_eq!(store.get_channel_settings(us, "here").await.unwrap(), None);
+    assert!(store.list_channel_settings(us).await.unwrap().is_empty());
+    assert!(store.list_audit(us, None, 9).await.unwrap().is_empty());
+
+    // What writes: with our guild and their keys, and with theirs among ours.
+    let theirs = Some(own.person.id);
+    refused(store.upsert_persona(us, own.person.id, "Sir", "").await);
+    refused(store.set_guild_persona(us, own.person.id, None).await);
+    refused(store.set_guild_persona(us, we, Some(persona.id)).await);
+    refused(store.set_scene_persona(us, scene, we, None).await);
+    refused(store.set_scene_persona(us, our_scene, we, Some(persona.id)).await);
+    refused(store.insert_participant(us, scene, we).await);
+    refused(store.insert_participant(us, our_scene, own.person.id).await);
+    refused(store.update_character(us, own.character.id, sheet).await);
+    assert!(!store.archive_character(us, own.character.id).await.unwrap());
+    refused(store.upsert_cast_member(us, scene, mira.id, None).await);
+    refused(store.upsert_cast_member(us, our_scene, own.character.id, None).await);
+    assert!(!store.remove_cast_member(us, scene, own.character.id).await.unwrap());
+    let cast = vec![own.character.id];
+    let with_theirs = NewScene { channel: "x".into(), cast, ..NewScene::default() };
+    refused(store.insert_scene(us, &with_theirs).await);
+    refused(store.update_scene(us, scene, &SceneUpdate::default()).await);
+    refused(store.set_scene_state(us, scene, SceneState::Ended).await);
+    refused(store.set_anchor(us, scene, None).await);
+    refused(store.set_anchor(us, our_scene, Some(turn.id)).await);
+    let branch = NewBranch { channel: "y".into(), title: String::new() };
+    refused(store.branch_scene(us, scene, turn.id, &branch).await);
+    refused(store.branch_scene(us, our_scene, turn.id, &branch).await);
+    refused(store.append_turn(us, scene, &foreign.said("x")).await);
+    refused(store.append_turn(us, our_scene, &own.said("x")).await);
+    refused(store.rewind(us, scene, None).await);
+    refused(store.rewind(us, our_scene, Some(turn.id)).await);
+    refused(store.remove_turn(us, scene, turn.id).await);
+    assert!(!store.remove_turn(us, our_scene, turn.id).await.unwrap());
+    refused(store.undo(us, scene).await);
+    refused(store.redo(us, scene).await);
+    refused(store.insert_swipe(us, scene, turn.id, &edit).await);
+    refused(store.insert_swipe(us, our_scene, turn.id, &edit).await);
+    refused(store.select_swipe(us, scene, turn.id, turn.swipe.id).await);
+    refused(store.select_swipe(us, our_scene, turn.id, turn.swipe.id).await);
+    refused(store.accept_message(us, scene, &message).await);
+    refused(store.accept_message(us, our_scene, &message).await);
+    refused(store.insert_job(us, scene, None, &Work::REPLY).await);
+    refused(store.insert_job(us, our_scene, theirs, &Work::REPLY).await);
+    refused(store.cancel_jobs(us, scene).await);
+    refused(store.upsert_outbox(us, scene, turn.id, turn.swipe.id, 1).await);
+    refused(store.begin_outbox(us, part).await);
+    refused(store.finish_outbox(us, part, "x").await);
+    assert!(!store.delete_preset(us, "Wild").await.unwrap());
+    assert!(!store.delete_lorebook(us, book.id).await.unwrap());
+    refused(store.set_scene_lorebook(us, scene, book.id, true).await);
+    refused(store.set_scene_lorebook(us, our_scene, book.id, true).await);
+    refused(store.set_scene_lorebook(us, scene, book.id, false).await);
+    let with_theirs = ChannelSettings { channel: "z".into(), ..settings };
+    refused(store.upsert_channel_settings(us, &with_theirs).await);
+    assert!(!store.delete_channel_settings(us, "here").await.unwrap());
+    refused(store.insert_audit(us, theirs, "x", &json!({})).await);
+
+    // What makes something of the same name makes it for us.
+    store.upsert_person(us, "ann", "Another Ann").await.unwrap();
+    store.upsert_preset(us, &Preset { params: json!(1), ..preset }).await.unwrap();
+    store.upsert_lorebook(us, "Book", &json!(1)).await.unwrap();
+    let renamed = dramatis::domain::CharacterSheet { name: "New".into(), ..sheet.clone() };
+    store.insert_character(us, &renamed).await.unwrap();
+
+    assert_eq!(everything(&db, guild).await, before);
+    store.wait_for_work(Duration::ZERO).await;
+}
+
+/// A method that takes a guild cannot be forgotten above.
+#[test]
+fn every_method_with_a_guild_is_tried() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tried = fs::read_to_string(root.join("tests/it/store/isolation.rs")).unwrap();
+    let mut methods = Vec::new();
+    for entry in fs::read_dir(root.join("src/store")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
+        let source = fs::read_to_string(path).unwrap();
+        for (_, rest) in
+            source.match_indices("pub async fn ").map(|(i, s)| source.split_at(i + s.len()))
+        {
+            let (name, rest) = rest.split_once('(').unwrap();
+            let arguments = rest.split_once("->").unwrap().0;
+            if arguments.contains("GuildId") && name != "get_guild" {
+                methods.push(name.to_owned());
+            }
+        }
+    }
+    assert!(methods.len() > 50, "{methods:?}");
+    let untried: Vec<_> =
+        methods.iter().filter(|name| !tried.contains(&format!("store.{name}(us"))).collect();
+    assert!(untried.is_empty(), "{untried:?}");
+}
