@@ -13,12 +13,14 @@ use super::vocabulary::Vocabulary;
 /// breaker: the token that holds the last byte of one, and all before it, are
 /// out. Off where `multiplier` is 0.
 ///
+/// A token that holds a whole breaker is never penalised itself.
+///
 /// Weidmann's DRY (text-generation-webui, pull request 5677), in the definition
-/// of KoboldCpp's `sample_dry` and llama.cpp's `llama_sampler_dry_apply`. They
-/// differ where exactly `allowed_length` tokens follow a breaker: KoboldCpp lets
-/// that repeat pass, llama.cpp and Weidmann penalise it, and so do we. Breakers are looked for in the bytes that the
-/// tokens spell, so that it does not matter how a breaker was tokenised
-/// (KoboldCpp looks for its usual tokenisation).
+/// of llama.cpp's `llama_sampler_dry_apply`. KoboldCpp's `sample_dry` differs on
+/// two points: it penalises breakers too, and not a repeat of just
+/// `allowed_length` tokens that a breaker stands right before. Breakers are
+/// looked for in the bytes that the tokens spell, so that it does not matter how
+/// one was tokenised (both of them look for its usual tokenisation).
 #[derive(Debug, Clone, Default)]
 pub(super) struct DryPenalty {
     /// The breakers, each back to front.
@@ -61,6 +63,7 @@ impl DryPenalty {
         }
         self.penalised.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
         self.penalised.dedup_by_key(|&mut (id, _)| id);
+        self.penalised.retain(|&(id, _)| !holds_any(vocabulary.token_bytes(id), &self.breakers));
 
         candidates.edit(&self.penalised, |logit, &repeat| {
             let further = (repeat - params.allowed_length) as f64;
@@ -93,6 +96,13 @@ impl DryPenalty {
         }
         window.len()
     }
+}
+
+/// Whether one of the breakers, which are back to front, stands in `bytes`.
+fn holds_any(bytes: &[u8], breakers: &[Vec<u8>]) -> bool {
+    breakers
+        .iter()
+        .any(|breaker| bytes.windows(breaker.len()).any(|window| window.iter().rev().eq(breaker)))
 }
 
 /// The Z function of the window read backwards: `repeats[k]` is how long the
@@ -155,5 +165,10 @@ mod tests {
         // One that ends later wins, also if it begins earlier.
         assert_eq!(since(&["#", "##ab"], &[3, 0, 1, 0]), 1);
         assert_eq!(since(&["é"], &[6, 99, 0]), 2);
+
+        let breakers = [b"\n".to_vec(), b"ba".to_vec()];
+        let held =
+            [&b".\n"[..], b"xab", b"xba", b"", b"a"].map(|bytes| holds_any(bytes, &breakers));
+        assert_eq!(held, [true, true, false, false, false]);
     }
 }
