@@ -1,1 +1,142 @@
-//! (room under construction)
+//! The composition root: builds the parts from the settings, joins them, and takes
+//! them apart again in the right order.
+//!
+//! Up: database, model, chat, jobs. Down: jobs give their scenes back, the engine
+//! ends, the database closes. It decides nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::chat::{Chat, Stage, run_jobs};
+use crate::clock::SystemClock;
+use crate::config::{Auto, Config, DatabaseUrl, SlidingWindow, Weights};
+use crate::engine::{EngineOptions, KvCacheSize};
+use crate::model::{self, LoadOptions, ModelError, WeightType};
+use crate::pool::{Pool, WorkerOptions};
+use crate::store::embedded::{EmbeddedOptions, ServerStep};
+use crate::store::{Database, Store, StoreOptions};
+
+/// What a start is about, for whoever waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartStep {
+    /// The private database server.
+    Database(ServerStep),
+    /// The model is loaded.
+    Model,
+}
+
+/// Everything that a front end needs, running.
+pub struct Service {
+    /// What people's wishes go to.
+    pub chat: Arc<Chat>,
+    stopping: watch::Sender<bool>,
+    jobs: JoinHandle<()>,
+}
+
+/// Is told how a start goes.
+pub type OnStep = Arc<dyn Fn(StartStep) + Send + Sync>;
+
+/// Opens the database of the settings and brings its tables up to date.
+///
+/// # Errors
+/// The database cannot be reached or started; the message says what to do.
+pub async fn open_store(config: &Config, on_step: OnStep) -> anyhow::Result<Store> {
+    let database = match &config.database.url {
+        DatabaseUrl::Embedded => {
+            let progress = move |step| on_step(StartStep::Database(step));
+            let options = EmbeddedOptions::new(config.database_dir());
+            Database::Embedded(EmbeddedOptions { progress: Arc::new(progress), ..options })
+        }
+        DatabaseUrl::Server(url) => Database::Url(url.clone()),
+    };
+    let max_connections = config.database.max_connections;
+    let options = StoreOptions { max_connections, ..StoreOptions::new(database) };
+    Ok(Store::open(options).await?)
+}
+
+impl Service {
+    /// Starts everything; replies appear on `stage`.
+    ///
+    /// # Errors
+    /// Whatever is missing or wrong, and what to do about it.
+    pub async fn start<S: Stage>(
+        config: &Config,
+        model_path: PathBuf,
+        stage: S,
+        on_step: OnStep,
+    ) -> anyhow::Result<Self> {
+        let store = open_store(config, on_step.clone()).await?;
+        on_step(StartStep::Model);
+        let options = worker_options(config, model_path)?;
+        let pool = tokio::task::spawn_blocking(move || Pool::start(&options))
+            .await
+            .context("loading the model broke down")??;
+        let clock = Arc::new(SystemClock);
+        let chat = Chat::new(store, pool, clock, config.generation.clone(), &config.chat)?;
+        let chat = Arc::new(chat);
+        let (stopping, stopped) = watch::channel(false);
+        // Some replies load or send while others decode: keep the engine full.
+        let max_replies = config.engine.max_batch_sequences * 2;
+        let jobs = tokio::spawn(run_jobs(chat.clone(), stage, max_replies, stopped));
+        Ok(Self { chat, stopping, jobs })
+    }
+
+    /// Stops everything. Replies in the making go back to their lanes, and are made
+    /// by whoever starts next.
+    pub async fn stop(self) {
+        // The jobs may have ended by themselves.
+        let _ = self.stopping.send(true);
+        if let Err(error) = self.jobs.await {
+            tracing::error!(%error, "the jobs broke down");
+        }
+        if let Err(error) = self.chat.store().clone().close().await {
+            tracing::warn!(error.kind = error.kind(), %error, "the database did not close cleanly");
+        }
+    }
+}
+
+fn worker_options(config: &Config, model_path: PathBuf) -> Result<WorkerOptions, ModelError> {
+    let engine = &config.engine;
+    let sliding_window = match config.model.sliding_window {
+        SlidingWindow::Auto => model::SlidingWindow::AsStated,
+        SlidingWindow::Off => model::SlidingWindow::Off,
+        SlidingWindow::Tokens(tokens) => model::SlidingWindow::Positions(tokens),
+    };
+    Ok(WorkerOptions {
+        model_name: config.model.name.clone(),
+        load: LoadOptions {
+            sliding_window,
+            weight_type: weight_type(config.model.weights, &model_path)?,
+            ..LoadOptions::default()
+        },
+        model_path,
+        engine: EngineOptions {
+            kv_cache: KvCacheSize::Bytes(engine.kv_cache_bytes() as u64),
+            block_size: engine.block_size,
+            context_tokens: match config.model.context_tokens {
+                Auto::Set(tokens) => Some(tokens),
+                Auto::Auto => None,
+            },
+            max_batch_sequences: engine.max_batch_sequences,
+            max_batch_tokens: engine.max_batch_tokens,
+            max_waiting: engine.max_waiting,
+            ..EngineOptions::default()
+        },
+    })
+}
+
+/// Small models as f32: the plain matrix products are far faster on a CPU than the
+/// quantised ones, and the memory does not matter yet.
+fn weight_type(choice: Weights, model_path: &Path) -> Result<Option<WeightType>, ModelError> {
+    const SMALL_BYTES: u64 = 2 << 30;
+    Ok(match choice {
+        Weights::Stored => None,
+        Weights::F32 => Some(WeightType::F32),
+        Weights::Auto => (model::inspect(model_path)?.num_parameters * 4 <= SMALL_BYTES)
+            .then_some(WeightType::F32),
+    })
+}

@@ -63,8 +63,7 @@ impl Chat {
     ) -> Result<Written, Ended> {
         for luck in 0..MAX_TRIES {
             request.seed = seed(claim, luck);
-            let summary =
-                self.stream(sink, claim, plan, request.clone(), stopping.clone()).await?;
+            let summary = self.stream(sink, claim, plan, request.clone(), stopping.clone()).await?;
             if !summary.text.trim().is_empty() {
                 return Ok(Written { summary, seed: request.seed });
             }

@@ -13,9 +13,9 @@ use tracing::Instrument;
 
 use crate::store::Claim;
 
+use super::Chat;
 use super::reply::Ended;
 use super::sink::Stage;
-use super::Chat;
 
 /// How long the loop rests when the database fails.
 const REST: Duration = Duration::from_secs(1);

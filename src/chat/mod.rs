@@ -73,11 +73,9 @@ struct Settings {
 
 impl Settings {
     fn new(generation: GenerationConfig, chat: &ChatConfig) -> Result<Self, ChatError> {
-        let default_length = generation
-            .default_length()
-            .map(str::parse)
-            .transpose()
-            .map_err(|error: crate::domain::ParseLengthError| ChatError::refused(error.to_string()))?;
+        let default_length = generation.default_length().map(str::parse).transpose().map_err(
+            |error: crate::domain::ParseLengthError| ChatError::refused(error.to_string()),
+        )?;
         Ok(Self {
             default_preset: generation.preset.clone(),
             default_length,

@@ -57,8 +57,7 @@ impl Chat {
             seed: character.id.0.unsigned_abs(),
             place: "greeting",
         };
-        let mut greetings =
-            character.sheet.greetings().map(|greeting| expand(greeting, &context));
+        let mut greetings = character.sheet.greetings().map(|greeting| expand(greeting, &context));
         Some(NewTurn {
             text: greetings.next()?,
             alternates: greetings.collect(),

@@ -61,9 +61,8 @@ pub(super) fn read_all(
 }
 
 fn read(name: &str, value: Value) -> Result<SamplerParams, ChatError> {
-    let params: SamplerParams = serde_json::from_value(value).map_err(|error| {
-        ChatError::Preset { name: name.to_owned(), reason: error.to_string() }
-    })?;
+    let params: SamplerParams = serde_json::from_value(value)
+        .map_err(|error| ChatError::Preset { name: name.to_owned(), reason: error.to_string() })?;
     params.validate().map_err(|error| ChatError::preset(name, &error))?;
     Ok(params)
 }

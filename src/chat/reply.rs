@@ -113,9 +113,8 @@ impl Chat {
     /// From stored text to shown text.
     async fn show_reply<K: ReplySink>(&self, sink: &mut K, claim: &Claim) -> Result<(), Ended> {
         let job = self.store.get_job(claim.guild_id, claim.job.id).await?;
-        let (turn, swipe) = job
-            .and_then(|job| job.text)
-            .ok_or(StoreError::NotFound(Noun::Swipe))?;
+        let (turn, swipe) =
+            job.and_then(|job| job.text).ok_or(StoreError::NotFound(Noun::Swipe))?;
         let turn = self.turn(claim.guild_id, turn).await?;
         let swipes = self.store.list_swipes(claim.guild_id, turn.id).await?;
         let swipe = swipes

@@ -1,10 +1,11 @@
 //! Changing a scene: its settings, its cast, whom people play.
 
 use crate::domain::{
-    Character, CharacterId, GuildId, Length, Note, Persona, PersonId, Scene, SceneId, SceneState,
+    Character, CharacterId, GuildId, Length, Note, Participant, PersonId, Persona, Scene, SceneId,
+    SceneState,
 };
 use crate::prompt::Prompt;
-use crate::store::SceneUpdate;
+use crate::store::{SceneUpdate, name_key};
 
 use super::view::Casting;
 use super::{Chat, ChatError};
@@ -89,6 +90,19 @@ impl Chat {
         if name.is_empty() || name.chars().count() > 80 {
             return Err(ChatError::refused("a persona's name has 1 to 80 characters"));
         }
+        // Two under one name cannot be told apart by the model, nor by its stops.
+        let cast = self.store.list_cast(guild, scene).await?;
+        let people = self.store.list_participants(guild, scene).await?;
+        let others = people.iter().filter(|other| other.person.id != person);
+        let taken = cast
+            .iter()
+            .map(|member| member.character.sheet.stage_name())
+            .chain(others.map(Participant::name));
+        if let Some(taken) = taken.into_iter().find(|taken| name_key(taken) == name_key(&name)) {
+            return Err(ChatError::refused(format!(
+                "somebody called {taken} is in the scene already; choose another name"
+            )));
+        }
         let description = match description.trim() {
             "" => String::new(),
             description => self.clean_turn(description)?,
@@ -101,13 +115,21 @@ impl Chat {
     /// Brings a character into a scene.
     ///
     /// # Errors
-    /// The guild has no such scene or character, or the database fails.
+    /// A person plays under that name, the guild has no such scene or character,
+    /// or the database fails.
     pub async fn add_to_cast(
         &self,
         guild: GuildId,
         scene: SceneId,
         character: &Character,
     ) -> Result<(), ChatError> {
+        let name = character.sheet.stage_name();
+        let people = self.store.list_participants(guild, scene).await?;
+        if people.iter().any(|person| name_key(person.name()) == name_key(name)) {
+            return Err(ChatError::refused(format!(
+                "somebody plays under the name {name} already; /persona chooses another"
+            )));
+        }
         Ok(self.store.upsert_cast_member(guild, scene, character.id, None).await?)
     }
 

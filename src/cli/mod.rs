@@ -7,6 +7,7 @@ mod config;
 mod doctor;
 mod model;
 mod output;
+mod play;
 mod progress;
 mod session;
 
@@ -33,6 +34,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  dramatis play                              play a scene; fetches what it needs
   dramatis model pull                        fetch the model that is configured
   dramatis doctor                            check everything that a start needs
   dramatis --set engine.threads=4 doctor     the same with another setting
@@ -63,6 +65,8 @@ pub struct GlobalArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Play a scene in the terminal
+    Play(play::PlayArgs),
     /// Fetch models, list them, look into them
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -100,10 +104,13 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         _ => {}
     }
     let session = Session::open(&cli.global)?;
+    if let Command::Play(args) = &cli.command {
+        return play::run(&session, args);
+    }
     session.start_logging(LogDestination::Quiet)?;
     match &cli.command {
         Command::Model(command) => model::run(&session, command),
         Command::Config(command) => config::run(&session, command),
-        Command::Doctor(_) => unreachable!("dispatched above"),
+        Command::Play(_) | Command::Doctor(_) => unreachable!("dispatched above"),
     }
 }

@@ -33,7 +33,7 @@ pub use fetch::FetchConfig;
 pub use generation::GenerationConfig;
 pub use layers::Override;
 pub use load::LoadOptions;
-pub use model::{ModelConfig, SlidingWindow};
+pub use model::{ModelConfig, SlidingWindow, Weights};
 pub use telemetry::{LogFormat, TelemetryConfig};
 
 use std::path::PathBuf;

@@ -19,6 +19,21 @@ pub struct ModelConfig {
     pub context_tokens: Auto<usize>,
     /// How many tokens back each token may look.
     pub sliding_window: SlidingWindow,
+    /// In which form the weights are computed with.
+    pub weights: Weights,
+}
+
+/// In which form the weights are computed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weights {
+    /// `F32` for small models, which prefill several times as fast so; else
+    /// `Stored`.
+    Auto,
+    /// As the model's file holds them.
+    Stored,
+    /// 32-bit floating point, four bytes a weight.
+    F32,
 }
 
 /// How many tokens back each token may look.

@@ -311,10 +311,7 @@ impl Player {
     }
 
     async fn expanded_scenario(&self, scene: &Scene) -> Result<String, PlayError> {
-        Ok(scene
-            .scenario
-            .replace("{{user}}", self.me.name())
-            .replace("{{char}}", &scene.title))
+        Ok(scene.scenario.replace("{{user}}", self.me.name()).replace("{{char}}", &scene.title))
     }
 }
 

@@ -28,7 +28,8 @@ pub(crate) fn context(receipt: &PromptReceipt, reply_tokens: usize, style: Style
     let _ = writeln!(out, "{}", style.heading("What the model sees"));
     for section in &receipt.sections {
         let kind = section.kind.to_string();
-        let title = if section.label.is_empty() { kind } else { format!("{kind}: {}", section.label) };
+        let title =
+            if section.label.is_empty() { kind } else { format!("{kind}: {}", section.label) };
         let bar = bar(section.num_tokens, budget, 24);
         let _ = writeln!(out, "  {title:<42} {:>6}  {}", section.num_tokens, style.aside(bar));
     }
@@ -73,7 +74,10 @@ pub(crate) fn why(receipt: &ReplyReceipt, style: Style) -> String {
     let rate = timings
         .decode_tokens_per_s()
         .map_or_else(String::new, |rate| format!(" ({rate:.1} tokens a second)"));
-    row("reply", format!("{} tokens{rate}, ended by {}", timings.num_generated_tokens, receipt.finish));
+    row(
+        "reply",
+        format!("{} tokens{rate}, ended by {}", timings.num_generated_tokens, receipt.finish),
+    );
     row(
         "time",
         format!(
@@ -147,11 +151,8 @@ mod tests {
     use crate::prompt::{Section, SectionKind, Trimmed};
 
     fn receipt() -> PromptReceipt {
-        let section = |kind, label: &str, num_tokens| Section {
-            kind,
-            label: label.to_owned(),
-            num_tokens,
-        };
+        let section =
+            |kind, label: &str, num_tokens| Section { kind, label: label.to_owned(), num_tokens };
         PromptReceipt {
             template: "limarp-alpaca/1".into(),
             sections: vec![

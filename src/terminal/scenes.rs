@@ -23,7 +23,8 @@ pub(super) struct Entrance {
 /// one played last, else one with the first character of the library.
 pub(super) async fn enter(chat: &Chat, options: &PlayOptions) -> Result<Entrance, PlayError> {
     let store = chat.store();
-    let guild = store.upsert_guild(PLATFORM, GUILD, "this terminal").await.map_err(ChatError::from)?;
+    let guild =
+        store.upsert_guild(PLATFORM, GUILD, "this terminal").await.map_err(ChatError::from)?;
     let person = store
         .upsert_person(guild.id, &options.user, &options.user)
         .await

@@ -247,7 +247,9 @@ impl Player {
     async fn latest_reply(&self) -> Result<Turn, PlayError> {
         match self.latest().await? {
             Some(turn) if turn.speaker.is_character() => Ok(turn),
-            Some(_) => Err(PlayError::Script("the latest turn is yours; /reply asks for one".into())),
+            Some(_) => {
+                Err(PlayError::Script("the latest turn is yours; /reply asks for one".into()))
+            }
             None => Err(PlayError::Script("nothing has been said yet".into())),
         }
     }

@@ -24,6 +24,7 @@ impl Stage {
             text: text.into(),
             origin: SwipeOrigin::Generated,
             receipt: json!({ "seed": 7 }),
+            prompt_ids: vec![1, 2, 3],
         }
     }
 
