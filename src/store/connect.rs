@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::sync::Notify;
 
 use super::embedded::{self, EmbeddedOptions, EmbeddedServer};
+use super::holder::Holder;
 use super::{Store, StoreError};
 
 /// Which database.
@@ -67,13 +68,14 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
-            .connect_lazy_with(connect);
+            .connect_lazy_with(connect.clone());
         sqlx::migrate!()
             .run(&pool)
             .await
             .map_err(|source| StoreError::Migrate { target: target.clone(), source })?;
+        let holder = Arc::new(Holder::register(&connect).await?);
         tracing::info!(database.target = target, "db.open");
-        Ok(Self { pool, work: Arc::new(Notify::new()), server })
+        Ok(Self { pool, work: Arc::new(Notify::new()), holder, server })
     }
 
     /// Closes every connection once the calls under way are done, for all clones,

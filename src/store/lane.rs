@@ -87,7 +87,8 @@ impl Store {
                 LIMIT 1
                 FOR UPDATE OF lane SKIP LOCKED
              ), leased AS (
-                UPDATE lane SET fence = lane.fence + 1, lease_until = now() + $1
+                UPDATE lane
+                SET fence = lane.fence + 1, lease_until = now() + $1, holder = $2
                 FROM ready
                 WHERE lane.guild_id = ready.guild_id AND lane.scene_id = ready.scene_id
                 RETURNING lane.guild_id, lane.scene_id, lane.fence, lane.vtime, ready.guild_vtime
@@ -102,6 +103,7 @@ impl Store {
              )
              SELECT guild_id, scene_id, fence FROM leased",
             interval(LEASE),
+            self.holder.id,
         )
         .fetch_optional(&mut *tx)
         .await?;
@@ -424,8 +426,7 @@ pub(super) async fn start_tag(
 }
 
 fn interval(duration: Duration) -> PgInterval {
-    PgInterval::try_from(std::time::Duration::from_micros(
-        u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
-    ))
-    .expect("whole microseconds, and far less than an interval can hold")
+    let whole = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    PgInterval::try_from(Duration::from_micros(whole))
+        .expect("whole microseconds, and far less than an interval can hold")
 }

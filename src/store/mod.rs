@@ -15,6 +15,7 @@ mod connect;
 pub mod embedded;
 mod error;
 mod guild;
+mod holder;
 mod inbound;
 mod job;
 mod lane;
@@ -37,6 +38,7 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 
 use embedded::EmbeddedServer;
+use holder::Holder;
 
 pub use audit::AuditEntry;
 pub use branch::NewBranch;
@@ -60,6 +62,7 @@ pub use turn::Line;
 pub struct Store {
     pool: PgPool,
     work: Arc<Notify>,
+    holder: Arc<Holder>,
     /// After the pool, so that it is stopped when nobody is connected any more.
     server: Option<Arc<EmbeddedServer>>,
 }

@@ -57,6 +57,11 @@ impl Account {
         self.uid
     }
 
+    /// User and group, where they are not ours.
+    pub(super) fn other(&self) -> Option<(u32, u32)> {
+        self.other.then_some((self.uid, self.gid))
+    }
+
     /// Makes sure that the user can get to `dir` through all directories above
     /// it, those that are there.
     pub(super) fn require_passage(&self, dir: &Path) -> Result<(), EmbeddedError> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Cluster, EmbeddedError};
+use super::{Cluster, EmbeddedError, EmbeddedOptions, ServerStep, fetched};
 
 /// The oldest major version that we run on.
 const OLDEST_MAJOR: u32 = 14;
@@ -33,16 +33,29 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    /// The first installation that can run the cluster.
-    pub(super) fn find(cluster: &Cluster) -> Result<Self, EmbeddedError> {
+    /// The first installation that can run the cluster; where there is none, one
+    /// that is fetched.
+    pub(super) fn find(
+        cluster: &Cluster,
+        options: &EmbeddedOptions,
+    ) -> Result<Self, EmbeddedError> {
         let needed = cluster.major()?;
+        let major = needed.unwrap_or(fetched::MAJOR);
+        let fetched_dirs = fetched::candidates(cluster, major);
         let mut found = Vec::new();
-        for dir in candidates(pg_config_dir(), &versioned_dirs()) {
-            let Some(major) = Self::probe(&dir, cluster) else { continue };
-            found.push(Self { dir, major });
-            if let Some(chosen) = choose(&found, needed) {
-                return Ok(chosen.clone());
+        if options.search {
+            let dirs = candidates(pg_config_dir(), &versioned_dirs());
+            if let Some(chosen) = Self::first(dirs, cluster, needed, &mut found) {
+                return Ok(chosen);
             }
+        }
+        if let Some(chosen) = Self::first(fetched_dirs.clone(), cluster, needed, &mut found) {
+            return Ok(chosen);
+        }
+        (options.progress)(ServerStep::Fetching);
+        let fetched = fetched::fetch(cluster, major, options);
+        if let Some(chosen) = Self::first(fetched_dirs, cluster, needed, &mut found) {
+            return Ok(chosen);
         }
         match needed {
             Some(major) if !found.is_empty() => Err(EmbeddedError::Version {
@@ -50,8 +63,28 @@ impl Binaries {
                 cluster: major,
                 found: found.iter().map(|binaries| binaries.major).collect(),
             }),
-            _ => Err(EmbeddedError::NoServer { reason: None }),
+            _ => {
+                Err(EmbeddedError::NoServer { reason: fetched.err().filter(|why| !why.is_empty()) })
+            }
         }
+    }
+
+    /// The first of these that can run the cluster; all that are there join
+    /// `found`.
+    fn first(
+        dirs: Vec<PathBuf>,
+        cluster: &Cluster,
+        needed: Option<u32>,
+        found: &mut Vec<Self>,
+    ) -> Option<Self> {
+        for dir in dirs {
+            let Some(major) = Self::probe(&dir, cluster) else { continue };
+            found.push(Self { dir, major });
+            if let Some(chosen) = choose(&found[found.len() - 1..], needed) {
+                return Some(chosen.clone());
+            }
+        }
+        None
     }
 
     /// One of the programs.
@@ -68,7 +101,8 @@ impl Binaries {
     }
 }
 
-/// The first that fits: the cluster's own version, or any that is new enough.
+/// The first that fits: of the cluster's own version, or where there is no cluster
+/// yet any that is new enough.
 fn choose(found: &[Binaries], needed: Option<u32>) -> Option<&Binaries> {
     found.iter().find(|binaries| match needed {
         Some(major) => binaries.major == major,

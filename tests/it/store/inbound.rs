@@ -84,7 +84,7 @@ async fn messages_coalesce_until_their_reply_is_begun() {
         text: "Well met.".into(),
         origin: SwipeOrigin::Generated,
         receipt: serde_json::json!({}),
-        prompt_ids: vec![1, 2, 3],
+        prompt_ids: Vec::new(),
     };
     db.store.store_generated(&claim, reply).await.unwrap();
     db.store.finish_job(&claim).await.unwrap();

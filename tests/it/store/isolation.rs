@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use dramatis::domain::{GuildId, SceneState, SwipeOrigin};
 use dramatis::store::{
-    Accepted, ChannelSettings, Line, NewBranch, NewMessage, NewScene, NewSwipe, Preset,
-    SceneOpening, SceneUpdate, StoreError, Work,
+    Accepted, ChannelSettings, Generated, Line, NewBranch, NewMessage, NewScene, NewSwipe, Preset,
+    SceneOpening, SceneUpdate, StoreError, Target, Work,
 };
 use serde_json::{Value, json};
 
@@ -80,6 +80,15 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     store.upsert_channel_settings(guild, &settings).await.unwrap();
     store.insert_audit(guild, Some(own.person.id), "scene.start", &json!({})).await.unwrap();
     let part = store.upsert_outbox(guild, scene, turn.id, turn.swipe.id, 1).await.unwrap()[0].id;
+    let claim = store.claim_lane().await.unwrap().unwrap();
+    let reply = Generated {
+        target: Target::Turn(own.speaks()),
+        text: "secret".into(),
+        origin: SwipeOrigin::Generated,
+        receipt: json!({}),
+        prompt_ids: vec![1],
+    };
+    let (reply, made) = store.store_generated(&claim, reply).await.unwrap();
     store.undo(guild, scene).await.unwrap();
 
     let before = everything(&db, guild).await;
@@ -108,6 +117,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert_eq!(store.get_turn_by_message(us, "m").await.unwrap(), None);
     assert!(store.list_children(us, scene, None).await.unwrap().is_empty());
     assert!(store.list_swipes(us, turn.id).await.unwrap().is_empty());
+    assert_eq!(store.get_prompt_ids(us, reply, made).await.unwrap(), None);
     assert_eq!(store.get_job(us, queued.job).await.unwrap(), None);
     assert!(store.list_open_jobs(us, scene).await.unwrap().is_empty());
     assert!(store.list_outbox(us, turn.id, turn.swipe.id).await.unwrap().is_empty());

@@ -24,7 +24,7 @@ impl Stage {
             text: text.into(),
             origin: SwipeOrigin::Generated,
             receipt: json!({ "seed": 7 }),
-            prompt_ids: vec![1, 2, 3],
+            prompt_ids: vec![1, 2, u32::MAX],
         }
     }
 
@@ -63,6 +63,8 @@ async fn a_job_goes_through_its_steps_once() {
     let late = db.store.renew_claim(&held).await;
     assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
     assert_eq!(db.store.claim_lane().await.unwrap(), None);
+    let ids = db.store.get_prompt_ids(stage.guild, turn, swipe).await.unwrap();
+    assert_eq!(ids, Some(vec![1, 2, u32::MAX]));
     let turn = db.store.get_turn(stage.guild, turn).await.unwrap().unwrap();
     assert_eq!(turn.swipe.receipt, Some(json!({ "seed": 7 })));
 }
@@ -240,6 +242,23 @@ async fn work_wakes_whoever_waits() {
     let wait = db.store.wait_for_work(Duration::from_secs(60));
     tokio::join!(wait, stage.ask(&db));
     assert!(start.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn lanes_of_a_process_that_is_gone_are_ready_at_the_next_start() {
+    let db = TestDatabase::fresh().await;
+    let stage = stage(&db.store, "one").await;
+    stage.ask(&db).await;
+    let doomed = db.second_store().await;
+    let lost = doomed.claim_lane().await.unwrap().unwrap();
+    let third = db.second_store().await;
+    assert_eq!(third.claim_lane().await.unwrap(), None, "its process lives");
+    doomed.close().await.unwrap();
+    let fourth = db.second_store().await;
+    let held = fourth.claim_lane().await.unwrap().expect("its process is gone");
+    assert_eq!(held.job.id, lost.job.id);
+    let refused = third.store_generated(&lost, stage.reply("Late.")).await;
+    assert!(matches!(refused, Err(StoreError::Fenced)), "{refused:?}");
 }
 
 /// How many of the first `n` claims each guild got, and each person.
