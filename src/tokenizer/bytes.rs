@@ -3,7 +3,7 @@
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
 use super::vocabulary::byte_level_encoder;
-use super::{Tokenizer, byte_level};
+use super::{Encoder, Tokenizer, byte_level};
 
 const BOS_ID: u32 = 256;
 const EOS_ID: u32 = 257;
@@ -17,7 +17,7 @@ pub(super) fn build() -> Tokenizer {
     let bytes = (0..=u8::MAX).map(|byte| Box::from([byte]));
     let control: [Box<[u8]>; 2] = [Box::from([]), Box::from([])];
     Tokenizer {
-        encoder,
+        encoder: Encoder::Library(Box::new(encoder)),
         pieces: bytes.chain(control).collect(),
         dummy_prefix: false,
         bos_id: Some(BOS_ID),

@@ -1,21 +1,19 @@
-//! Tokenizers from GGUF metadata (keys `tokenizer.ggml.*`, ggml's `docs/gguf.md`).
+//! Tokenizers from GGUF metadata: keys `tokenizer.ggml.*`, ggml's `docs/gguf.md`.
 //!
-//! A sentencepiece vocabulary has scores in place of merges: every split of a piece
-//! into two pieces is a merge, and a piece's score is its rank.
+//! Where the metadata is silent, defaults are llama.cpp's.
 
 use std::collections::HashMap;
 
 use candle_core::quantized::gguf_file::Value;
 use sha2::{Digest, Sha256};
-use tokenizers::models::bpe::{BpeBuilder, Vocab};
-use tokenizers::normalizers::Replace;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{PreTokenizerWrapper, SplitDelimiterBehavior};
 
+use super::sentencepiece::SentencepieceEncoder;
 use super::vocabulary::{self, Kind, Spelling};
-use super::{Tokenizer, TokenizerError};
+use super::{Encoder, Tokenizer, TokenizerError};
 
 /// Llama 3's split, from its published `tokenizer.json`.
 const LLAMA3_SPLIT: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -27,8 +25,8 @@ pub(super) fn build(metadata: &HashMap<String, Value>) -> Result<Tokenizer, Toke
 struct Metadata<'a>(&'a HashMap<String, Value>);
 
 /// The part of the result that depends on the kind of vocabulary.
-struct Encoder {
-    encoder: tokenizers::Tokenizer,
+struct Parts {
+    encoder: Encoder,
     spelling: Spelling,
     dummy_prefix: bool,
     adds_bos: bool,
@@ -74,32 +72,16 @@ impl Metadata<'_> {
         })
     }
 
-    /// Sentencepiece BPE: merges from scores, unknown characters as bytes.
-    fn sentencepiece(&self, tokens: &[String], kinds: &[Kind]) -> Result<Encoder, TokenizerError> {
+    /// Sentencepiece BPE by scores.
+    fn sentencepiece(&self, tokens: &[String], kinds: &[Kind]) -> Result<Parts, TokenizerError> {
         let scores = self.array("scores", |v| v.to_f32().ok())?;
         if scores.len() != tokens.len() {
             return Err(damaged(format!("{} scores for {} tokens", scores.len(), tokens.len())));
         }
-        let typed = || tokens.iter().map(String::as_str).zip(kinds.iter().copied());
-        let mut vocabulary = vocabulary::text_vocabulary(typed());
-        let merges = merges_from_scores(tokens, kinds, &scores, &vocabulary);
-        let unknown = self.id("unknown_token_id").unwrap_or(0);
-        let unknown_token = tokens.get(unknown as usize).cloned().unwrap_or_default();
-        // Reached only by characters without byte tokens, never by its own spelling.
-        vocabulary.insert(unknown_token.clone(), unknown);
-        let bpe = BpeBuilder::new()
-            .vocab_and_merges(vocabulary, merges)
-            .unk_token(unknown_token)
-            .byte_fallback(true)
-            .fuse_unk(true)
-            .build()
-            .map_err(TokenizerError::Build)?;
-        let mut encoder = tokenizers::Tokenizer::new(bpe);
-        let spaces = Replace::new(" ", "▁").map_err(TokenizerError::Build)?;
-        encoder.with_normalizer(Some(spaces)).map_err(TokenizerError::Build)?;
-        vocabulary::add_user_defined(&mut encoder, typed())?;
-        Ok(Encoder {
-            encoder,
+        let unknown_id = self.id("unknown_token_id").unwrap_or(0);
+        let encoder = SentencepieceEncoder::new(tokens, kinds, &scores, unknown_id)?;
+        Ok(Parts {
+            encoder: Encoder::Sentencepiece(encoder),
             spelling: Spelling::Sentencepiece,
             dummy_prefix: self.flag("add_space_prefix").unwrap_or(true),
             adds_bos: true,
@@ -107,7 +89,7 @@ impl Metadata<'_> {
     }
 
     /// Byte-level BPE with the split that `tokenizer.ggml.pre` names.
-    fn byte_level(&self, tokens: &[String], kinds: &[Kind]) -> Result<Encoder, TokenizerError> {
+    fn byte_level(&self, tokens: &[String], kinds: &[Kind]) -> Result<Parts, TokenizerError> {
         let pre = self.text("pre").unwrap_or("default");
         let gpt2_split = || ByteLevel::new(false, false, true).into();
         let (split, is_llama3): (Vec<PreTokenizerWrapper>, bool) = match pre {
@@ -139,8 +121,8 @@ impl Metadata<'_> {
         let vocabulary = vocabulary::text_vocabulary(typed());
         let mut encoder = vocabulary::byte_level_encoder(vocabulary, merges, split, is_llama3)?;
         vocabulary::add_user_defined(&mut encoder, typed())?;
-        Ok(Encoder {
-            encoder,
+        Ok(Parts {
+            encoder: Encoder::Library(Box::new(encoder)),
             spelling: Spelling::ByteLevel,
             dummy_prefix: self.flag("add_space_prefix").unwrap_or(false),
             adds_bos: is_llama3,
@@ -213,30 +195,6 @@ impl Metadata<'_> {
 
 fn damaged(reason: impl Into<String>) -> TokenizerError {
     TokenizerError::Damaged(reason.into())
-}
-
-/// Every split of every text piece into two pieces, best score first. Among splits of
-/// equal score the order is by ids, as converters of such vocabularies do.
-fn merges_from_scores(
-    tokens: &[String],
-    kinds: &[Kind],
-    scores: &[f32],
-    vocabulary: &Vocab,
-) -> Vec<(String, String)> {
-    let mut merges = Vec::new();
-    for ((token, kind), score) in tokens.iter().zip(kinds).zip(scores) {
-        if !matches!(kind, Kind::Normal | Kind::UserDefined) {
-            continue;
-        }
-        for (cut, _) in token.char_indices().skip(1) {
-            let (left, right) = token.split_at(cut);
-            if let (Some(&l), Some(&r)) = (vocabulary.get(left), vocabulary.get(right)) {
-                merges.push((*score, l, r, left, right));
-            }
-        }
-    }
-    merges.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-    merges.into_iter().map(|(.., left, right)| (left.to_owned(), right.to_owned())).collect()
 }
 
 fn hash_text(hasher: &mut Sha256, text: &str) {

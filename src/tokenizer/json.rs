@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::vocabulary::{self, Kind, Spelling};
-use super::{Tokenizer, TokenizerError};
+use super::{Encoder, Tokenizer, TokenizerError};
 
 pub(super) fn read(path: &Path) -> Result<Tokenizer, TokenizerError> {
     let text = std::fs::read(path)
@@ -79,7 +79,7 @@ pub(super) fn build(mut json: Value, sidecars: &Sidecars) -> Result<Tokenizer, T
         .map(|token| vocabulary::piece_bytes(&token.text, token.kind, spelling))
         .collect();
     Ok(Tokenizer {
-        encoder,
+        encoder: Encoder::Library(Box::new(encoder)),
         pieces,
         dummy_prefix,
         bos_id: bos_id.filter(|_| wants_bos),

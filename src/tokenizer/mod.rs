@@ -12,6 +12,7 @@ mod error;
 mod gguf;
 mod incremental;
 mod json;
+mod sentencepiece;
 mod vocabulary;
 
 #[cfg(test)]
@@ -24,11 +25,11 @@ use candle_core::quantized::gguf_file::Value;
 
 pub use error::TokenizerError;
 pub use incremental::IncrementalDecoder;
+use sentencepiece::SentencepieceEncoder;
 
 /// A model's tokenizer: immutable, shared behind an `Arc`.
 pub struct Tokenizer {
-    /// Text to ids; has no control tokens in its vocabulary.
-    encoder: tokenizers::Tokenizer,
+    encoder: Encoder,
     /// Raw bytes of each token, by id; empty for control tokens.
     pieces: Vec<Box<[u8]>>,
     /// Whether a text begins with a space of the tokenizer's own.
@@ -36,6 +37,14 @@ pub struct Tokenizer {
     bos_id: Option<u32>,
     eos_ids: Vec<u32>,
     fingerprint: String,
+}
+
+/// Text to ids; no control token is in its vocabulary.
+enum Encoder {
+    /// Byte-level vocabularies, and whatever a `tokenizer.json` describes.
+    Library(Box<tokenizers::Tokenizer>),
+    /// Sentencepiece vocabularies with scores.
+    Sentencepiece(SentencepieceEncoder),
 }
 
 impl Tokenizer {
@@ -72,13 +81,18 @@ impl Tokenizer {
         self.encode(text)
     }
 
-    /// Ids of `text` as the continuation of a text.
+    /// Ids of `text` as the continuation of a text. Bytes that a byte-level vocabulary
+    /// lacks are left out, as its reference does (SmolLM2 lacks some control characters
+    /// and the lead bytes of unassigned planes).
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        self.encoder
-            .encode_fast(text, false)
-            .expect("a BPE model without dropout encodes any text")
-            .get_ids()
-            .to_vec()
+        match &self.encoder {
+            Encoder::Sentencepiece(encoder) => encoder.encode(text),
+            Encoder::Library(encoder) => encoder
+                .encode_fast(text, false)
+                .expect("a BPE model without dropout encodes any text")
+                .get_ids()
+                .to_vec(),
+        }
     }
 
     /// Number of ids of `text` as a continuation.

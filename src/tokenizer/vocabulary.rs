@@ -114,6 +114,6 @@ pub(super) fn add_user_defined<'a>(
         .filter(|(_, kind)| *kind == Kind::UserDefined)
         .map(|(token, _)| AddedToken::from(token, false).normalized(false))
         .collect();
-    encoder.add_tokens(added).map_err(|e| TokenizerError::Build(e.into()))?;
+    encoder.add_tokens(added).map_err(TokenizerError::Build)?;
     Ok(())
 }
