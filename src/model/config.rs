@@ -69,7 +69,7 @@ pub enum RopeScaling {
 }
 
 impl ModelConfig {
-    /// A decoder of 120,000 weights with every feature of the large ones (grouped
+    /// A decoder of 107,000 weights with every feature of the large ones (grouped
     /// queries, more than one layer), for tests and benches that need no download.
     /// Its vocabulary fits `Tokenizer::bytes()`: 256 bytes and two control tokens.
     pub fn tiny() -> Self {
@@ -115,25 +115,21 @@ impl ModelConfig {
 
     /// Number of weights, a tied embedding counted once.
     pub fn num_parameters(&self, tied_embeddings: bool) -> u64 {
-        let elements =
-            |(_, shape): (Weight, Vec<usize>)| shape.iter().map(|&n| n as u64).product::<u64>();
-        self.weight_shapes(tied_embeddings).into_iter().map(elements).sum()
+        let shapes = self.weight_shapes(tied_embeddings);
+        shapes.map(|(_, shape)| shape.iter().map(|&n| n as u64).product::<u64>()).sum()
     }
 
     /// Every weight of the decoder with its shape, matrices as `(out, in)`.
-    pub(super) fn weight_shapes(&self, tied_embeddings: bool) -> Vec<(Weight, Vec<usize>)> {
-        let (hidden, inner) = (self.hidden_size, self.intermediate_size);
+    pub(super) fn weight_shapes(
+        &self,
+        tied_embeddings: bool,
+    ) -> impl Iterator<Item = (Weight, Vec<usize>)> {
+        let (hidden, inner, vocab) = (self.hidden_size, self.intermediate_size, self.vocab_size);
         let queries = self.num_heads * self.head_dim;
         let keys = self.num_kv_heads * self.head_dim;
-        let mut shapes = vec![
-            (Weight::TokenEmbedding, vec![self.vocab_size, hidden]),
-            (Weight::OutputNorm, vec![hidden]),
-        ];
-        if !tied_embeddings {
-            shapes.push((Weight::Output, vec![self.vocab_size, hidden]));
-        }
-        for layer in 0..self.num_layers {
-            shapes.extend([
+        let output = (!tied_embeddings).then(|| (Weight::Output, vec![vocab, hidden]));
+        let layers = (0..self.num_layers).flat_map(move |layer| {
+            [
                 (Weight::AttentionNorm(layer), vec![hidden]),
                 (Weight::Query(layer), vec![queries, hidden]),
                 (Weight::Key(layer), vec![keys, hidden]),
@@ -143,9 +139,12 @@ impl ModelConfig {
                 (Weight::Gate(layer), vec![inner, hidden]),
                 (Weight::Up(layer), vec![inner, hidden]),
                 (Weight::Down(layer), vec![hidden, inner]),
-            ]);
-        }
-        shapes
+            ]
+        });
+        [(Weight::TokenEmbedding, vec![vocab, hidden]), (Weight::OutputNorm, vec![hidden])]
+            .into_iter()
+            .chain(output)
+            .chain(layers)
     }
 
     /// Checks that the numbers describe a decoder that can be computed.

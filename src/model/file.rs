@@ -85,7 +85,12 @@ impl ModelFile {
             }
         };
         let file = Self { format };
-        file.config().validate()?;
+        file.config().validate().map_err(|error| match error {
+            ModelError::Config(reason) => {
+                ModelError::corrupt(path, format!("its configuration is wrong: {reason}"))
+            }
+            other => other,
+        })?;
         file.check_shapes()?;
         Ok(file)
     }

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::file::type_name;
 use super::fingerprint;
-use super::weights::{Weight, WeightSource, matrix};
+use super::weights::{Weight, WeightSource, matrix, multiplies};
 use super::{ModelConfig, ModelError, RopeConfig, RopeScaling, WeightType};
 
 const ARCHITECTURE: &str = "llama";
@@ -121,14 +121,13 @@ impl WeightSource for GgufWeights<'_> {
         Ok(self.read(weight)?.dequantize(self.device)?)
     }
 
-    fn matrix(&mut self, weight: Weight, _: usize, _: usize) -> Result<QMatMul, ModelError> {
+    fn matrix(&mut self, weight: Weight, _: usize, input: usize) -> Result<QMatMul, ModelError> {
         let stored = self.read(weight)?;
-        match self.weight_type {
-            Some(wanted) if wanted != stored.dtype() => {
-                matrix(stored.dequantize(&Device::Cpu)?, self.weight_type, self.device)
-            }
-            _ => Ok(QMatMul::from_qtensor(stored)?),
+        let is_wanted = self.weight_type.is_none_or(|wanted| wanted == stored.dtype());
+        if is_wanted && multiplies(stored.dtype(), input) {
+            return Ok(QMatMul::from_qtensor(stored)?);
         }
+        matrix(stored.dequantize(&Device::Cpu)?, self.weight_type, self.device)
     }
 
     fn embedding(&mut self, vocab: usize, hidden: usize) -> Result<QMatMul, ModelError> {

@@ -177,3 +177,41 @@ fn malformed_batches_are_refused_with_the_reason() {
     assert!(refuse(&[1], 4096, &[0]).contains("beyond the context of 4096"));
     assert!(model.forward(&[], &mut kv).is_err());
 }
+
+#[test]
+fn a_model_and_its_cache_move_between_threads() {
+    fn sendable<T: Send + Sync>() {}
+    sendable::<Model>();
+    sendable::<KvCache>();
+}
+
+#[test]
+fn converted_weights_keep_the_model() {
+    let exact = whole(&model(&ModelConfig::tiny()), &TEXT);
+    let quantized = Model::random(&ModelConfig::tiny(), 42, Some(WeightType::Q8_0)).unwrap();
+    let logits = whole(&quantized, &TEXT);
+    let worst = |a: &[Vec<f32>], b: &[Vec<f32>]| {
+        a.concat().iter().zip(b.concat()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    };
+    let loss = worst(&logits, &exact);
+    assert!(loss > TOLERANCE && loss < 0.2, "8 bits lose {loss}");
+    // Quantised products, too, do not depend on how many rows they serve.
+    let table: Vec<u32> = (0..10).collect();
+    assert_close(&chunked(&quantized, &TEXT, &[1; 40], &table), &logits);
+}
+
+#[test]
+fn configurations_that_cannot_be_computed_are_refused() {
+    let refuse = |change: &dyn Fn(&mut ModelConfig)| {
+        let mut config = ModelConfig::tiny();
+        change(&mut config);
+        config.validate().unwrap_err().to_string()
+    };
+    assert!(refuse(&|c| c.num_layers = 0).contains("number of layers is 0"));
+    assert!(refuse(&|c| c.num_kv_heads = 3).contains("cannot share 3"));
+    assert!(refuse(&|c| c.head_dim = 15).contains("head size 15 is odd"));
+    assert!(refuse(&|c| c.rope.theta = f64::NAN).contains("rotary base is NaN"));
+    let divisors = RopeScaling::Divisors(vec![1.0; 7]);
+    assert!(refuse(&|c| c.rope.scaling = divisors.clone()).contains("7 rotary divisors"));
+    assert!(model(&ModelConfig::tiny()).kv_cache(0, 16).is_err());
+}

@@ -86,7 +86,7 @@ pub(super) fn matrix(
     device: &Device,
 ) -> Result<QMatMul, ModelError> {
     let columns = weights.dim(D::Minus1)?;
-    let fits = |wanted: &WeightType| columns.is_multiple_of(wanted.block_size());
+    let fits = |wanted: &WeightType| multiplies(*wanted, columns);
     let wanted = weight_type
         .map(|wanted| [wanted, WeightType::Q8_0].into_iter().find(fits).unwrap_or(WeightType::F32));
     match wanted {
@@ -96,4 +96,15 @@ pub(super) fn matrix(
             Ok(QMatMul::from_qtensor(quantized)?)
         }
     }
+}
+
+/// Whether candle multiplies rows of `columns` weights of this type: whole blocks, of
+/// some types whole pairs of blocks, and of one type none at all.
+pub(super) fn multiplies(weight_type: WeightType, columns: usize) -> bool {
+    let blocks = match weight_type {
+        WeightType::Q4_1 | WeightType::Q5_0 | WeightType::Q5_1 => 2,
+        WeightType::Q8_1 => return false,
+        _ => 1,
+    };
+    columns.is_multiple_of(blocks * weight_type.block_size())
 }

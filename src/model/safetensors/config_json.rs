@@ -111,3 +111,58 @@ impl RopeJson {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> (ModelConfig, bool) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.json");
+        std::fs::write(&path, text).unwrap();
+        read(&path).unwrap()
+    }
+
+    /// As published with Mistral-7B-v0.1, by transformers 4.
+    #[test]
+    fn mistral_7b_is_read_as_published() {
+        let (config, tied) = parse(
+            r#"{"architectures": ["MistralForCausalLM"], "bos_token_id": 1, "eos_token_id": 2,
+                "hidden_act": "silu", "hidden_size": 4096, "initializer_range": 0.02,
+                "intermediate_size": 14336, "max_position_embeddings": 32768,
+                "model_type": "mistral", "num_attention_heads": 32, "num_hidden_layers": 32,
+                "num_key_value_heads": 8, "rms_norm_eps": 1e-05, "rope_theta": 10000.0,
+                "sliding_window": 4096, "tie_word_embeddings": false,
+                "torch_dtype": "bfloat16", "use_cache": true, "vocab_size": 32000}"#,
+        );
+        assert_eq!((config, tied), (ModelConfig::mistral_7b(), false));
+        assert_eq!(ModelConfig::mistral_7b().num_parameters(false), 7_241_732_096);
+    }
+
+    /// As published with Llama 3.2 1B, by transformers 4.
+    #[test]
+    fn llama_3_2_is_read_as_published() {
+        let (config, tied) = parse(
+            r#"{"architectures": ["LlamaForCausalLM"], "attention_bias": false,
+                "eos_token_id": [128001, 128008, 128009], "head_dim": 64, "hidden_act": "silu",
+                "hidden_size": 2048, "intermediate_size": 8192,
+                "max_position_embeddings": 131072, "mlp_bias": false, "model_type": "llama",
+                "num_attention_heads": 32, "num_hidden_layers": 16, "num_key_value_heads": 8,
+                "rms_norm_eps": 1e-05, "rope_scaling": {"factor": 32.0, "high_freq_factor": 4.0,
+                "low_freq_factor": 1.0, "original_max_position_embeddings": 8192,
+                "rope_type": "llama3"}, "rope_theta": 500000.0, "tie_word_embeddings": true,
+                "vocab_size": 128256}"#,
+        );
+        assert!(tied);
+        assert_eq!(config.num_parameters(tied), 1_235_814_400);
+        assert_eq!(config.rope.theta, 500_000.0);
+        let scaling = RopeScaling::Llama3 {
+            factor: 32.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_context: 8192,
+        };
+        assert_eq!(config.rope.scaling, scaling);
+        assert_eq!(config.sliding_window, None);
+    }
+}
