@@ -4,5 +4,7 @@
 mod cli;
 mod fetch;
 mod floors;
+mod model;
 mod store;
 mod support;
+mod tokenizer;
