@@ -60,24 +60,22 @@ impl Progress for ShownProgress {
             }
             ProgressEvent::Trying(source) => {
                 *self.last_tenth.lock().expect("no holder panics") = 0;
+                self.bar.iter().for_each(ProgressBar::reset);
                 self.say(&format!("  from {source}"));
             }
             ProgressEvent::Bytes { done, total } => self.show_bytes(done, total),
-            ProgressEvent::Verifying => self.say("  checking its sum"),
-            ProgressEvent::Failed(_, error) => self.say(&format!("  that did not work: {error}")),
-            ProgressEvent::Placed => {
-                if let Some(bar) = &self.bar {
-                    bar.finish_and_clear();
-                }
+            ProgressEvent::Verifying => {
+                self.bar.iter().for_each(ProgressBar::finish_and_clear);
+                self.say("  checking its sum");
             }
+            ProgressEvent::Failed(_, error) => self.say(&format!("  that did not work: {error}")),
+            ProgressEvent::Placed => self.bar.iter().for_each(ProgressBar::finish_and_clear),
         }
     }
 }
 
 impl Drop for ShownProgress {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.bar.iter().for_each(ProgressBar::finish_and_clear);
     }
 }

@@ -75,7 +75,9 @@ impl Fetcher {
             let path = place.destination().into();
             return Ok(Fetched { path, sha256, size_bytes, source: None });
         }
-        place.require_space(&artifact.name, space_needed(artifact))?;
+        place
+            .require_space(&artifact.name, space_needed(artifact))
+            .inspect_err(|_| place.clear_unless_resumable())?;
         let mut attempts = Vec::new();
         for source in &artifact.sources {
             progress.report(ProgressEvent::Trying(source));
@@ -112,7 +114,9 @@ impl Fetcher {
             return Ok(());
         }
         let wheel_bytes = tree.wheels.iter().map(|wheel| wheel.size_bytes).max().unwrap_or(0);
-        place.require_space(&tree.name, 2 * wheel_bytes + tree.max_bytes)?;
+        place
+            .require_space(&tree.name, 2 * wheel_bytes + tree.max_bytes)
+            .inspect_err(|_| place.clear_unless_resumable())?;
         let (package, version) = (tree.package.clone(), tree.version.clone());
         let member = tree.prefixes.first().cloned().unwrap_or_default();
         let source = Source::Pypi { package, version, member };

@@ -304,6 +304,7 @@ fn a_place_that_cannot_be_used_is_told() {
     let huge = Artifact { size_bytes: Some(1 << 60), ..artifact };
     let error = without_pip().fetch(&huge, &place.path().join("a"), &()).unwrap_err();
     assert!(error.to_string().contains("make room"), "{error}");
+    assert_eq!(names(place.path()), ["file"]);
 }
 
 #[test]
