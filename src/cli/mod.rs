@@ -4,6 +4,7 @@
 //! 0 is done, 1 is failed with one message on standard error, 2 is wrong usage.
 
 mod config;
+mod database;
 mod doctor;
 mod model;
 mod output;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use database::runtime;
 pub use session::{LogDestination, Session};
 
 /// Roleplay with characters: people write a story together, a language model
@@ -72,6 +74,8 @@ pub enum Command {
     Model(model::ModelCommand),
     /// Check everything that a start needs, and say what to do
     Doctor(doctor::DoctorArgs),
+    /// Bring the database up to date
+    Migrate,
     /// Show the settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -110,6 +114,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     session.start_logging(LogDestination::Quiet)?;
     match &cli.command {
         Command::Model(command) => model::run(&session, command),
+        Command::Migrate => database::migrate(&session),
         Command::Config(command) => config::run(&session, command),
         Command::Play(_) | Command::Doctor(_) => unreachable!("dispatched above"),
     }

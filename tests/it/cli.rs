@@ -1,6 +1,7 @@
 //! The program as people call it: its output, its exit code, what it leaves.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -186,6 +187,27 @@ fn without_python_and_without_a_hub_the_person_learns_both() {
     let tried = "no pip here (tried python3 -m pip, python -m pip, pip3, pip)";
     assert!(last.contains(tried), "{last}");
     assert!(last.contains("the hub at http://127.0.0.1:1"), "{last}");
+}
+
+#[test]
+fn the_database_is_made_checked_and_brought_up_to_date() {
+    let home = tempfile::tempdir().unwrap();
+    // The server's user, who is not root, must get there too.
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (_, found) = findings(home.path(), &[]);
+    assert_eq!(finding(&found, "database").1, "ok", "{found:?}");
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "doctor left something behind");
+    let (code, _, stderr) = run(home.path(), &["migrate"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), "the database is up to date\n"));
+    let (_, found) = findings(home.path(), &[]);
+    let (_, status, detail) = finding(&found, "database");
+    assert!(status == "ok" && detail.contains("up to date"), "{detail}");
+    let nobody = "database.url=postgres://ada@127.0.0.1:1/play";
+    let (code, _, stderr) = run(home.path(), &["--set", nobody, "migrate"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("127.0.0.1:1"), "{stderr}");
+    let (code, found) = findings(home.path(), &["--set", nobody]);
+    assert_eq!((code, finding(&found, "database").1.as_str()), (Some(1), "failed"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Each check is a function that returns a [`Finding`]; one that fails does not
 //! stop the others.
 
+mod database;
 mod engine;
 mod model;
 mod storage;
@@ -92,6 +93,7 @@ fn check(session: &Session) -> Vec<Finding> {
         settings(session),
         storage::directory(session),
         storage::space(session),
+        database::check(session),
         engine::threads(session),
     ];
     findings.extend(model::check(session));

@@ -61,6 +61,7 @@ fn try_writing(dir: &Path) -> io::Result<()> {
     written
 }
 
-fn nearest_existing(dir: &Path) -> &Path {
+/// `dir`, or the directory above it in which it would be made.
+pub(super) fn nearest_existing(dir: &Path) -> &Path {
     dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"))
 }
