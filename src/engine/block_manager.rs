@@ -29,6 +29,11 @@ impl BlockTable {
     pub(super) fn blocks(&self) -> &[BlockId] {
         &self.blocks
     }
+
+    /// Leading blocks that others may hold too, and that nobody may write.
+    pub(super) fn num_registered(&self) -> usize {
+        self.num_registered
+    }
 }
 
 /// What a broken invariant looks like; always a bug of this room.
@@ -70,6 +75,11 @@ impl BlockManager {
     /// Blocks filed in the prefix cache, held or idle.
     pub(super) fn num_cached(&self) -> usize {
         self.cache.num_blocks()
+    }
+
+    /// Tokens per block.
+    pub(super) fn block_size(&self) -> usize {
+        self.block_size
     }
 
     pub(super) fn num_blocks_for(&self, num_tokens: usize) -> usize {

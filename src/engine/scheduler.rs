@@ -133,9 +133,13 @@ impl Scheduler {
             }
         }
         for sequence in self.running.values() {
-            let num_covered = sequence.block_table.blocks().len();
-            if num_covered < self.blocks.num_blocks_for(sequence.num_computed_tokens) {
+            let table = &sequence.block_table;
+            let num_computed = sequence.num_computed_tokens;
+            if table.blocks().len() < self.blocks.num_blocks_for(num_computed) {
                 return Err(IntegrityError(format!("{:?} lacks blocks", sequence.id)));
+            }
+            if table.num_registered() * self.blocks.block_size() > num_computed {
+                return Err(IntegrityError(format!("{:?} will write a shared block", sequence.id)));
             }
         }
         self.blocks.check_integrity(self.running.values().map(|sequence| &sequence.block_table))

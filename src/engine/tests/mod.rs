@@ -3,9 +3,13 @@
 //! The harness checks the invariants after every step, and on drop that no sequence
 //! and no block is left over.
 
+mod block_accounting;
 mod bounds;
 mod equality;
 mod handle;
+mod random_load;
+mod reply_text;
+mod scheduling;
 mod text;
 
 use std::ops::{Deref, DerefMut};

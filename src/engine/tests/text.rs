@@ -43,9 +43,7 @@ fn an_ignored_eos_is_never_sampled() {
 fn a_character_of_several_tokens_is_shown_whole_or_not_at_all() {
     let mut engine = TestEngine::new(&options());
     let candle = "\u{1F56F}".as_bytes();
-    // Banning all but one byte at a time is not possible for one request; a prompt that
-    // greedy decoding repeats is not certain either. So the reply is made of bytes that
-    // are never valid alone, and of which none may be shown before it is known invalid.
+    // The first byte of a character, over and over: invalid as soon as the next is there.
     let mut request = certain_of(u32::from(candle[0]), "abc");
     request.max_tokens = 5;
     let mut stream = engine.submit(request).unwrap();
