@@ -85,10 +85,7 @@ impl Scheduler {
         for sequence in self.running.values().filter(|s| !s.is_decoding()) {
             schedule_prefill(sequence, &mut budget, &mut schedule);
         }
-        // Whoever was just preempted would only take the room back.
-        if schedule.preempted.is_empty() {
-            self.admit(&mut budget, &mut schedule);
-        }
+        self.admit(&mut budget, &mut schedule);
         schedule
     }
 

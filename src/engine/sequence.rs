@@ -76,3 +76,36 @@ impl Sequence {
         self.num_computed_tokens = self.num_computed_tokens.min(position - 1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Six prompt and six generated tokens, all but the last computed.
+    fn sequence(rewind_floor: Option<usize>) -> Sequence {
+        let mut sequence = Sequence::new(SequenceId(0), (0..6).collect(), 0);
+        sequence.tokens.extend(6..12);
+        sequence.num_computed_tokens = 11;
+        sequence.rewind_floor = rewind_floor;
+        sequence
+    }
+
+    #[test]
+    fn without_rewinds_everything_computed_is_final() {
+        assert_eq!(sequence(None).final_tokens().len(), 11);
+        assert_eq!(sequence(None).shareable_tokens().len(), 11);
+    }
+
+    #[test]
+    fn what_a_rewind_writes_again_is_not_shared() {
+        for floor in 6..=12 {
+            let mut sequence = sequence(Some(floor));
+            let num_shared = sequence.final_tokens().len();
+            assert_eq!(sequence.shareable_tokens().len(), num_shared);
+            sequence.rewind(floor);
+            // The next step writes from here on.
+            assert!(sequence.num_computed_tokens >= num_shared);
+            assert!(sequence.is_decoding());
+        }
+    }
+}

@@ -11,6 +11,7 @@ mod random_load;
 mod reply_text;
 mod scheduling;
 mod text;
+mod tracing;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, LazyLock};

@@ -157,6 +157,39 @@ proptest! {
 }
 
 #[test]
+fn going_back_to_before_the_banned_string_loses_nothing() {
+    let strings = BannedStrings::new(&["d the".to_owned()]);
+    let mut reply = ReplyText::new(StopStrings::default(), strings, Trim::default());
+    reply.push("Up ");
+    assert_eq!(reply.check(), TextVerdict::Open);
+    assert_eq!(reply.take_delta(usize::MAX), "Up ");
+    reply.push("and ");
+    assert_eq!(reply.check(), TextVerdict::Open);
+    // The piece may be taken back as a whole, so none of it is shown.
+    assert_eq!(reply.settled(), 5);
+    assert_eq!(reply.take_delta(3), "");
+    reply.push("then");
+    assert_eq!(reply.check(), TextVerdict::Banned(5..10));
+    reply.truncate(3);
+    reply.push("or the other");
+    assert_eq!(reply.check(), TextVerdict::Open);
+    assert_eq!(reply.finish(&FinishReason::Eos), "or the other");
+    assert_eq!(reply.into_text(), "Up or the other");
+}
+
+#[test]
+fn a_banned_string_that_was_let_pass_is_text() {
+    let strings = BannedStrings::new(&["aba".to_owned()]);
+    let stops = StopStrings::new(vec!["!".into()]);
+    let mut reply = ReplyText::new(stops, strings, Trim::default());
+    reply.push("xababa!");
+    assert_eq!(reply.check(), TextVerdict::Banned(1..4));
+    reply.let_pass(4);
+    assert_eq!(reply.check(), TextVerdict::Stopped("!".into()));
+    assert_eq!(reply.finish(&FinishReason::Stop("!".into())), "xababa");
+}
+
+#[test]
 fn the_ends_of_a_reply_are_trimmed() {
     let stops = ["\n### Input", "\nBob:"].map(String::from);
     for (text, end, kept) in [

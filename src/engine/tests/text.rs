@@ -76,6 +76,20 @@ fn a_banned_string_is_sampled_anew_whatever_its_case() {
 }
 
 #[test]
+fn going_back_takes_the_random_numbers_along() {
+    let mut engine = TestEngine::new(&options());
+    let free = engine.complete(&request("Once upon")).text;
+    // Both forbid the same token at the same place, one of them two tokens later.
+    let [soon, late] = [12..14, 12..16].map(|range| {
+        let mut request = request("Once upon");
+        request.sampler.banned_strings = vec![free[range].into()];
+        engine.complete(&request)
+    });
+    assert_eq!((soon.num_rewinds, late.num_rewinds), (1, 1));
+    assert_eq!(soon.token_ids, late.token_ids);
+}
+
+#[test]
 fn going_back_gives_the_same_reply_in_a_batch_with_a_warm_cache() {
     let mut engine = TestEngine::new(&options());
     let mut request = request("Once upon a time");
