@@ -15,6 +15,7 @@ use crate::chat::{Chat, Stage, run_jobs};
 use crate::clock::SystemClock;
 use crate::config::{Auto, Config, DatabaseUrl, SlidingWindow, Weights};
 use crate::engine::{EngineOptions, KvCacheSize};
+use crate::fetch::{Fetcher, Progress};
 use crate::model::{self, LoadOptions, ModelError, WeightType};
 use crate::pool::{Pool, WorkerOptions};
 use crate::store::embedded::{EmbeddedOptions, ServerStep};
@@ -37,25 +38,33 @@ pub struct Service {
     jobs: JoinHandle<()>,
 }
 
-/// Is told how a start goes.
-pub type OnStep = Arc<dyn Fn(StartStep) + Send + Sync>;
+/// What a start stands on beside the settings.
+#[derive(Clone)]
+pub struct Ground {
+    /// Brings what this machine lacks.
+    pub fetcher: Fetcher,
+    /// Is told how fetching goes.
+    pub fetch_progress: Arc<dyn Progress + Send + Sync>,
+    /// Is told how the start goes.
+    pub on_step: Arc<dyn Fn(StartStep) + Send + Sync>,
+}
 
-/// Opens the database of the settings and brings its tables up to date.
-///
-/// # Errors
-/// The database cannot be reached or started; the message says what to do.
-pub async fn open_store(config: &Config, on_step: OnStep) -> anyhow::Result<Store> {
+/// How the configured database is opened; a private server lives in `dir`.
+pub fn store_options(config: &Config, dir: &Path, ground: &Ground) -> StoreOptions {
     let database = match &config.database.url {
         DatabaseUrl::Embedded => {
-            let progress = move |step| on_step(StartStep::Database(step));
-            let options = EmbeddedOptions::new(config.database_dir());
-            Database::Embedded(EmbeddedOptions { progress: Arc::new(progress), ..options })
+            let on_step = ground.on_step.clone();
+            Database::Embedded(EmbeddedOptions {
+                fetcher: Some(ground.fetcher.clone()),
+                fetch_progress: ground.fetch_progress.clone(),
+                progress: Arc::new(move |step| on_step(StartStep::Database(step))),
+                ..EmbeddedOptions::new(dir)
+            })
         }
         DatabaseUrl::Server(url) => Database::Url(url.clone()),
     };
     let max_connections = config.database.max_connections;
-    let options = StoreOptions { max_connections, ..StoreOptions::new(database) };
-    Ok(Store::open(options).await?)
+    StoreOptions { max_connections, ..StoreOptions::new(database) }
 }
 
 impl Service {
@@ -67,10 +76,11 @@ impl Service {
         config: &Config,
         model_path: PathBuf,
         stage: S,
-        on_step: OnStep,
+        ground: &Ground,
     ) -> anyhow::Result<Self> {
-        let store = open_store(config, on_step.clone()).await?;
-        on_step(StartStep::Model);
+        let options = store_options(config, &config.database_dir(), ground);
+        let store = Store::open(options).await?;
+        (ground.on_step)(StartStep::Model);
         let options = worker_options(config, model_path)?;
         let pool = tokio::task::spawn_blocking(move || Pool::start(&options))
             .await

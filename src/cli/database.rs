@@ -2,30 +2,51 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::runtime::{Builder, Runtime};
 
 use super::Session;
 use super::output::note;
-use crate::config::DatabaseUrl;
-use crate::store::embedded::EmbeddedOptions;
-use crate::store::{Database, Store, StoreOptions};
+use super::progress::ShownProgress;
+use crate::service::{self, Ground, StartStep};
+use crate::store::embedded::ServerStep;
+use crate::store::{Store, StoreOptions};
 
 impl Session {
-    /// How the configured database is opened.
-    pub fn store_options(&self) -> StoreOptions {
-        self.store_options_in(&self.config.database_dir())
+    /// How the configured database is opened, with a private server in `dir`.
+    pub(super) fn store_options(&self, dir: &Path) -> StoreOptions {
+        service::store_options(&self.config, dir, &self.ground())
     }
 
-    /// The same, with the private server in another directory.
-    pub(super) fn store_options_in(&self, dir: &Path) -> StoreOptions {
-        let database = match &self.config.database.url {
-            DatabaseUrl::Embedded => Database::Embedded(EmbeddedOptions::new(dir)),
-            DatabaseUrl::Server(url) => Database::Url(url.clone()),
-        };
-        let max_connections = self.config.database.max_connections;
-        StoreOptions { max_connections, ..StoreOptions::new(database) }
+    /// What a start of the service stands on; tells on standard error what takes
+    /// long.
+    pub(super) fn ground(&self) -> Ground {
+        Ground {
+            fetcher: self.fetcher(),
+            fetch_progress: Arc::new(ShownProgress::new()),
+            on_step: Arc::new(|step| {
+                if let Some(text) = step_note(step) {
+                    note(text);
+                }
+            }),
+        }
+    }
+}
+
+/// What is worth telling: what takes seconds.
+fn step_note(step: StartStep) -> Option<&'static str> {
+    match step {
+        StartStep::Database(ServerStep::Fetching) => {
+            Some("no PostgreSQL server on this machine; fetching one …")
+        }
+        StartStep::Database(ServerStep::Initialising) => {
+            Some("setting up a private database; this happens once …")
+        }
+        StartStep::Database(ServerStep::Starting) => Some("starting the database …"),
+        StartStep::Database(ServerStep::Adopted) => None,
+        StartStep::Model => Some("loading the model …"),
     }
 }
 
@@ -47,7 +68,7 @@ pub(super) fn open_and_close(options: StoreOptions) -> anyhow::Result<()> {
 
 /// Brings the database up to date.
 pub(super) fn migrate(session: &Session) -> anyhow::Result<ExitCode> {
-    open_and_close(session.store_options())?;
+    open_and_close(session.store_options(&session.config.database_dir()))?;
     note("the database is up to date");
     Ok(ExitCode::SUCCESS)
 }

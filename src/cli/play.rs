@@ -1,20 +1,18 @@
 //! `dramatis play`: a scene in the terminal.
 
 use std::io::{IsTerminal as _, stdin, stdout};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::output::note;
 use super::{LogDestination, Session, model};
 use crate::domain::Length;
 use crate::fetch::{ModelRequest, ModelStoreError};
-use crate::service::{Service, StartStep};
-use crate::store::embedded::ServerStep;
+use crate::service::Service;
 use crate::terminal::{PlayOptions, play, stage};
 
 /// Lines are as wide as the screen, up to what reads well.
@@ -77,11 +75,7 @@ pub(super) fn run(session: &Session, args: &PlayArgs) -> anyhow::Result<ExitCode
         colour: !session.environment.no_color(),
         columns: columns(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
+    let runtime = super::database::runtime()?;
     let played = runtime.block_on(evening(session, model_path, &options));
     // A thread may still wait for a line that nobody will write.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -90,35 +84,19 @@ pub(super) fn run(session: &Session, args: &PlayArgs) -> anyhow::Result<ExitCode
 
 async fn evening(
     session: &Session,
-    model_path: std::path::PathBuf,
+    model_path: PathBuf,
     options: &PlayOptions,
 ) -> anyhow::Result<ExitCode> {
     let mut terminated = signal(SignalKind::terminate()).context("cannot listen for signals")?;
     let (stage, events) = stage();
-    let on_step = Arc::new(|step| {
-        if let Some(text) = step_note(step) {
-            note(text);
-        }
-    });
-    let service = Service::start(&session.config, model_path, stage, on_step).await?;
+    let ground = session.ground();
+    let service = Service::start(&session.config, model_path, stage, &ground).await?;
     let outcome = tokio::select! {
         outcome = play(service.chat.clone(), events, options) => outcome.map_err(Into::into),
         _ = terminated.recv() => Ok(()),
     };
     service.stop().await;
     outcome.map(|()| ExitCode::SUCCESS)
-}
-
-/// What is worth telling: what takes seconds.
-fn step_note(step: StartStep) -> Option<&'static str> {
-    match step {
-        StartStep::Database(ServerStep::Initialising) => {
-            Some("setting up a private database; this happens once …")
-        }
-        StartStep::Database(ServerStep::Starting) => Some("starting the database …"),
-        StartStep::Database(ServerStep::Adopted) => None,
-        StartStep::Model => Some("loading the model …"),
-    }
 }
 
 fn columns() -> usize {

@@ -123,7 +123,9 @@ async fn create_database(server: &EmbeddedServer) -> Result<(), StoreError> {
         match created {
             // Another process was quicker.
             Err(error) if code(&error) == "42P04" || code(&error) == "23505" => {}
-            created => drop(created?),
+            created => {
+                created?;
+            }
         }
     }
     Ok(connection.close().await?)

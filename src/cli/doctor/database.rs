@@ -29,7 +29,7 @@ pub(super) fn check(session: &Session) -> Finding {
 }
 
 fn open(session: &Session, dir: &Path, detail: &str) -> Finding {
-    match open_and_close(session.store_options_in(dir)) {
+    match open_and_close(session.store_options(dir)) {
         Ok(()) => Finding::ok("database", detail),
         Err(error) => Finding::failed("database", error.to_string(), ""),
     }

@@ -104,7 +104,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert_eq!(store.get_character(us, own.character.id).await.unwrap(), None);
     let mira = store.get_character_by_name(us, "Mira").await.unwrap().unwrap();
     assert_eq!(mira.id, foreign.character.id);
-    assert_eq!(store.list_characters(us).await.unwrap(), [mira.clone()]);
+    assert_eq!(store.list_characters(us).await.unwrap(), std::slice::from_ref(&mira));
     assert_eq!(store.list_character_names(us, "", 9).await.unwrap()[0].0, mira.id);
     assert!(store.list_cast(us, scene).await.unwrap().is_empty());
     assert_eq!(store.get_scene(us, scene).await.unwrap(), None);

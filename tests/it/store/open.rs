@@ -32,7 +32,7 @@ async fn migrations_run_once_however_many_open_at_once() {
         .unwrap();
     assert_eq!(applied, num_migrations);
     for store in [a, b, c] {
-        stage(&store, "one guild, three times").await.guild;
+        stage(&store, "one guild, three times").await;
         db.execute("TRUNCATE guild, guild_queue CASCADE").await;
     }
 }
