@@ -133,8 +133,7 @@ pub(crate) const COMMANDS: [CommandSpec; 17] = [
     spec(
         "length",
         "/length [tag | auto]",
-        "how long replies are: micro tiny short medium long massive huge enormous humongous \
-         unlimited",
+        "how long replies are, from micro to unlimited; auto lets the model choose",
         Completes::Lengths,
     ),
     spec(

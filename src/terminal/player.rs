@@ -293,6 +293,8 @@ impl Player {
             StageEvent::Failed(notice) => {
                 if self.screen.has_words() {
                     self.screen.end_words()?;
+                } else {
+                    self.screen.drop_words()?;
                 }
                 if !self.interactive {
                     return Err(PlayError::Script(notice));

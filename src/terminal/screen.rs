@@ -7,6 +7,10 @@ use crate::domain::Turn;
 use super::style::Style;
 use super::wrap::Wrap;
 
+/// Stands under a name until its first words come, which take its place.
+const WAITING: &str = "…";
+const ERASE_LINE: &str = "\r\x1b[K";
+
 /// The screen, or a pipe in its place.
 pub(crate) struct Screen {
     out: io::Stdout,
@@ -32,16 +36,24 @@ impl Screen {
         self.out.flush()
     }
 
-    /// One line beside the story.
+    /// A paragraph beside the story.
     pub(crate) fn aside(&mut self, text: &str) -> io::Result<()> {
-        let line = format!("{}\n", self.style.aside(text));
-        self.print(&line)
+        let text = self.wrapped(text);
+        let text = format!("{}\n", self.style.aside(text));
+        self.print(&text)
     }
 
-    /// One line to notice.
+    /// A paragraph to notice.
     pub(crate) fn warn(&mut self, text: &str) -> io::Result<()> {
-        let line = format!("{}\n", self.style.warning(text));
-        self.print(&line)
+        let text = self.wrapped(text);
+        let text = format!("{}\n", self.style.warning(text));
+        self.print(&text)
+    }
+
+    fn wrapped(&self, text: &str) -> String {
+        let mut wrap = Wrap::new(self.width);
+        let text = wrap.push(text);
+        text + &wrap.finish()
     }
 
     /// A finished turn.
@@ -57,6 +69,8 @@ impl Screen {
             all => format!(" {}", self.style.aside(format!("({}/{all})", turn.swipe.ordinal + 1))),
         };
         self.print(&format!("{heading}{swipes}\n"))?;
+        self.wrap = Wrap::new(self.width);
+        self.streamed = true;
         self.words(&turn.swipe.text)?;
         self.end_words()
     }
@@ -65,12 +79,18 @@ impl Screen {
     pub(crate) fn begin_words(&mut self, name: &str) -> io::Result<()> {
         self.wrap = Wrap::new(self.width);
         self.streamed = false;
-        let heading = format!("{}\n", self.style.name(name));
+        let mut heading = format!("{}\n", self.style.name(name));
+        if self.width > 0 {
+            heading.push_str(WAITING);
+        }
         self.print(&heading)
     }
 
     /// More words of whoever speaks.
     pub(crate) fn words(&mut self, text: &str) -> io::Result<()> {
+        if self.width > 0 && !self.streamed {
+            self.print(ERASE_LINE)?;
+        }
         self.streamed = true;
         let ready = self.wrap.push(text);
         self.print(&ready)
@@ -81,6 +101,11 @@ impl Screen {
         let rest = self.wrap.finish();
         self.streamed = false;
         self.print(&format!("{rest}\n\n"))
+    }
+
+    /// Nothing came after somebody began.
+    pub(crate) fn drop_words(&mut self) -> io::Result<()> {
+        if self.width > 0 { self.print(ERASE_LINE) } else { Ok(()) }
     }
 
     /// Whether words have been shown since somebody began.

@@ -125,7 +125,11 @@ impl Player {
             Undone::Choice(_) => "the choice of a text".to_owned(),
         };
         self.screen.aside(&format!("{subject} {what}"))?;
-        match self.latest().await? {
+        let changed = match moved {
+            Undone::Choice(turn) => self.chat.store().get_turn(self.guild.id, turn).await?,
+            Undone::Turns(_) => self.latest().await?,
+        };
+        match changed {
             Some(turn) => Ok(self.screen.turn(&turn)?),
             None => Ok(self.screen.aside("the scene has no turns now")?),
         }
