@@ -80,6 +80,7 @@ impl Service {
     ) -> anyhow::Result<Self> {
         let options = store_options(config, &config.database_dir(), ground);
         let store = Store::open(options).await?;
+        limit_threads(config.engine.num_threads());
         (ground.on_step)(StartStep::Model);
         let options = worker_options(config, model_path)?;
         let pool = tokio::task::spawn_blocking(move || Pool::start(&options))
@@ -106,6 +107,14 @@ impl Service {
         if let Err(error) = self.chat.store().clone().close().await {
             tracing::warn!(error.kind = error.kind(), %error, "the database did not close cleanly");
         }
+    }
+}
+
+/// The threads that compute, for the whole process.
+fn limit_threads(num_threads: usize) {
+    // Only the first call of a process can choose; a second service shares.
+    if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(num_threads).build_global() {
+        tracing::debug!(%error, "the compute threads run already");
     }
 }
 
@@ -139,14 +148,17 @@ fn worker_options(config: &Config, model_path: PathBuf) -> Result<WorkerOptions,
     })
 }
 
-/// Small models as f32: the plain matrix products are far faster on a CPU than the
-/// quantised ones, and the memory does not matter yet.
+/// The older quantised types have no vectorised products on a CPU: converted once
+/// while loading, they decode two to three times as fast.
 fn weight_type(choice: Weights, model_path: &Path) -> Result<Option<WeightType>, ModelError> {
-    const SMALL_BYTES: u64 = 2 << 30;
+    const SLOW: [&str; 3] = ["Q4_1", "Q5_0", "Q5_1"];
     Ok(match choice {
         Weights::Stored => None,
         Weights::F32 => Some(WeightType::F32),
-        Weights::Auto => (model::inspect(model_path)?.num_parameters * 4 <= SMALL_BYTES)
-            .then_some(WeightType::F32),
+        Weights::Q8 => Some(WeightType::Q8_0),
+        Weights::Auto => {
+            let stored = model::inspect(model_path)?.quantization;
+            SLOW.contains(&stored.as_str()).then_some(WeightType::Q8_0)
+        }
     })
 }

@@ -14,7 +14,7 @@ use crate::engine::{FinishReason, GenerationEvent, GenerationRequest, Generation
 use crate::pool::PoolError;
 use crate::prompt::Prompt;
 use crate::sampling::SamplerParams;
-use crate::store::Claim;
+use crate::store::{Claim, HEARTBEAT};
 
 use super::plan::Plan;
 use super::reply::Ended;
@@ -87,7 +87,7 @@ impl Chat {
         let mut running = Running::enter(self, claim.scene_id);
         let mut events = self.pool.generate(request)?;
         let aborter = events.aborter();
-        let mut heartbeat = interval(self.settings.heartbeat);
+        let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut text = plan.standing_text.clone();
         let mut stopped = false;

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use crate::store::Claim;
+use crate::telemetry::{metrics, spans};
 
 use super::Chat;
 use super::reply::Ended;
@@ -43,6 +44,7 @@ pub async fn run_jobs<S: Stage>(
                 }
             }
         }
+        chat.metrics.set(metrics::JOBS, "running", replies.len() as f64);
         tokio::select! {
             () = chat.store.wait_for_work(chat.settings.poll) => {}
             Some(ended) = replies.join_next() => report(ended),
@@ -68,27 +70,35 @@ async fn run_job<S: Stage>(
     claim: Claim,
     stopping: watch::Receiver<bool>,
 ) {
-    let span = tracing::info_span!(
-        "reply",
-        guild.id = %claim.guild_id,
-        scene.id = %claim.scene_id,
-        job.id = %claim.job.id,
-        job.attempts = claim.job.attempts,
-    );
-    async {
+    let Claim { guild_id, scene_id, .. } = claim;
+    let span = spans::reply(claim.job.id.0, scene_id.0, guild_id.0, claim.job.attempts);
+    let outcome = async {
         match chat.make_reply(&stage, &claim, stopping).await {
-            Ok(()) => tracing::info!("the reply is done"),
-            Err(Ended::Lost) => tracing::info!("the scene was taken over or the job called off"),
+            Ok(()) => "done",
+            Err(Ended::GivenUp(error)) => {
+                tracing::warn!(error.kind = error.kind(), "the reply is given up");
+                "failed"
+            }
+            Err(Ended::PutBack(error)) => {
+                tracing::warn!(error.kind = error.kind(), "the reply is tried again");
+                "retried"
+            }
+            Err(Ended::Failed(error)) => {
+                tracing::error!(error.kind = error.kind(), %error, "the job waits for its lease");
+                "failed"
+            }
+            Err(Ended::Lost) => "lost",
             Err(Ended::Stopping) => {
                 if let Err(error) = chat.store.release_claim(&claim).await {
                     tracing::warn!(error.kind = error.kind(), "the job waits for its lease to end");
                 }
-            }
-            Err(Ended::Failed(error)) => {
-                tracing::error!(error.kind = error.kind(), "the job waits for its lease to end");
+                "released"
             }
         }
     }
-    .instrument(span)
+    .instrument(span.clone())
     .await;
+    span.record("reply.outcome", outcome);
+    span.in_scope(|| tracing::info!("the job ended"));
+    chat.metrics.count(metrics::REPLIES, outcome, 1);
 }

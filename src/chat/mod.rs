@@ -36,6 +36,7 @@ use crate::domain::{GuildId, Length, Scene, SceneId};
 use crate::pool::Pool;
 use crate::sampling::SamplerParams;
 use crate::store::{Noun, Store, StoreError};
+use crate::telemetry::metrics::Metrics;
 
 pub use error::ChatError;
 pub use jobs::run_jobs;
@@ -55,6 +56,7 @@ pub struct Chat {
     pool: Pool,
     clock: Arc<dyn Clock>,
     settings: Settings,
+    metrics: Metrics,
     /// How to stop the replies that this process is making.
     running: Mutex<HashMap<SceneId, watch::Sender<bool>>>,
 }
@@ -65,7 +67,6 @@ struct Settings {
     default_length: Option<Length>,
     generation: GenerationConfig,
     presets: BTreeMap<String, SamplerParams>,
-    heartbeat: std::time::Duration,
     poll: std::time::Duration,
     max_attempts: u32,
     max_turn_bytes: usize,
@@ -81,7 +82,6 @@ impl Settings {
             default_length,
             presets: presets::read_all(&generation.presets)?,
             generation,
-            heartbeat: chat.heartbeat(),
             poll: chat.poll(),
             max_attempts: chat.max_attempts,
             max_turn_bytes: chat.max_turn_bytes,
@@ -107,7 +107,8 @@ impl Chat {
         chat: &ChatConfig,
     ) -> Result<Self, ChatError> {
         let settings = Settings::new(generation, chat)?;
-        Ok(Self { store, pool, clock, settings, running: Mutex::default() })
+        let metrics = Metrics::default();
+        Ok(Self { store, pool, clock, settings, metrics, running: Mutex::default() })
     }
 
     /// The store, for what needs no verb.
@@ -118,6 +119,11 @@ impl Chat {
     /// The workers.
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// What was counted so far.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The time now, by the service's clock.

@@ -8,13 +8,18 @@
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tracing::Span;
 
 use crate::engine::GenerationSummary;
-use crate::store::{Claim, Generated, JobState, Noun, StoreError};
+use crate::store::{Claim, Generated, JobState, Noun, StoreError, Target};
+use crate::telemetry::metrics;
 
 use super::receipt::{ReplyReceipt, Timings};
 use super::sink::{FinishedReply, ReplySink, ReplyStart, Stage};
 use super::{Chat, ChatError};
+
+/// How long a reply rests after its first failure; twice as long after each more.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Why a job ends without a reply.
 pub(super) enum Ended {
@@ -22,7 +27,11 @@ pub(super) enum Ended {
     Lost,
     /// The service is stopping; the job goes back untouched.
     Stopping,
-    /// Something went wrong.
+    /// It cannot be made; the person was told.
+    GivenUp(ChatError),
+    /// It is tried again in a while.
+    PutBack(ChatError),
+    /// Something went wrong, and neither the queue nor the person knows yet.
     Failed(ChatError),
 }
 
@@ -53,11 +62,13 @@ impl Chat {
             Ok(()) => self.show_reply(&mut sink, claim).await,
             Err(ended) => Err(ended),
         };
-        if let Err(Ended::Failed(error)) = &shown {
-            self.give_up_or_retry(&mut sink, claim, error).await?;
-            return Ok(());
+        match shown {
+            Err(Ended::Failed(error)) => Err(self
+                .give_up_or_retry(&mut sink, claim, error)
+                .await
+                .unwrap_or_else(Ended::from)),
+            shown => shown,
         }
-        shown
     }
 
     /// From the claim to stored text.
@@ -74,7 +85,7 @@ impl Chat {
         let max_tokens = self.settings.max_tokens(plan.length);
         let prompt = self.prompt(&plan, max_tokens)?;
         let prompt_ms = ms(began.elapsed());
-        if plan.standing_text.is_empty() {
+        if matches!(plan.target, Target::Turn(_)) {
             self.store.set_anchor(claim.guild_id, claim.scene_id, prompt.anchor).await?;
         }
         sink.begin(&ReplyStart {
@@ -99,6 +110,7 @@ impl Chat {
             finish: written.summary.finish_reason.kind().to_owned(),
             timings: timings(&written.summary, claim, prompt_ms),
         };
+        self.account(&receipt);
         let generated = Generated {
             target: plan.target,
             text: plan.standing_text + &written.summary.text,
@@ -138,19 +150,43 @@ impl Chat {
         &self,
         sink: &mut K,
         claim: &Claim,
-        error: &ChatError,
-    ) -> Result<(), Ended> {
+        error: ChatError,
+    ) -> Result<Ended, StoreError> {
         let attempts = claim.job.attempts;
         if error.is_transient() && attempts < self.settings.max_attempts {
-            let after = Duration::from_millis(500) * 2u32.pow(attempts.min(6));
-            tracing::warn!(error.kind = error.kind(), attempts, "the reply is tried again");
+            let after = RETRY_AFTER * 2u32.pow(attempts.saturating_sub(1).min(6));
             self.store.retry_job(claim, after, error.kind()).await?;
-        } else {
-            tracing::warn!(error.kind = error.kind(), attempts, "the reply is given up");
-            self.store.fail_job(claim, error.kind()).await?;
-            sink.fail(&error.notice()).await;
+            return Ok(Ended::PutBack(error));
         }
-        Ok(())
+        self.store.fail_job(claim, error.kind()).await?;
+        sink.fail(&error.notice()).await;
+        Ok(Ended::GivenUp(error))
+    }
+
+    /// What the reply cost, for the log and the metrics.
+    fn account(&self, receipt: &ReplyReceipt) {
+        let Timings { prompt_ms, queue_ms, prefill_ms, decode_ms, .. } = receipt.timings;
+        let Timings { num_prompt_tokens, num_cached_tokens, num_generated_tokens, .. } =
+            receipt.timings;
+        let span = Span::current();
+        span.record("reply.finish_reason", receipt.finish.as_str());
+        for (field, name, ms) in [
+            ("prompt.ms", metrics::PROMPT_MS, prompt_ms),
+            ("engine.queue_ms", metrics::QUEUE_MS, queue_ms),
+            ("engine.prefill_ms", metrics::PREFILL_MS, prefill_ms),
+            ("engine.decode_ms", metrics::DECODE_MS, decode_ms),
+        ] {
+            span.record(field, ms);
+            self.metrics.observe_ms(name, "", ms as f64);
+        }
+        for (field, name, num_tokens) in [
+            ("prompt.tokens", metrics::PROMPT_TOKENS, num_prompt_tokens),
+            ("prompt.cached_tokens", metrics::CACHED_TOKENS, num_cached_tokens),
+            ("reply.tokens", metrics::REPLY_TOKENS, num_generated_tokens),
+        ] {
+            span.record(field, num_tokens as u64);
+            self.metrics.count(name, "", num_tokens as u64);
+        }
     }
 }
 

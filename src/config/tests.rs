@@ -82,8 +82,8 @@ fn an_unknown_key_is_refused_with_its_place_and_the_nearest_name() {
         text,
         "DRAMATIS_DATABSE__URL: there is no setting `databse`; did you mean `database`?"
     );
-    let text = error(&options(&[], &["lease_ms=3000"]));
-    assert_eq!(text, "--set: there is no setting `lease_ms`; did you mean `chat.lease_ms`?");
+    let text = error(&options(&[], &["poll_ms=3000"]));
+    assert_eq!(text, "--set: there is no setting `poll_ms`; did you mean `chat.poll_ms`?");
     let text = error(&options(&[], &["qqqqqq=1"]));
     assert!(text.contains("`dramatis config show` lists them"), "{text}");
 }
@@ -103,8 +103,8 @@ fn wrong_types_and_ranges_name_key_value_and_what_is_allowed() {
     assert!(text.contains("telemetry.format") && text.contains("\"json\""), "{text}");
     let text = error(&options(&[], &["generation.length=epic"]));
     assert!(text.contains("one of micro, tiny, short, medium"), "{text}");
-    let text = error(&options(&[], &["chat.heartbeat_ms=9000"]));
-    assert!(text.contains("half of chat.lease_ms"), "{text}");
+    let text = error(&options(&[], &["chat.poll_ms=1"]));
+    assert!(text.contains("chat.poll_ms") && text.contains("from 10 to 60000"), "{text}");
 }
 
 #[test]

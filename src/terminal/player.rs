@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use crate::chat::{Chat, ChatError};
 use crate::domain::{Character, Guild, Length, Participant, Person, Scene, SceneId, Turn, TurnId};
@@ -17,6 +18,9 @@ use super::{render, style};
 
 /// How many turns are shown of a scene that goes on.
 const RECENT_TURNS: u32 = 4;
+
+/// How long a screen waits for words before it looks whether any will come.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// How somebody wants to play.
 #[derive(Debug, Clone, Default)]
@@ -259,7 +263,31 @@ impl Player {
                 _ = tokio::signal::ctrl_c(), if self.interactive => {
                     self.chat.stop_reply(self.scene);
                 }
+                // Another process may have made the reply, or called it off.
+                () = tokio::time::sleep(LOOK_AGAIN) => {
+                    if self.chat.store().list_open_jobs(self.guild.id, self.scene).await?.is_empty() {
+                        return self.show_missed().await;
+                    }
+                }
             }
+        }
+    }
+
+    /// Shows the newest turn if it is a reply that did not pass over this screen.
+    async fn show_missed(&mut self) -> Result<(), PlayError> {
+        while let Some(event) = self.events.try_next(self.scene) {
+            self.show(event)?;
+        }
+        match self.latest().await? {
+            Some(turn)
+                if turn.speaker.is_character()
+                    && self.last_shown != Some((turn.id, turn.swipe.ordinal + 1)) =>
+            {
+                self.screen.drop_words()?;
+                self.last_shown = Some((turn.id, turn.swipe.ordinal + 1));
+                Ok(self.screen.turn(&turn)?)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -289,6 +317,7 @@ impl Player {
                     self.screen.words(&reply.text)?;
                 }
                 self.screen.end_words()?;
+                self.last_shown = Some((reply.turn, reply.swipe_number));
             }
             StageEvent::Failed(notice) => {
                 if self.screen.has_words() {

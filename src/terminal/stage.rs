@@ -46,6 +46,16 @@ impl StageEvents {
             }
         }
     }
+
+    /// An event of a scene that is there already.
+    pub(crate) fn try_next(&mut self, scene: SceneId) -> Option<StageEvent> {
+        while let Ok((of, event)) = self.0.try_recv() {
+            if of == scene {
+                return Some(event);
+            }
+        }
+        None
+    }
 }
 
 impl Stage for TerminalStage {
