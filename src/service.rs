@@ -148,17 +148,20 @@ fn worker_options(config: &Config, model_path: PathBuf) -> Result<WorkerOptions,
     })
 }
 
-/// The older quantised types have no vectorised products on a CPU: converted once
-/// while loading, they decode two to three times as fast.
+/// The older quantised types have no vectorised products on a CPU: they are
+/// converted once while loading, small models to f32, which is the fastest, large
+/// ones to eight bits.
 fn weight_type(choice: Weights, model_path: &Path) -> Result<Option<WeightType>, ModelError> {
     const SLOW: [&str; 3] = ["Q4_1", "Q5_0", "Q5_1"];
+    const SMALL_PARAMETERS: u64 = 1 << 29;
     Ok(match choice {
         Weights::Stored => None,
         Weights::F32 => Some(WeightType::F32),
         Weights::Q8 => Some(WeightType::Q8_0),
-        Weights::Auto => {
-            let stored = model::inspect(model_path)?.quantization;
-            SLOW.contains(&stored.as_str()).then_some(WeightType::Q8_0)
-        }
+        Weights::Auto => match model::inspect(model_path)? {
+            info if !SLOW.contains(&info.quantization.as_str()) => None,
+            info if info.num_parameters <= SMALL_PARAMETERS => Some(WeightType::F32),
+            _ => Some(WeightType::Q8_0),
+        },
     })
 }

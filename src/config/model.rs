@@ -27,7 +27,7 @@ pub struct ModelConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Weights {
-    /// As stored, but `Q8` where the stored form is slow to compute with.
+    /// As stored, but converted where the stored form is slow to compute with.
     Auto,
     /// As the model's file holds them.
     Stored,
