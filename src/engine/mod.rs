@@ -12,6 +12,7 @@ mod block_manager;
 mod generation;
 mod handle;
 mod intake;
+mod load;
 mod model_runner;
 mod options;
 mod prefix_cache;
@@ -33,6 +34,7 @@ use std::time::Instant;
 
 pub use block_manager::IntegrityError;
 pub use handle::EngineHandle;
+pub use load::LoadedModel;
 pub use options::{EngineOptions, KvCacheSize};
 pub use request::{
     EngineError, FinishReason, GenerationEvent, GenerationRequest, GenerationSummary,

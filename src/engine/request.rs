@@ -1,6 +1,7 @@
 //! What goes into the engine and what comes out: requests, events, errors.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::block_manager::IntegrityError;
 use crate::model::ModelError;
 use crate::sampling::{SamplerParams, SamplerParamsError};
+use crate::tokenizer::TokenizerError;
 
 /// One text to be continued.
 ///
@@ -195,6 +197,12 @@ pub enum EngineError {
     /// The model failed.
     #[error("the model failed: {0}")]
     Model(#[source] Arc<ModelError>),
+    /// The model's tokenizer was refused.
+    #[error("the model's tokenizer cannot be used: {0}")]
+    Tokenizer(#[source] Arc<TokenizerError>),
+    /// The model comes without a tokenizer.
+    #[error("{} has no tokenizer: put the model's tokenizer.json beside it", _0.display())]
+    NoTokenizer(PathBuf),
     /// The engine's thread could not be started.
     #[error("cannot start the engine's thread: {0}")]
     Spawn(#[source] Arc<std::io::Error>),
@@ -221,6 +229,8 @@ impl EngineError {
             Self::Sampler(_) => "sampler",
             Self::Options(_) => "options",
             Self::Model(_) => "model",
+            Self::Tokenizer(_) => "tokenizer",
+            Self::NoTokenizer(_) => "no_tokenizer",
             Self::Spawn(_) => "spawn",
             Self::Panicked(_) => "panicked",
             Self::Integrity(_) => "integrity",

@@ -171,6 +171,10 @@ fn going_back_to_before_the_banned_string_loses_nothing() {
     reply.push("then");
     assert_eq!(reply.check(), TextVerdict::Banned(5..10));
     reply.truncate(3);
+    // The search goes back as well.
+    reply.push("d the");
+    assert_eq!(reply.check(), TextVerdict::Banned(3..8));
+    reply.truncate(3);
     reply.push("or the other");
     assert_eq!(reply.check(), TextVerdict::Open);
     assert_eq!(reply.finish(&FinishReason::Eos), "or the other");
