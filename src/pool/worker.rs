@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::engine::{EngineHandle, EngineOptions};
-use crate::model::{LoadOptions, Model, ModelFile, TokenizerSource};
+use crate::engine::{EngineHandle, EngineOptions, LoadedModel};
+use crate::model::LoadOptions;
 use crate::tokenizer::Tokenizer;
 
 use super::PoolError;
@@ -33,13 +33,8 @@ pub(super) struct Worker {
 impl Worker {
     /// Loads and starts; blocks meanwhile.
     pub(super) fn start(options: &WorkerOptions) -> Result<Self, PoolError> {
-        let file = ModelFile::open(&options.model_path)?;
-        let tokenizer = match file.tokenizer().ok_or(PoolError::NoTokenizer)? {
-            TokenizerSource::Gguf(metadata) => Tokenizer::from_gguf(metadata)?,
-            TokenizerSource::File(path) => Tokenizer::from_file(&path)?,
-        };
-        let tokenizer = Arc::new(tokenizer);
-        let model = Arc::new(Model::from_file(&file, &options.load)?);
+        let LoadedModel { model, tokenizer } =
+            LoadedModel::load(&options.model_path, &options.load)?;
         let model_fingerprint = model.fingerprint().to_owned();
         let engine = EngineHandle::spawn(model, tokenizer.clone(), &options.engine)?;
         Ok(Self {
