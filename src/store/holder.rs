@@ -29,12 +29,19 @@ impl Holder {
     /// Takes a number, and lets go of all lanes whose process is gone.
     pub(super) async fn register(connect: &PgConnectOptions) -> Result<Self, StoreError> {
         let mut connection = connect.connect().await?;
-        let id = sqlx::query_scalar!(r#"SELECT nextval('holder_id_seq')::integer AS "id!""#)
+        // A number may be held still, once the sequence has come round.
+        let id = loop {
+            let taken = sqlx::query!(
+                r#"SELECT id AS "id!", pg_try_advisory_lock($1, id) AS "free!"
+                   FROM (SELECT nextval('holder_id_seq')::integer AS id) AS next"#,
+                LOCK_CLASS,
+            )
             .fetch_one(&mut connection)
             .await?;
-        sqlx::query!("SELECT pg_advisory_lock($1, $2)", LOCK_CLASS, id)
-            .execute(&mut connection)
-            .await?;
+            if taken.free {
+                break taken.id;
+            }
+        };
         let released = sqlx::query!(
             "UPDATE lane SET lease_until = now()
              WHERE lease_until > now() AND NOT EXISTS (

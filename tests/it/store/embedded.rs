@@ -120,6 +120,11 @@ fn what_a_killed_server_left_is_recovered_from() {
     let pid = Pid::from_raw(place.pid().unwrap());
     killed.kill();
     kill(pid, Signal::SIGKILL).unwrap();
+    // Killing takes a moment, and until then it would be adopted.
+    let stat = format!("/proc/{pid}/stat");
+    while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z")) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let (server, steps) = place.start().unwrap();
     assert_eq!(steps, [ServerStep::Starting]);
     server.stop().unwrap();
