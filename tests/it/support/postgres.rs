@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use dramatis::fetch::{FetchOptions, Fetcher};
 use dramatis::store::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedServer};
 use dramatis::store::{Database, Store, StoreOptions};
 use sha2::{Digest, Sha256};
@@ -110,7 +111,9 @@ fn start_in(dir: &Path) -> Result<EmbeddedServer, EmbeddedError> {
         ("max_connections", "300"),
     ];
     let settings = unsafe_but_quick.map(|(name, value)| (name.into(), value.into())).to_vec();
-    let options = EmbeddedOptions { settings, ..EmbeddedOptions::new(dir) };
+    // Where the machine has no Postgres.
+    let fetcher = Some(Fetcher::new(FetchOptions::default()));
+    let options = EmbeddedOptions { settings, fetcher, ..EmbeddedOptions::new(dir) };
     let server = EmbeddedServer::start(&options)?;
     static WATCHER: OnceLock<Option<Child>> = OnceLock::new();
     WATCHER.get_or_init(|| watch(dir).ok());
