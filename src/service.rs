@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use rand::TryRngCore;
+use rand::rngs::OsRng;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -143,9 +145,17 @@ fn worker_options(config: &Config, model_path: PathBuf) -> Result<WorkerOptions,
             max_batch_sequences: engine.max_batch_sequences,
             max_batch_tokens: engine.max_batch_tokens,
             max_waiting: engine.max_waiting,
-            ..EngineOptions::default()
+            cache_key: cache_key(),
         },
     })
+}
+
+/// What keys the prefix cache: unlike in any other process, so that nobody can
+/// prepare prompts whose blocks collide.
+fn cache_key() -> [u8; 16] {
+    let mut key = [0; 16];
+    OsRng.try_fill_bytes(&mut key).expect("the system gives random bytes");
+    key
 }
 
 /// The older quantised types have no vectorised products on a CPU: they are

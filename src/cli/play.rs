@@ -88,12 +88,14 @@ async fn evening(
     options: &PlayOptions,
 ) -> anyhow::Result<ExitCode> {
     let mut terminated = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+    let mut hung_up = signal(SignalKind::hangup()).context("cannot listen for signals")?;
     let (stage, events) = stage();
     let ground = session.ground();
     let service = Service::start(&session.config, model_path, stage, &ground).await?;
     let outcome = tokio::select! {
         outcome = play(service.chat.clone(), events, options) => outcome.map_err(Into::into),
         _ = terminated.recv() => Ok(()),
+        _ = hung_up.recv() => Ok(()),
     };
     service.stop().await;
     outcome.map(|()| ExitCode::SUCCESS)
