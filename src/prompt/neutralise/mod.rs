@@ -6,7 +6,7 @@
 //! first character (`< |im_start|>`), and a line that begins like a speaker's is
 //! quoted (`> Mira: …`), as people quote one another anyway. Spaces and `>` are
 //! in every vocabulary, and Markdown headings, quotes and code stay as they are.
-//! Only what cannot be seen is removed ([`clean`]). Neutralising twice changes
+//! Only what cannot be seen is removed ([`clean()`]). Neutralising twice changes
 //! nothing.
 
 mod clean;
