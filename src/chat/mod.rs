@@ -43,6 +43,7 @@ pub use jobs::run_jobs;
 pub use opening::Opening;
 pub use receipt::{ReplyReceipt, Timings};
 pub use reproduce::Reproduction;
+pub use settings::clean_name;
 pub use sink::{FinishedReply, ReplySink, ReplyStart, SinkError, Stage};
 pub use starters::starters;
 pub use swipe::SwipeTo;

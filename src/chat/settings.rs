@@ -10,6 +10,22 @@ use crate::store::{SceneUpdate, name_key};
 use super::view::Casting;
 use super::{Chat, ChatError};
 
+/// The most characters of a name: what platforms allow, too.
+const MAX_NAME_CHARS: usize = 80;
+
+/// A name as it may head turns: on one line, without control characters.
+///
+/// # Errors
+/// Nothing is left of it, or it is too long.
+pub fn clean_name(name: &str) -> Result<String, ChatError> {
+    let visible: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let name = visible.split_whitespace().collect::<Vec<_>>().join(" ");
+    if name.is_empty() || name.chars().count() > MAX_NAME_CHARS {
+        return Err(ChatError::refused(format!("a name has 1 to {MAX_NAME_CHARS} characters")));
+    }
+    Ok(name)
+}
+
 impl Chat {
     /// Chooses how long replies are; `None` leaves it to the model.
     ///
@@ -86,10 +102,7 @@ impl Chat {
         name: &str,
         description: &str,
     ) -> Result<Persona, ChatError> {
-        let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
-        if name.is_empty() || name.chars().count() > 80 {
-            return Err(ChatError::refused("a persona's name has 1 to 80 characters"));
-        }
+        let name = clean_name(name)?;
         // Two under one name cannot be told apart by the model, nor by its stops.
         let cast = self.store.list_cast(guild, scene).await?;
         let people = self.store.list_participants(guild, scene).await?;

@@ -52,6 +52,9 @@ pub enum PlayError {
         /// Those there are.
         known: String,
     },
+    /// The person goes by the character's name.
+    #[error("two called {0} in one scene cannot be told apart; choose another name with --as")]
+    SameName(String),
     /// The library is empty.
     #[error("there is no character to play with")]
     NoCharacters,

@@ -1,13 +1,16 @@
 //! Which scene a player enters: the one that waits, or a new one.
 
-use crate::chat::{Chat, ChatError, Opening};
+use crate::chat::{Chat, ChatError, Opening, clean_name};
 use crate::domain::{Character, Guild, Participant, Person, Scene, SceneId};
+use crate::store::name_key;
 
 use super::player::{PlayError, PlayOptions};
 
 /// Everything of the terminal lives in one guild of its own.
 const PLATFORM: &str = "terminal";
 const GUILD: &str = "local";
+/// One keyboard, one person, whatever they are called today.
+const PERSON: &str = "player";
 
 /// Who plays, and where.
 pub(super) struct Entrance {
@@ -23,14 +26,11 @@ pub(super) struct Entrance {
 /// one played last, else one with the first character of the library.
 pub(super) async fn enter(chat: &Chat, options: &PlayOptions) -> Result<Entrance, PlayError> {
     let store = chat.store();
-    let guild =
-        store.upsert_guild(PLATFORM, GUILD, "this terminal").await.map_err(ChatError::from)?;
-    let person = store
-        .upsert_person(guild.id, &options.user, &options.user)
-        .await
-        .map_err(ChatError::from)?;
+    let guild = store.upsert_guild(PLATFORM, GUILD, "this terminal").await?;
+    let user = clean_name(&options.user)?;
+    let person = store.upsert_person(guild.id, PERSON, &user).await?;
     let library = chat.welcome(guild.id).await?;
-    let waiting = store.list_scenes(guild.id, false, 100).await.map_err(ChatError::from)?;
+    let waiting = store.list_scenes(guild.id, false, 100).await?;
     let lead = match &options.character {
         Some(name) => Some(find(&library, name)?.clone()),
         None => None,
@@ -48,11 +48,14 @@ pub(super) async fn enter(chat: &Chat, options: &PlayOptions) -> Result<Entrance
         (None, Some(first)) => first,
         (None, None) => return Err(PlayError::NoCharacters),
     };
+    if name_key(lead.sheet.stage_name()) == name_key(&user) {
+        return Err(PlayError::SameName(user));
+    }
     let (scene, is_new) = match found {
         Some(scene) => (scene.clone(), false),
         None => (open(chat, &guild, &person, lead, &waiting, options).await?, true),
     };
-    store.insert_participant(guild.id, scene.id, person.id).await.map_err(ChatError::from)?;
+    store.insert_participant(guild.id, scene.id, person.id).await?;
     if let (Some(length), false) = (options.length, is_new) {
         chat.set_length(guild.id, scene.id, length).await?;
     }

@@ -92,7 +92,10 @@ impl Screen {
             self.print(ERASE_LINE)?;
         }
         self.streamed = true;
-        let ready = self.wrap.push(text);
+        // A terminal obeys control characters; a model may write some.
+        let text: String =
+            text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect();
+        let ready = self.wrap.push(&text);
         self.print(&ready)
     }
 
