@@ -9,14 +9,16 @@ use dramatis::engine::{
     Engine, EngineHandle, EngineOptions, FinishReason, GenerationEvent, GenerationRequest,
     GenerationSummary, KvCacheSize, LoadedModel,
 };
-use dramatis::model::LoadOptions;
+use dramatis::model::{LoadOptions, WeightType};
 use dramatis::sampling::SamplerParams;
 
 use crate::support::models::small_model;
 
 fn loaded() -> &'static LoadedModel {
     static LOADED: OnceLock<LoadedModel> = OnceLock::new();
-    LOADED.get_or_init(|| LoadedModel::load(&small_model(), &LoadOptions::default()).unwrap())
+    // As stored, in Q4_1, its products are many times as slow.
+    let options = LoadOptions { weight_type: Some(WeightType::F32), ..LoadOptions::default() };
+    LOADED.get_or_init(|| LoadedModel::load(&small_model(), &options).unwrap())
 }
 
 fn engine() -> Engine {

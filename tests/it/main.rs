@@ -6,6 +6,7 @@ mod engine;
 mod fetch;
 mod floors;
 mod model;
+mod play;
 mod store;
 mod support;
 mod tokenizer;
