@@ -21,7 +21,7 @@ impl Chat {
     /// Lets another of a turn's texts stand; `None` where `Next` is past the last.
     ///
     /// # Errors
-    /// There is no such text, or the database fails.
+    /// The scene has no such turn or the turn no such text, or the database fails.
     pub async fn choose_swipe(
         &self,
         guild: GuildId,
@@ -29,7 +29,7 @@ impl Chat {
         turn: TurnId,
         to: SwipeTo,
     ) -> Result<Option<Turn>, ChatError> {
-        let turn = self.turn(guild, turn).await?;
+        let turn = self.turn_of(guild, scene, turn).await?;
         let swipes = self.store.list_swipes(guild, turn.id).await?;
         let standing = swipes
             .iter()
@@ -52,7 +52,7 @@ impl Chat {
     /// Asks for one more text of a character's turn.
     ///
     /// # Errors
-    /// The turn is a person's or a greeting, or the database fails.
+    /// The turn is a person's, a greeting or another scene's, or the database fails.
     pub async fn ask_swipe(
         &self,
         guild: GuildId,
@@ -61,7 +61,7 @@ impl Chat {
         turn: TurnId,
         length: Option<Length>,
     ) -> Result<Queued, ChatError> {
-        let found = self.turn(guild, turn).await?;
+        let found = self.turn_of(guild, scene, turn).await?;
         if !found.speaker.is_character() {
             return Err(ChatError::refused("only a character's turn can be told in another way"));
         }
@@ -75,7 +75,7 @@ impl Chat {
     /// Asks a character to go on where its turn stopped.
     ///
     /// # Errors
-    /// The turn is a person's, or the database fails.
+    /// The turn is a person's or another scene's, or the database fails.
     pub async fn ask_continue(
         &self,
         guild: GuildId,
@@ -83,7 +83,7 @@ impl Chat {
         person: PersonId,
         turn: TurnId,
     ) -> Result<Queued, ChatError> {
-        if !self.turn(guild, turn).await?.speaker.is_character() {
+        if !self.turn_of(guild, scene, turn).await?.speaker.is_character() {
             return Err(ChatError::refused("only a character's turn can be continued"));
         }
         let work = Work::Continue { turn };
@@ -104,6 +104,21 @@ impl Chat {
     ) -> Result<Queued, ChatError> {
         let work = Work::Reply { character, length };
         Ok(self.store.insert_job(guild, scene, Some(person), &work).await?)
+    }
+
+    /// A turn, if it is that scene's: jobs name it, and the lane of one scene keeps
+    /// nobody from another's turns.
+    async fn turn_of(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        turn: TurnId,
+    ) -> Result<Turn, ChatError> {
+        let found = self.turn(guild, turn).await?;
+        if found.scene_id != scene {
+            return Err(StoreError::NotFound(Noun::Turn).into());
+        }
+        Ok(found)
     }
 
     pub(super) async fn turn(&self, guild: GuildId, turn: TurnId) -> Result<Turn, ChatError> {
