@@ -306,6 +306,19 @@ async fn what_cannot_be_taken_is_refused_and_changes_nothing() {
     }
     assert_eq!(evening.line().await.len(), 1);
     let (chat, guild, scene) = (&evening.chat, evening.guild, evening.scene.id);
+    let cast = chat.store().list_cast(guild, scene).await.unwrap();
+    let opening = Opening {
+        guild,
+        channel: "elsewhere".into(),
+        cast: &[cast[0].character.clone()],
+        user: "Ann",
+        length: None,
+    };
+    let elsewhere = chat.open_scene(opening).await.unwrap().head.unwrap();
+    let me = evening.me.person.id;
+    let refused = chat.ask_continue(guild, scene, me, elsewhere).await.unwrap_err();
+    assert!(refused.notice().contains("no such turn"), "{refused}");
+    assert!(evening.open_jobs().await.is_empty());
     let taken = chat.play_persona(guild, scene, evening.me.person.id, "TAMSIN", "").await;
     assert!(taken.unwrap_err().notice().contains("choose another name"));
 }
