@@ -1,8 +1,9 @@
 //! Moving through the turn tree, and back.
 //!
-//! Every change of what stands in a scene is a row of `scene_move`: undo takes
-//! the newest one back, redo does it again, and a new move leaves what was undone
-//! unreachable to redo, yet in the tree. Nothing is overwritten.
+//! Every change of what stands in a scene is a row of `scene_move`, but for the
+//! greeting that it begins with: undo takes the newest one back, redo does it
+//! again, and a new move leaves what was undone unreachable to redo, yet in the
+//! tree. Nothing is overwritten.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -194,7 +195,7 @@ impl Store {
 }
 
 /// Says a turn at the head, under a key taken from the sequence beforehand if
-/// given. The lane is locked.
+/// given, and records it. The lane is locked.
 pub(super) async fn append(
     conn: &mut PgConnection,
     guild: GuildId,
@@ -202,6 +203,27 @@ pub(super) async fn append(
     new: &NewTurn,
     id: Option<TurnId>,
 ) -> Result<(TurnId, SwipeId), StoreError> {
+    let Placed { from, turn, swipe } = place(conn, guild, scene, new, id).await?;
+    record(conn, guild, scene, Move::Append { from, turn }).await?;
+    Ok((turn, swipe))
+}
+
+/// Where a turn was put.
+pub(super) struct Placed {
+    /// The head before.
+    from: Option<TurnId>,
+    turn: TurnId,
+    swipe: SwipeId,
+}
+
+/// The same without a record: how a scene begins is nothing to take back.
+pub(super) async fn place(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    scene: SceneId,
+    new: &NewTurn,
+    id: Option<TurnId>,
+) -> Result<Placed, StoreError> {
     let (character, person) = match new.speaker {
         Speaker::Character { id, .. } => (Some(id.0), None),
         Speaker::Person { id, .. } => (None, Some(id.0)),
@@ -240,9 +262,7 @@ pub(super) async fn append(
         let other = NewSwipe { text: text.clone(), origin: new.origin, receipt: None };
         swipe::insert(conn, guild, scene, turn, &other).await?;
     }
-    let from = row.parent_id.map(TurnId);
-    record(conn, guild, scene, Move::Append { from, turn }).await?;
-    Ok((turn, SwipeId(row.swipe_id)))
+    Ok(Placed { from: row.parent_id.map(TurnId), turn, swipe: SwipeId(row.swipe_id) })
 }
 
 /// Lets a swipe stand, and records it. The lane is locked.

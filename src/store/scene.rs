@@ -4,7 +4,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use tracing::instrument;
 
-use super::moves::{NewTurn, append};
+use super::moves::{NewTurn, place};
 use super::text::{clean, clean_option};
 use super::{Noun, Store, StoreError, row};
 use crate::domain::{CharacterId, GuildId, Length, Note, Scene, SceneId, SceneState, TurnId};
@@ -134,7 +134,7 @@ impl Store {
             .await?;
         }
         for turn in &new.greetings {
-            append(&mut tx, guild, SceneId(id), turn, None).await?;
+            place(&mut tx, guild, SceneId(id), turn, None).await?;
         }
         let scene = get(&mut tx, guild, SceneId(id)).await?;
         tx.commit().await?;
