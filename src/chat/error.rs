@@ -5,6 +5,8 @@ use crate::prompt::PromptError;
 use crate::sampling::SamplerParamsError;
 use crate::store::StoreError;
 
+use super::SinkError;
+
 /// An error of the chat room.
 #[derive(Debug, thiserror::Error)]
 pub enum ChatError {
@@ -25,6 +27,9 @@ pub enum ChatError {
     /// No worker made the reply.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// The stored reply could not be shown.
+    #[error("the reply could not be shown: {0}")]
+    Sink(#[from] SinkError),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -45,6 +50,7 @@ impl ChatError {
         match self {
             Self::Store(error) => error.is_transient(),
             Self::Pool(error) => error.is_transient(),
+            Self::Sink(error) => error.retry,
             Self::Refused(_) | Self::Prompt(_) | Self::Preset { .. } => false,
         }
     }
@@ -56,7 +62,8 @@ impl ChatError {
             | Self::Refused(_)
             | Self::Prompt(_)
             | Self::Preset { .. }
-            | Self::Pool(_) => self.to_string(),
+            | Self::Pool(_)
+            | Self::Sink(_) => self.to_string(),
             Self::Store(_) => {
                 "the database had a problem; your turn is safe once it was accepted, and the log \
                  says more"
@@ -72,6 +79,7 @@ impl ChatError {
             Self::Prompt(error) => error.kind(),
             Self::Preset { .. } => "preset",
             Self::Pool(error) => error.kind(),
+            Self::Sink(_) => "sink",
             Self::Store(error) => error.kind(),
         }
     }

@@ -20,6 +20,8 @@ use super::{Chat, ChatError};
 
 /// How long a reply rests after its first failure; twice as long after each more.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// The longest that a stored reply rests which could not be shown.
+const SHOW_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// Why a job ends without a reply.
 pub(super) enum Ended {
@@ -141,7 +143,7 @@ impl Chat {
             swipe_number: swipe.ordinal + 1,
             text: swipe.text,
         };
-        sink.finish(&reply).await.map_err(|error| ChatError::Refused(error.reason))?;
+        sink.finish(&reply).await?;
         self.store.finish_job(claim).await?;
         Ok(())
     }
@@ -153,8 +155,13 @@ impl Chat {
         error: ChatError,
     ) -> Result<Ended, StoreError> {
         let attempts = claim.job.attempts;
-        if error.is_transient() && attempts < self.settings.max_attempts {
-            let after = RETRY_AFTER * 2u32.pow(attempts.saturating_sub(1).min(6));
+        let after = match &error {
+            // The text is stored; only the front end knows when showing it is hopeless.
+            ChatError::Sink(_) => Some((claim.job.waited / 2).clamp(RETRY_AFTER, SHOW_AGAIN_AFTER)),
+            _ if attempts >= self.settings.max_attempts => None,
+            _ => Some(RETRY_AFTER * 2u32.pow(attempts.saturating_sub(1).min(6))),
+        };
+        if let Some(after) = after.filter(|_| error.is_transient()) {
             self.store.retry_job(claim, after, error.kind()).await?;
             return Ok(Ended::PutBack(error));
         }
