@@ -128,8 +128,8 @@ impl Chat {
     /// Brings a character into a scene.
     ///
     /// # Errors
-    /// A person plays under that name, the guild has no such scene or character,
-    /// or the database fails.
+    /// Somebody else is there under that name, the guild has no such scene or
+    /// character, or the database fails.
     pub async fn add_to_cast(
         &self,
         guild: GuildId,
@@ -141,6 +141,14 @@ impl Chat {
         if people.iter().any(|person| name_key(person.name()) == name_key(name)) {
             return Err(ChatError::refused(format!(
                 "somebody plays under the name {name} already; /persona chooses another"
+            )));
+        }
+        // Names are unique in a guild's library, nicknames are not.
+        let cast = self.store.list_cast(guild, scene).await?;
+        let others = cast.iter().map(|member| &member.character).filter(|c| c.id != character.id);
+        if others.into_iter().any(|other| name_key(other.sheet.stage_name()) == name_key(name)) {
+            return Err(ChatError::refused(format!(
+                "another character called {name} is in the scene already"
             )));
         }
         Ok(self.store.upsert_cast_member(guild, scene, character.id, None).await?)
