@@ -21,7 +21,8 @@ use super::sink::Stage;
 /// How long the loop rests when the database fails.
 const REST: Duration = Duration::from_secs(1);
 
-/// Makes replies until `stopping` says `true`, at most `max_replies` at once.
+/// Makes replies until `stopping` says `true`, or until nobody is left who could say
+/// so; at most `max_replies` at once.
 /// Returns once those in the making have been given back.
 pub async fn run_jobs<S: Stage>(
     chat: Arc<Chat>,
@@ -48,7 +49,11 @@ pub async fn run_jobs<S: Stage>(
         tokio::select! {
             () = chat.store.wait_for_work(chat.settings.poll) => {}
             Some(ended) = replies.join_next() => report(ended),
-            _ = stopping.changed() => {}
+            changed = stopping.changed() => {
+                if changed.is_err() {
+                    break;
+                }
+            }
         }
     }
     while let Some(ended) = replies.join_next().await {
