@@ -2,7 +2,7 @@
 //! answered once, whatever happens between.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dramatis::chat::{
@@ -14,14 +14,11 @@ use dramatis::config::{Config, Environment, LoadOptions as ConfigOptions, Overri
 use dramatis::domain::{
     Character, CharacterSheet, GuildId, Length, Participant, Scene, Speaker, SwipeOrigin, Turn,
 };
-use dramatis::engine::{EngineOptions, KvCacheSize};
-use dramatis::model::{LoadOptions, WeightType};
-use dramatis::pool::{Pool, WorkerOptions};
 use dramatis::store::{Accepted, Generated, JobState, Line, NewTurn, Store, Target};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::support::models::small_model;
+use super::models::small;
 use crate::support::postgres::TestDatabase;
 
 /// What the jobs showed.
@@ -58,25 +55,6 @@ impl ReplySink for ShownSink {
     }
 }
 
-fn pool() -> Pool {
-    static POOL: OnceLock<Pool> = OnceLock::new();
-    let start = || {
-        Pool::start(&WorkerOptions {
-            model_name: "small".into(),
-            model_path: small_model(),
-            // As stored, in Q4_1, its products are many times as slow.
-            load: LoadOptions { weight_type: Some(WeightType::F32), ..LoadOptions::default() },
-            engine: EngineOptions {
-                kv_cache: KvCacheSize::Bytes(192 << 20),
-                context_tokens: Some(2048),
-                ..EngineOptions::default()
-            },
-        })
-        .unwrap()
-    };
-    POOL.get_or_init(start).clone()
-}
-
 /// A scene of somebody with the named starters.
 struct Evening {
     database: TestDatabase,
@@ -97,7 +75,7 @@ async fn chat(store: &Store) -> Arc<Chat> {
         working_dir: PathBuf::from("/"),
     });
     let config = config.unwrap();
-    let pool = tokio::task::spawn_blocking(pool).await.unwrap();
+    let pool = tokio::task::spawn_blocking(small).await.unwrap();
     let clock = Arc::new(SystemClock);
     Arc::new(Chat::new(store.clone(), pool, clock, config.generation, &config.chat).unwrap())
 }

@@ -1,0 +1,148 @@
+//! A stage that remembers what was shown, and that can hold a reply in the middle.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dramatis::chat::{FinishedReply, ReplySink, ReplyStart, SinkError, Stage};
+use dramatis::domain::{Scene, SceneId};
+use tokio::sync::watch;
+
+/// The longest that anything here is waited for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Something that people would have seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Shown {
+    Begin(ReplyStart),
+    Update(String),
+    Finished(FinishedReply),
+    Failed(String),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct TestStage(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    shown: watch::Sender<Vec<(SceneId, Shown)>>,
+    /// While it is up, whoever has shown some words waits.
+    held: watch::Sender<bool>,
+    /// What the next showings of finished replies fail with.
+    refusals: Mutex<VecDeque<SinkError>>,
+}
+
+impl TestStage {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Shared {
+            shown: watch::Sender::new(Vec::new()),
+            held: watch::Sender::new(false),
+            refusals: Mutex::default(),
+        }))
+    }
+
+    /// Whoever shows words from now on waits afterwards, until released.
+    pub(super) fn hold(&self) {
+        self.0.held.send_replace(true);
+    }
+
+    pub(super) fn release(&self) {
+        self.0.held.send_replace(false);
+    }
+
+    /// The next finished reply cannot be shown.
+    pub(super) fn refuse_once(&self, retry: bool) {
+        let refusal = SinkError { reason: "the curtain is stuck".into(), retry };
+        self.0.refusals.lock().unwrap().push_back(refusal);
+    }
+
+    /// All that was shown of a scene, in order.
+    pub(super) fn shown(&self, scene: SceneId) -> Vec<Shown> {
+        let shown = self.0.shown.borrow();
+        shown.iter().filter(|(of, _)| *of == scene).map(|(_, shown)| shown.clone()).collect()
+    }
+
+    pub(super) fn finished(&self, scene: SceneId) -> Vec<FinishedReply> {
+        let finished = self.shown(scene).into_iter().filter_map(|shown| match shown {
+            Shown::Finished(reply) => Some(reply),
+            _ => None,
+        });
+        finished.collect()
+    }
+
+    pub(super) fn notices(&self, scene: SceneId) -> Vec<String> {
+        let failed = self.shown(scene).into_iter().filter_map(|shown| match shown {
+            Shown::Failed(notice) => Some(notice),
+            _ => None,
+        });
+        failed.collect()
+    }
+
+    /// The scenes in the order in which their replies were finished.
+    pub(super) fn order(&self) -> Vec<SceneId> {
+        let shown = self.0.shown.borrow();
+        let finished = shown.iter().filter(|(_, shown)| matches!(shown, Shown::Finished(_)));
+        finished.map(|(scene, _)| *scene).collect()
+    }
+
+    /// Waits until something of that kind was shown in a scene, so many times.
+    pub(super) async fn wait_for(
+        &self,
+        scene: SceneId,
+        num: usize,
+        wanted: impl Fn(&Shown) -> bool,
+    ) {
+        let mut shown = self.0.shown.subscribe();
+        let enough = shown.wait_for(|shown| {
+            shown.iter().filter(|(of, shown)| *of == scene && wanted(shown)).count() >= num
+        });
+        tokio::time::timeout(PATIENCE, enough).await.expect("it is shown in time").unwrap();
+    }
+
+    /// Waits until some words of a reply were shown.
+    pub(super) async fn wait_for_words(&self, scene: SceneId) {
+        self.wait_for(scene, 1, |shown| matches!(shown, Shown::Update(_))).await;
+    }
+}
+
+impl Stage for TestStage {
+    type Sink = TestSink;
+
+    fn sink(&self, scene: &Scene) -> TestSink {
+        TestSink { stage: self.clone(), scene: scene.id }
+    }
+}
+
+pub(super) struct TestSink {
+    stage: TestStage,
+    scene: SceneId,
+}
+
+impl TestSink {
+    fn record(&self, shown: Shown) {
+        self.stage.0.shown.send_modify(|all| all.push((self.scene, shown)));
+    }
+}
+
+impl ReplySink for TestSink {
+    async fn begin(&mut self, start: &ReplyStart) {
+        self.record(Shown::Begin(start.clone()));
+    }
+
+    async fn update(&mut self, text: &str) {
+        self.record(Shown::Update(text.to_owned()));
+        self.stage.0.held.subscribe().wait_for(|held| !held).await.unwrap();
+    }
+
+    async fn finish(&mut self, reply: &FinishedReply) -> Result<Option<String>, SinkError> {
+        if let Some(refusal) = self.stage.0.refusals.lock().unwrap().pop_front() {
+            return Err(refusal);
+        }
+        self.record(Shown::Finished(reply.clone()));
+        Ok(None)
+    }
+
+    async fn fail(&mut self, notice: &str) {
+        self.record(Shown::Failed(notice.to_owned()));
+    }
+}
