@@ -41,6 +41,7 @@ pub mod pool;
 pub mod chat;
 
 // Floor 5: front ends.
+pub mod discord;
 pub mod terminal;
 
 // Floor 6: composition.

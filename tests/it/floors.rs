@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Every room with its floor. A room sees the floors below it and itself.
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 20] = [
     ("clock", 0),
     ("config", 0),
     ("domain", 0),
@@ -23,6 +23,7 @@ const FLOORS: [(&str, u8); 19] = [
     ("engine", 2),
     ("pool", 3),
     ("chat", 4),
+    ("discord", 5),
     ("terminal", 5),
     ("cli", 6),
     ("service", 6),
@@ -203,6 +204,7 @@ fn crafts_stay_in_their_rooms() {
         (r"\bindicatif::", &["cli"]),
         (r"\bclap::", &["cli", "main"]),
         (r"\brustyline::", &["terminal"]),
+        (r"\b(serenity|reqwest)::", &["discord"]),
         (r"\b(print|println)!\(", &["cli", "terminal", "main"]),
         (r"\b(eprint|eprintln)!\(", &["cli", "terminal", "main"]),
         (r"\banyhow::", &["cli", "service", "main"]),

@@ -1,0 +1,1 @@
+//! Discord over REST: typed calls, each through the queue of its bucket.

@@ -1,0 +1,1 @@
+//! Looking whether a start would succeed, without posting anything.

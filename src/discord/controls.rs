@@ -1,0 +1,1 @@
+//! The buttons under the latest reply, and while one is being written.

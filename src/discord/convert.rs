@@ -1,0 +1,1 @@
+//! Discord's ids and ours.

@@ -1,0 +1,1 @@
+//! What a button or a modal says of itself when it comes back.

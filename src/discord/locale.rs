@@ -1,0 +1,1 @@
+//! The commands as Discord is told of them, in every language that we have.

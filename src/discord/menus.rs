@@ -1,0 +1,1 @@
+//! The message menu: what can be done with any turn.

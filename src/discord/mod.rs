@@ -1,0 +1,31 @@
+//! The Discord front end: scenes in channels, threads and forum posts.
+//!
+//! The only room that knows Discord, and serenity with it. It knows the chat room
+//! and what lies below it. Everything that it asks of Discord goes through `api`,
+//! everything that it hears comes through `gateway`.
+
+mod api;
+mod bot;
+mod catch_up;
+mod check;
+mod commands;
+mod components;
+mod controls;
+mod convert;
+mod custom_id;
+mod dispatch;
+mod gateway;
+mod intake;
+mod locale;
+mod menus;
+mod modals;
+mod names;
+mod permissions;
+mod posting;
+mod proxies;
+mod render;
+mod scenes;
+mod shown;
+mod split;
+mod stage;
+mod webhooks;

@@ -1,0 +1,1 @@
+//! Names that Discord lets a webhook speak under.

@@ -1,0 +1,1 @@
+//! Posting once, whatever happens in between.

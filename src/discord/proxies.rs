@@ -1,0 +1,1 @@
+//! PluralKit, Tupperbox and their like: posts in somebody else's name.

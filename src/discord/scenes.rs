@@ -1,0 +1,1 @@
+//! Opening scenes in threads, forum posts and channels.

@@ -1,0 +1,1 @@
+//! What a channel shows, compared with the line of its scene.

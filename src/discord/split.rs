@@ -1,0 +1,1 @@
+//! Cutting a text into messages.

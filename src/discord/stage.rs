@@ -1,0 +1,1 @@
+//! Replies as they appear in a channel.

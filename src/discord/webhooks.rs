@@ -1,0 +1,1 @@
+//! The webhook by which characters speak in a channel.
