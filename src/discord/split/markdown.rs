@@ -281,12 +281,12 @@ impl<'a> Scanner<'a> {
         let before = self.text[..self.at].chars().next_back();
         let after = self.text[self.at + run..].chars().next();
         let is_space = |c: Option<char>| c.is_none_or(char::is_whitespace);
-        let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-        let between_words = c == '_' && is_word(before) && is_word(after);
-        let can_open = !is_space(after) && !(c == '_' && is_word(before));
-        let can_close = !is_space(before) && !(c == '_' && is_word(after));
+        // An underscore beside a letter is a part of the word.
+        let sticks = |side: Option<char>| c == '_' && side.is_some_and(char::is_alphanumeric);
+        let can_open = !(is_space(after) || sticks(before));
+        let can_close = !(is_space(before) || sticks(after));
         match run {
-            1 if !between_words => self.toggle(single, can_open, can_close),
+            1 => self.toggle(single, can_open, can_close),
             2 => self.toggle(double, after.is_some(), true),
             3 => {
                 let place = |kind| self.open.iter().position(|open| open.kind == kind);
