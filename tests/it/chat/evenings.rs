@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dramatis::chat::{
-    Chat, FinishedReply, Message, Opening, ReplyReceipt, ReplySink, ReplyStart, SinkError, Stage,
-    SwipeTo, Undone, run_jobs, starters,
+    Chat, FinishedReply, Message, Opening, PersonaScope, ReplyReceipt, ReplySink, ReplyStart,
+    SinkError, Stage, SwipeTo, Undone, run_jobs, starters,
 };
 use dramatis::clock::SystemClock;
 use dramatis::config::{Config, Environment, LoadOptions as ConfigOptions, Override};
@@ -45,13 +45,19 @@ impl ReplySink for ShownSink {
         self.1 = text.to_owned();
     }
 
-    async fn finish(&mut self, reply: &FinishedReply) -> Result<Option<String>, SinkError> {
+    async fn finish(&mut self, reply: &FinishedReply) -> Result<(), SinkError> {
         self.0.0.lock().unwrap().push(reply.clone());
-        Ok(None)
+        Ok(())
     }
 
     async fn fail(&mut self, notice: &str) {
         self.0.1.lock().unwrap().push(notice.to_owned());
+    }
+
+    async fn withdraw(&mut self) {}
+
+    async fn redraw(&mut self) -> Result<(), SinkError> {
+        Ok(())
     }
 }
 
@@ -92,11 +98,8 @@ impl Evening {
         }
         let chat = chat(store).await;
         let opening = Opening {
-            guild,
-            channel: "here".into(),
-            cast: &characters,
-            user: "Ann",
             length: Some(Some(Length::Micro)),
+            ..Opening::new(guild, "here", &characters, "Ann")
         };
         let scene = chat.open_scene(opening).await.unwrap();
         store.insert_participant(guild, scene.id, person.id).await.unwrap();
@@ -117,6 +120,7 @@ impl Evening {
             author: &self.me,
             external_id: external_id.into(),
             text,
+            answer: None,
         }
     }
 
@@ -176,7 +180,7 @@ async fn a_message_is_answered_once_and_the_reply_can_be_made_again_exactly() {
     let reply = evening.line().await.pop().unwrap();
     let shown = evening.shown.0.lock().unwrap().clone();
     assert_eq!(shown.len(), 1);
-    assert_eq!((shown[0].turn, &shown[0].text), (reply.id, &reply.swipe.text));
+    assert_eq!((shown[0].turn.id, &shown[0].turn.swipe.text), (reply.id, &reply.swipe.text));
     let receipt: ReplyReceipt = serde_json::from_value(reply.swipe.receipt.unwrap()).unwrap();
     assert_eq!((receipt.preset.as_str(), receipt.length), ("limarp", Some(Length::Micro)));
     assert!(receipt.timings.num_generated_tokens <= 16);
@@ -285,19 +289,16 @@ async fn what_cannot_be_taken_is_refused_and_changes_nothing() {
     assert_eq!(evening.line().await.len(), 1);
     let (chat, guild, scene) = (&evening.chat, evening.guild, evening.scene.id);
     let cast = chat.store().list_cast(guild, scene).await.unwrap();
-    let opening = Opening {
-        guild,
-        channel: "elsewhere".into(),
-        cast: &[cast[0].character.clone()],
-        user: "Ann",
-        length: None,
-    };
+    let cast = [cast[0].character.clone()];
+    let opening = Opening::new(guild, "elsewhere", &cast, "Ann");
     let elsewhere = chat.open_scene(opening).await.unwrap().head.unwrap();
     let me = evening.me.person.id;
     let refused = chat.ask_continue(guild, scene, me, elsewhere).await.unwrap_err();
     assert!(refused.notice().contains("no such turn"), "{refused}");
     assert!(evening.open_jobs().await.is_empty());
-    let taken = chat.play_persona(guild, scene, evening.me.person.id, "TAMSIN", "").await;
+    let taken = chat
+        .set_persona(guild, PersonaScope::Scene(scene), evening.me.person.id, "TAMSIN", "")
+        .await;
     assert!(taken.unwrap_err().notice().contains("choose another name"));
 }
 
