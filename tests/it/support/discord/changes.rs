@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::call::id_of;
 use super::ledger::{Action, Deed};
 use super::model::{Author, Channel, Message, Thread, flag, kind};
 use super::render;
@@ -158,7 +159,7 @@ impl World {
         };
         let listed = |id: u64| {
             let listed = rule.and_then(|rule| rule["users"].as_array());
-            listed.is_some_and(|users| users.iter().any(|user| *user == id.to_string()))
+            listed.is_some_and(|users| users.iter().any(|user| id_of(user) == Some(id)))
         };
         let mut pinged: Vec<u64> = mentioned(&draft.content)
             .filter(|id| self.users.contains_key(id) && (parses("users") || listed(*id)))
