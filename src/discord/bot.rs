@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use serenity::model::id::{ChannelId, GuildId};
 
 use super::api::{Api, ApiError, Application, Speaker};
+use super::locale::Locale;
 use super::names;
 use super::webhooks::Webhooks;
 use crate::chat::{Chat, ChatError, clean_name};
@@ -169,6 +170,12 @@ impl Bot {
         let people = store.list_participants(guild, scene).await?;
         let found = people.into_iter().find(|participant| participant.person.id == person.id);
         Ok(found.unwrap_or(Participant { person, persona: None }))
+    }
+
+    /// The language that a guild chose for what everybody sees.
+    pub(super) async fn locale(&self, guild: domain::GuildId) -> Result<Locale, StoreError> {
+        let settings = self.chat.store().get_guild_settings(guild).await?;
+        Ok(settings.locale.as_deref().map(Locale::of).unwrap_or_default())
     }
 
     /// How somebody appears in a channel.

@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 
 use serenity::model::id::{ChannelId, MessageId};
 
-use super::api::{ApiError, Mentions, Message, Payload, Speaker, Webhook};
+use super::api::{ApiError, Mentions, Message, Payload, Row, Speaker, Webhook};
 use super::bot::{Bot, Venue};
-use super::controls::{self, Button, Standing};
+use super::controls::{self, Standing};
 use super::custom_id;
 use super::locale::Locale;
 use crate::chat::SinkError;
@@ -55,14 +55,14 @@ pub(super) enum Buttons {
 }
 
 impl Buttons {
-    fn rows(self, outbox: i64, locale: Locale) -> Vec<Vec<Button>> {
-        match self {
+    fn rows(self, outbox: i64, locale: Locale) -> Vec<Row> {
+        controls::rows(match self {
             Self::None => Vec::new(),
             Self::Writing(job) => controls::stop_rows(outbox, job, locale),
             Self::Latest(standing) => {
                 controls::reply_rows(&Standing { outbox, ..standing }, locale)
             }
-        }
+        })
     }
 }
 
@@ -315,13 +315,13 @@ impl Poster {
     }
 
     /// The webhook of this place; `None` where we speak as ourselves.
-    async fn webhook(&self) -> Result<Option<Webhook>, PostError> {
-        Ok(self.bot.webhooks.for_channel(&self.bot.api, self.venue.stage).await?)
+    async fn webhook(&self) -> Result<Option<Webhook>, ApiError> {
+        self.bot.webhooks.for_channel(&self.bot.api, self.venue.stage).await
     }
 
     /// The webhook that a message was posted by; `None` for one of our own, or
     /// where that webhook is gone.
-    async fn webhook_of(&self, row: &OutboxMessage) -> Result<Option<Webhook>, PostError> {
+    async fn webhook_of(&self, row: &OutboxMessage) -> Result<Option<Webhook>, ApiError> {
         let PostRoute::Webhook(id) = &row.route else { return Ok(None) };
         Ok(self.webhook().await?.filter(|webhook| webhook.id.to_string() == *id))
     }
@@ -357,8 +357,7 @@ impl Poster {
                         api.edit_webhook_message(&webhook, thread, message, payload).await
                     }
                     Ok(None) => Err(ApiError::unknown_webhook()),
-                    Err(PostError::Api(error)) => Err(error),
-                    Err(error) => Err(ApiError::not_sent(error.to_string())),
+                    Err(error) => Err(error),
                 },
             }
         };
@@ -381,7 +380,7 @@ impl Poster {
         row: &OutboxMessage,
         speaker: &Speaker,
         part: &Part,
-        rows: Vec<Vec<Button>>,
+        rows: Vec<Row>,
     ) -> Result<Payload, PostError> {
         let content = match row.route {
             PostRoute::Bot if row.part == 0 => format!("**{}**\n{}", speaker.name, part.content),
@@ -444,9 +443,8 @@ impl Poster {
         if !ours || !same || !message.custom_ids.is_empty() {
             return Ok(false);
         }
-        let known =
-            self.bot.chat.store().get_outbox_by_message(self.guild, &message.id.to_string());
-        Ok(known.await?.is_none())
+        let id = message.id.to_string();
+        Ok(self.bot.chat.store().get_outbox_by_message(self.guild, &id).await?.is_none())
     }
 }
 
