@@ -184,8 +184,7 @@ impl SelectOption {
         check(!self.label.is_empty(), "an option has a label")?;
         check_length("an option's label", &self.label, MAX_OPTION)?;
         check_length("an option's value", &self.value, MAX_OPTION)?;
-        let mut json =
-            json!({ "label": self.label, "value": self.value, "default": self.default });
+        let mut json = json!({ "label": self.label, "value": self.value, "default": self.default });
         if let Some(description) = &self.description {
             check_length("an option's description", description, MAX_OPTION)?;
             json["description"] = description.as_str().into();

@@ -165,12 +165,7 @@ impl Registry {
 
 impl Queue {
     fn new(name: OnceLock<Arc<str>>) -> Self {
-        Self {
-            name,
-            slot: Arc::default(),
-            window: Mutex::default(),
-            users: AtomicUsize::new(0),
-        }
+        Self { name, slot: Arc::default(), window: Mutex::default(), users: AtomicUsize::new(0) }
     }
 
     /// Whether nothing would be lost with it.
@@ -276,7 +271,8 @@ mod tests {
         for task in tasks {
             task.await.unwrap();
         }
-        let expected: Vec<_> = (0..20).flat_map(|number| [(number, "in"), (number, "out")]).collect();
+        let expected: Vec<_> =
+            (0..20).flat_map(|number| [(number, "in"), (number, "out")]).collect();
         assert_eq!(*order.lock().unwrap(), expected);
     }
 

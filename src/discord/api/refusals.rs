@@ -82,7 +82,8 @@ mod tests {
         let refusals = Refusals::default();
         let (channel, other) = (ChannelId::new(1), ChannelId::new(2));
         let endpoint = Endpoint::Messages(channel);
-        let (post, get) = (endpoint.key(LightMethod::Post).kind, endpoint.key(LightMethod::Get).kind);
+        let (post, get) =
+            (endpoint.key(LightMethod::Post).kind, endpoint.key(LightMethod::Get).kind);
         refusals.remember(&endpoint, post, &forbidden(MISSING_PERMISSIONS));
         assert_eq!(refusals.find(&endpoint, post), Some(forbidden(MISSING_PERMISSIONS)));
         assert_eq!(refusals.find(&endpoint, get), None);

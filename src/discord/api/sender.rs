@@ -17,9 +17,7 @@ use super::limiter::Limiter;
 use super::queue::{Queues, Turn};
 use super::refusals::Refusals;
 use super::transport::{Answer, Request, SendError, Transport, seconds};
-use crate::telemetry::metrics::{
-    DISCORD_RATE_LIMITED, DISCORD_REQUESTS, DISCORD_WAIT_MS, Metrics,
-};
+use crate::telemetry::metrics::{DISCORD_RATE_LIMITED, DISCORD_REQUESTS, DISCORD_WAIT_MS, Metrics};
 
 /// How often a request is tried that may be tried again.
 const MAX_TRIES: u32 = 4;
@@ -168,7 +166,8 @@ impl Inner {
             }
             tries += 1;
             span.record("tries", tries);
-            let once = self.clone().once(request.clone(), turn, deadline, UnderWay::new(self.clone()));
+            let once =
+                self.clone().once(request.clone(), turn, deadline, UnderWay::new(self.clone()));
             let sent = tokio::spawn(once.in_current_span()).await;
             let Ok((sent, spent)) = sent else {
                 return Err(ambiguous("it broke off here"));

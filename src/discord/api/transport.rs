@@ -7,14 +7,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Client;
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_LENGTH, HeaderMap};
+use reqwest::multipart::{Form, Part};
+use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use serenity::builder::CreateAttachment;
-use serenity::http::{
-    HttpError, LightMethod, Multipart, MultipartUpload, Ratelimiter, Request as SerenityRequest,
-};
+use serenity::http::{HttpError, LightMethod, Ratelimiter, Request as SerenityRequest};
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
 
@@ -47,22 +45,29 @@ impl Request {
         self.method != LightMethod::Post || matches!(self.endpoint, Endpoint::Typing(_))
     }
 
-    /// What serenity sends.
+    /// What serenity sends. Files are no part of it.
     fn to_serenity(&self) -> SerenityRequest<'_> {
         let request = SerenityRequest::new(self.endpoint.route(), self.method);
         let params = (!self.params.is_empty()).then(|| self.params.clone());
-        let body = self.body.as_ref().map(Value::to_string);
-        let request = request.params(params);
-        if self.files.is_empty() {
-            return request.body(body.map(String::into_bytes));
+        let body = self.body_text().filter(|_| self.files.is_empty());
+        request.params(params).body(body.map(String::into_bytes))
+    }
+
+    /// The body of a request with files.
+    fn form(&self) -> Form {
+        let mut form = Form::new();
+        if let Some(body) = self.body_text() {
+            form = form.text("payload_json", body);
         }
-        let attachments = (0..).zip(&self.files).map(|(id, file)| {
-            let mut attachment = CreateAttachment::bytes(file.bytes.clone(), file.name.clone());
-            attachment.id = id;
-            attachment
-        });
-        let upload = MultipartUpload::Attachments(attachments.collect());
-        request.multipart(Some(Multipart { upload, payload_json: body, fields: Vec::new() }))
+        for (id, file) in self.files.iter().enumerate() {
+            let part = Part::bytes(file.bytes.clone()).file_name(file.name.clone());
+            form = form.part(format!("files[{id}]"), part);
+        }
+        form
+    }
+
+    fn body_text(&self) -> Option<String> {
+        self.body.as_ref().map(Value::to_string)
     }
 }
 
@@ -137,12 +142,19 @@ pub(super) trait Transport: Send + Sync {
 /// all requests.
 pub(super) type OnRefusal = Box<dyn Fn(Duration, bool) + Send + Sync>;
 
-/// The real way, in one of its two wirings.
-pub(super) enum Wiring {
+/// The real way.
+pub(super) struct Wiring {
+    client: Client,
+    token: SecretString,
+    way: Way,
+}
+
+/// One of the two wirings.
+enum Way {
     /// To Discord, with serenity's limiter.
     Discord(Box<Ratelimiter>),
-    /// To another address, without it.
-    Elsewhere { origin: String, client: Client, token: SecretString },
+    /// To another origin, without it.
+    Elsewhere(String),
 }
 
 impl Wiring {
@@ -156,13 +168,14 @@ impl Wiring {
             Some(client) => client,
             None => build(Client::builder().https_only(true))?,
         };
-        let mut limiter = Ratelimiter::new(client, authorization(token));
+        let token = authorization(token);
+        let mut limiter = Ratelimiter::new(client.clone(), token.expose_secret());
         // What it tells must not get lost with what serenity itself writes.
         let log = tracing::dispatcher::get_default(Clone::clone);
         limiter.set_ratelimit_callback(Box::new(move |info| {
             tracing::dispatcher::with_default(&log, || on_refusal(info.timeout, info.global));
         }));
-        Ok(Self::Discord(Box::new(limiter)))
+        Ok(Self { client, token, way: Way::Discord(Box::new(limiter)) })
     }
 
     /// To a server that stands in for Discord at `base`.
@@ -171,28 +184,41 @@ impl Wiring {
         base: &str,
         client: Option<Client>,
     ) -> Result<Self, ApiError> {
-        let origin = origin(base)?;
+        let way = Way::Elsewhere(origin(base)?);
         let client = match client {
             Some(client) => client,
             None => build(Client::builder().no_proxy())?,
         };
-        Ok(Self::Elsewhere { origin, client, token: authorization(token).into() })
+        Ok(Self { client, token: authorization(token), way })
     }
 
     async fn exchange(&self, request: &Request) -> serenity::Result<reqwest::Response> {
-        match self {
-            Self::Discord(limiter) => {
+        match &self.way {
+            // serenity's own requests give all files of a message one name.
+            Way::Discord(limiter) if request.files.is_empty() => {
                 // Its memory knows no methods and never ends; our queues are finer.
                 let bucket = request.endpoint.route().ratelimiting_bucket();
                 limiter.routes().write().await.remove(&bucket);
                 limiter.perform(request.to_serenity()).await
             }
-            Self::Elsewhere { origin, client, token } => {
-                let token = token.expose_secret();
-                let request = request.to_serenity().build(client, token, Some(origin))?;
-                Ok(client.execute(request.build()?).await?)
-            }
+            Way::Discord(_) => self.exchange_plain(request, None).await,
+            Way::Elsewhere(origin) => self.exchange_plain(request, Some(origin)).await,
         }
+    }
+
+    async fn exchange_plain(
+        &self,
+        request: &Request,
+        origin: Option<&str>,
+    ) -> serenity::Result<reqwest::Response> {
+        let token = self.token.expose_secret();
+        let mut plain = request.to_serenity().build(&self.client, token, origin)?.build()?;
+        if !request.files.is_empty() {
+            plain.headers_mut().remove(CONTENT_LENGTH);
+            let builder = RequestBuilder::from_parts(self.client.clone(), plain);
+            plain = builder.multipart(request.form()).build()?;
+        }
+        Ok(self.client.execute(plain).await?)
     }
 
     async fn exchange_whole(&self, request: &Request) -> Result<Answer, SendError> {
@@ -232,8 +258,8 @@ fn build(builder: reqwest::ClientBuilder) -> Result<Client, ApiError> {
     builder.build().map_err(|error| ApiError::invalid(format!("no HTTP client: {}", words(&error))))
 }
 
-fn authorization(token: &SecretString) -> String {
-    format!("Bot {}", token.expose_secret().trim().trim_start_matches("Bot "))
+fn authorization(token: &SecretString) -> SecretString {
+    format!("Bot {}", token.expose_secret().trim().trim_start_matches("Bot ")).into()
 }
 
 /// The origin of an address, which is all that serenity can replace.
