@@ -16,6 +16,7 @@ mod custom_id;
 mod dispatch;
 mod gateway;
 mod intake;
+mod interaction;
 mod locale;
 mod menus;
 mod modals;
