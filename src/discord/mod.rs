@@ -30,3 +30,5 @@ mod shown;
 mod split;
 mod stage;
 mod webhooks;
+
+pub use locale::{definitions, definitions_hash};
