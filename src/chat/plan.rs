@@ -28,6 +28,7 @@ impl Chat {
             Work::Reply { character, length } => self.plan_turn(claim, character, length).await,
             Work::Swipe { turn, length } => self.plan_swipe(claim, turn, length, false).await,
             Work::Continue { turn } => self.plan_swipe(claim, turn, None, true).await,
+            Work::Show => Err(ChatError::refused("nothing to write")),
         }
     }
 

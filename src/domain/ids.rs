@@ -38,4 +38,6 @@ ids! {
     JobId,
     /// A collection of lore entries.
     LorebookId,
+    /// A text that somebody reported.
+    ReportId,
 }

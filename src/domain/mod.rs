@@ -14,7 +14,8 @@ mod turn;
 pub use character::{Character, CharacterSheet};
 pub use guild::Guild;
 pub use ids::{
-    CharacterId, GuildId, JobId, LorebookId, PersonId, PersonaId, SceneId, SwipeId, TurnId,
+    CharacterId, GuildId, JobId, LorebookId, PersonId, PersonaId, ReportId, SceneId, SwipeId,
+    TurnId,
 };
 pub use length::{Length, ParseLengthError};
 pub use persona::{Person, Persona};

@@ -18,7 +18,7 @@ pub struct NewBranch {
 impl Store {
     /// Begins a scene elsewhere with a copy of another one's settings, cast,
     /// people, lore, and its line up to a turn, with every swipe. From then on
-    /// neither scene changes the other.
+    /// neither scene changes the other. It is stale until its end is shown.
     ///
     /// # Errors
     /// `NotFound` where the scene has no such turn; `Taken` where a scene is
@@ -34,9 +34,9 @@ impl Store {
         let mut tx = self.pool.begin().await?;
         lane::lock(&mut tx, guild, from).await?;
         let id = sqlx::query_scalar!(
-            "INSERT INTO scene (guild_id, channel, title, scenario, note, length, preset,
+            "INSERT INTO scene (guild_id, channel, title, scenario, note, length, preset, stale,
                                 branched_from_scene_id, branched_from_turn_id)
-             SELECT guild_id, $4, $5, scenario, note, length, preset, id, $3
+             SELECT guild_id, $4, $5, scenario, note, length, preset, true, id, $3
              FROM scene
              WHERE guild_id = $1 AND id = $2
                AND EXISTS (SELECT FROM turn WHERE guild_id = $1 AND scene_id = $2 AND id = $3)

@@ -35,6 +35,34 @@ impl Store {
         Ok(())
     }
 
+    /// Chooses the length of a character that is in a scene.
+    ///
+    /// # Errors
+    /// `NotFound` where it is not.
+    #[instrument(name = "db.cast.length", skip(self), err(level = "debug"))]
+    pub async fn set_cast_length(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        character: CharacterId,
+        length: Option<Length>,
+    ) -> Result<(), StoreError> {
+        let done = sqlx::query!(
+            "UPDATE cast_member SET length = $4
+             WHERE guild_id = $1 AND scene_id = $2 AND character_id = $3",
+            guild.0,
+            scene.0,
+            character.0,
+            length.map(Length::as_str),
+        )
+        .execute(&self.pool)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::NotFound(Noun::CastMember));
+        }
+        Ok(())
+    }
+
     /// Takes a character out of a scene; its turns stay. Says whether it was in.
     #[instrument(name = "db.cast.remove", skip(self), err(level = "debug"))]
     pub async fn remove_cast_member(

@@ -11,20 +11,23 @@ use crate::domain::{CharacterId, GuildId, Length};
 pub enum SceneOpening {
     /// They don't.
     Never,
-    /// By a command.
+    /// By a command, in a thread of the channel.
     Command,
     /// By every new post.
     Post,
+    /// By a command, in the channel itself: all of it is one scene.
+    Channel,
 }
 
 impl SceneOpening {
-    const ALL: [Self; 3] = [Self::Never, Self::Command, Self::Post];
+    const ALL: [Self; 4] = [Self::Never, Self::Command, Self::Post, Self::Channel];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Never => "never",
             Self::Command => "command",
             Self::Post => "post",
+            Self::Channel => "channel",
         }
     }
 }

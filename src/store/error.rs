@@ -21,6 +21,7 @@ pub enum Noun {
     Preset,
     ChannelSettings,
     Outbox,
+    Report,
 }
 
 impl fmt::Display for Noun {
@@ -39,6 +40,7 @@ impl fmt::Display for Noun {
             Self::Preset => "preset",
             Self::ChannelSettings => "channel setup",
             Self::Outbox => "message to post",
+            Self::Report => "report",
         })
     }
 }
@@ -219,6 +221,7 @@ fn missing_from(constraint: &str) -> Option<Noun> {
         "scene" | "lane" => Some(Noun::Scene),
         "turn" | "parent" | "head" | "anchor" => Some(Noun::Turn),
         "swipe" => Some(Noun::Swipe),
+        "job" => Some(Noun::Job),
         "lorebook" => Some(Noun::Lorebook),
         _ => None,
     }

@@ -3,7 +3,7 @@
 use tracing::instrument;
 
 use super::text::clean;
-use super::{Store, StoreError};
+use super::{Noun, Store, StoreError};
 use crate::domain::{Guild, GuildId};
 
 impl Store {
@@ -38,6 +38,51 @@ impl Store {
             external_id: external_id.into_owned(),
             name: name.into_owned(),
         })
+    }
+
+    /// The guild with that id on its platform, if it is known.
+    #[instrument(name = "db.guild.get_by_external", skip(self), err(level = "debug"))]
+    pub async fn get_guild_by_external(
+        &self,
+        platform: &str,
+        external_id: &str,
+    ) -> Result<Option<Guild>, StoreError> {
+        let row = sqlx::query!(
+            "SELECT id, platform, external_id, name FROM guild
+             WHERE platform = $1 AND external_id = $2",
+            &clean(platform),
+            &clean(external_id),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| Guild {
+            id: GuildId(row.id),
+            platform: row.platform,
+            external_id: row.external_id,
+            name: row.name,
+        }))
+    }
+
+    /// Notes that we left a guild, or are a member again. While we are none, no job
+    /// of it is done.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    #[instrument(name = "db.guild.left", skip(self), err(level = "debug"))]
+    pub async fn set_guild_left(&self, guild: GuildId, left: bool) -> Result<(), StoreError> {
+        let done = sqlx::query!(
+            "UPDATE guild SET left_at = CASE WHEN $2 THEN coalesce(left_at, now()) END
+             WHERE id = $1",
+            guild.0,
+            left,
+        )
+        .execute(&self.pool)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::NotFound(Noun::Guild));
+        }
+        self.work.notify_one();
+        Ok(())
     }
 
     /// A guild by its key.

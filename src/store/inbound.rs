@@ -2,6 +2,7 @@
 
 use tracing::instrument;
 
+use super::live::raise_cursor;
 use super::moves::{NewTurn, append};
 use super::text::clean;
 use super::{Queued, Store, StoreError, Work, job, lane};
@@ -41,8 +42,9 @@ pub enum Accepted {
 
 impl Store {
     /// Takes a message in one transaction: the inbound row, the turn at the
-    /// scene's head, the author among the participants, the job in the lane. Once
-    /// this returns, no crash loses it; delivered again, it changes nothing.
+    /// scene's head, the author among the participants, the job in the lane, and the
+    /// scene's cursor where the id is a number. Once this returns, no crash loses it;
+    /// delivered again, it changes nothing.
     ///
     /// # Errors
     /// `NotFound` where the guild has no such scene or person.
@@ -84,6 +86,9 @@ impl Store {
             alternates: Vec::new(),
         };
         append(&mut tx, guild, scene, &new, Some(turn)).await?;
+        if let Ok(number) = external_id.parse() {
+            raise_cursor(&mut tx, guild, scene, number).await?;
+        }
         sqlx::query!(
             "INSERT INTO participant (guild_id, scene_id, person_id) VALUES ($1, $2, $3)
              ON CONFLICT DO NOTHING",

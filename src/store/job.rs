@@ -36,6 +36,8 @@ pub enum Work {
         /// The turn.
         turn: TurnId,
     },
+    /// Write nothing: bring what is shown in line with what stands.
+    Show,
 }
 
 impl Work {
@@ -72,6 +74,11 @@ impl JobState {
         Self::Failed,
         Self::Cancelled,
     ];
+
+    /// Whether nothing more becomes of it.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Sent | Self::Failed | Self::Cancelled)
+    }
 
     /// The word that is stored and shown.
     pub fn as_str(self) -> &'static str {
@@ -130,10 +137,7 @@ impl TryFrom<JobRow> for Job {
     type Error = StoreError;
 
     fn try_from(row: JobRow) -> Result<Self, StoreError> {
-        let work = serde_json::from_value(row.work).map_err(|error| StoreError::Unreadable {
-            noun: Noun::Job,
-            reason: error.to_string(),
-        })?;
+        let work = read_work(row.work)?;
         Ok(Self {
             id: JobId(row.id),
             scene_id: SceneId(row.scene_id),
@@ -216,8 +220,8 @@ impl Store {
     }
 
     /// Calls off a scene's jobs that have no text yet, begun ones too: what their
-    /// worker writes later is refused. Text that is stored is still sent. Gives
-    /// how many were called off.
+    /// worker writes later is refused. Text that is stored is still sent, and what
+    /// only shows still shows. Gives how many were called off.
     ///
     /// Whoever rewinds a scene calls this first, so that no reply to what was
     /// taken back lands in the line.
@@ -226,37 +230,142 @@ impl Store {
     /// `NotFound` where the guild has no such scene.
     #[instrument(name = "db.job.cancel", skip(self), err(level = "debug"))]
     pub async fn cancel_jobs(&self, guild: GuildId, scene: SceneId) -> Result<u32, StoreError> {
+        self.call_off(guild, scene, &[JobState::Queued, JobState::Claimed]).await
+    }
+
+    /// The same for those that nobody has begun.
+    ///
+    /// # Errors
+    /// `NotFound` where the guild has no such scene.
+    #[instrument(name = "db.job.cancel_waiting", skip(self), err(level = "debug"))]
+    pub async fn cancel_waiting_jobs(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+    ) -> Result<u32, StoreError> {
+        self.call_off(guild, scene, &[JobState::Queued]).await
+    }
+
+    async fn call_off(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        states: &[JobState],
+    ) -> Result<u32, StoreError> {
         let mut tx = self.pool.begin().await?;
         lane::lock(&mut tx, guild, scene).await?;
-        let began = sqlx::query_scalar!(
-            r#"UPDATE job SET state = 'cancelled', finished_at = now()
-               FROM (SELECT id, state FROM job
-                     WHERE guild_id = $1 AND scene_id = $2 AND state IN ('queued', 'claimed')
-                    ) AS before
-               WHERE job.guild_id = $1 AND job.id = before.id
-               RETURNING before.state = 'claimed' AS "began!""#,
-            guild.0,
-            scene.0,
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        let cancelled = i32::try_from(began.len()).expect("a lane holds far fewer jobs");
-        sqlx::query!(
-            "UPDATE lane
-             SET pending = pending - $3,
-                 fence = fence + $4::boolean::integer,
-                 lease_until = CASE WHEN $4 THEN NULL ELSE lease_until END
-             WHERE guild_id = $1 AND scene_id = $2",
-            guild.0,
-            scene.0,
-            cancelled,
-            began.contains(&true),
-        )
-        .execute(&mut *tx)
-        .await?;
+        let mut jobs = unwritten(&mut tx, guild, scene).await?;
+        jobs.retain(|job| states.contains(&job.state));
+        cancel(&mut tx, guild, scene, &jobs).await?;
         tx.commit().await?;
-        Ok(row::count(cancelled.into()))
+        Ok(row::count(jobs.len().try_into().expect("a lane holds far fewer jobs")))
     }
+}
+
+/// A job that is to write something and has no text yet.
+pub(super) struct Unwritten {
+    pub(super) id: i64,
+    pub(super) state: JobState,
+    pub(super) work: Work,
+}
+
+/// Such jobs of a lane, which is locked.
+pub(super) async fn unwritten(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    scene: SceneId,
+) -> Result<Vec<Unwritten>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT id, state, work FROM job
+         WHERE guild_id = $1 AND scene_id = $2 AND state IN ('queued', 'claimed')
+         ORDER BY id",
+        guild.0,
+        scene.0,
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut jobs = Vec::new();
+    for row in rows {
+        let state = row::one_of(Noun::Job, &JobState::ALL, JobState::as_str, &row.state)?;
+        let work = read_work(row.work)?;
+        if work != Work::Show {
+            jobs.push(Unwritten { id: row.id, state, work });
+        }
+    }
+    Ok(jobs)
+}
+
+/// Calls jobs off. The lane is locked.
+pub(super) async fn cancel(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    scene: SceneId,
+    jobs: &[Unwritten],
+) -> Result<(), StoreError> {
+    let ids: Vec<i64> = jobs.iter().map(|job| job.id).collect();
+    sqlx::query!(
+        "UPDATE job SET state = 'cancelled', finished_at = now()
+         WHERE guild_id = $1 AND id = ANY ($2)",
+        guild.0,
+        &ids,
+    )
+    .execute(&mut *conn)
+    .await?;
+    let num_jobs = i32::try_from(ids.len()).expect("a lane holds far fewer jobs");
+    interrupt(conn, guild, scene, num_jobs, any_begun(jobs)).await
+}
+
+/// Puts begun jobs back, to be begun anew. The lane is locked.
+pub(super) async fn requeue(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    scene: SceneId,
+    jobs: &[Unwritten],
+) -> Result<(), StoreError> {
+    let ids: Vec<i64> = jobs.iter().map(|job| job.id).collect();
+    sqlx::query!(
+        "UPDATE job SET state = 'queued', attempts = greatest(attempts - 1, 0)
+         WHERE guild_id = $1 AND id = ANY ($2) AND state = 'claimed'",
+        guild.0,
+        &ids,
+    )
+    .execute(&mut *conn)
+    .await?;
+    interrupt(conn, guild, scene, 0, any_begun(jobs)).await
+}
+
+pub(super) fn any_begun(jobs: &[Unwritten]) -> bool {
+    jobs.iter().any(|job| job.state == JobState::Claimed)
+}
+
+/// Takes jobs off a lane's count and, where one of them was begun, the lane from
+/// whoever is at it.
+async fn interrupt(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    scene: SceneId,
+    num_done: i32,
+    begun: bool,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE lane
+         SET pending = pending - $3,
+             fence = fence + $4::boolean::integer,
+             lease_until = CASE WHEN $4 THEN NULL ELSE lease_until END
+         WHERE guild_id = $1 AND scene_id = $2",
+        guild.0,
+        scene.0,
+        num_done,
+        begun,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+fn read_work(work: Value) -> Result<Work, StoreError> {
+    serde_json::from_value(work)
+        .map_err(|error| StoreError::Unreadable { noun: Noun::Job, reason: error.to_string() })
 }
 
 /// Puts work into a lane, which is locked.

@@ -16,7 +16,7 @@ use tracing::instrument;
 use super::job::JobRow;
 use super::moves::{NewTurn, append, select};
 use super::text::clean;
-use super::{Job, JobState, NewSwipe, Noun, Store, StoreError, reply_prompt, swipe};
+use super::{Job, JobState, NewSwipe, Noun, Store, StoreError, live, reply_prompt, swipe};
 use crate::domain::{GuildId, JobId, PersonId, SceneId, Speaker, SwipeId, SwipeOrigin, TurnId};
 
 /// How long a claim holds without a heartbeat.
@@ -81,8 +81,14 @@ impl Store {
             "WITH ready AS (
                 SELECT lane.guild_id, lane.scene_id, queue.vtime AS guild_vtime
                 FROM lane JOIN guild_queue AS queue USING (guild_id)
-                WHERE lane.pending > 0 AND NOT lane.paused AND lane.next_at <= now()
+                JOIN guild ON guild.id = lane.guild_id
+                WHERE lane.pending > 0 AND lane.next_at <= now() AND guild.left_at IS NULL
                   AND (lane.lease_until IS NULL OR lane.lease_until < now())
+                  AND (NOT lane.paused OR EXISTS (
+                    SELECT FROM job
+                    WHERE job.guild_id = lane.guild_id AND job.scene_id = lane.scene_id
+                      AND (job.state IN ('generated', 'sending')
+                           OR job.state IN ('queued', 'claimed') AND job.work ->> 'kind' = 'show')))
                 ORDER BY queue.vtime, lane.vtime, lane.scene_id
                 LIMIT 1
                 FOR UPDATE OF lane SKIP LOCKED
@@ -91,7 +97,8 @@ impl Store {
                 SET fence = lane.fence + 1, lease_until = now() + $1, holder = $2
                 FROM ready
                 WHERE lane.guild_id = ready.guild_id AND lane.scene_id = ready.scene_id
-                RETURNING lane.guild_id, lane.scene_id, lane.fence, lane.vtime, ready.guild_vtime
+                RETURNING lane.guild_id, lane.scene_id, lane.fence, lane.paused, lane.vtime,
+                          ready.guild_vtime
              ), charged AS (
                 UPDATE guild_queue
                 SET vtime = guild_queue.vtime + 1,
@@ -101,7 +108,7 @@ impl Store {
                 UPDATE fair_clock SET vtime = leased.guild_vtime
                 FROM leased WHERE fair_clock.vtime < leased.guild_vtime
              )
-             SELECT guild_id, scene_id, fence FROM leased",
+             SELECT guild_id, scene_id, fence, paused FROM leased",
             interval(LEASE),
             self.holder.id,
         )
@@ -118,19 +125,22 @@ impl Store {
              WHERE guild_id = $1 AND id = (
                 SELECT id FROM job
                 WHERE guild_id = $1 AND scene_id = $2
-                  AND state IN ('queued', 'claimed', 'generated', 'sending')
+                  AND (state IN ('generated', 'sending')
+                       OR state IN ('queued', 'claimed') AND (NOT $3 OR work ->> 'kind' = 'show'))
                 ORDER BY id LIMIT 1)
              RETURNING id, scene_id, person_id, work, state, attempts, turn_id, swipe_id, error,
                        extract(epoch FROM now() - attempt_at)::double precision AS sending_s,
                        extract(epoch FROM now() - created_at)::double precision AS "waited_s!""#,
             guild_id.0,
             scene_id.0,
+            lane.paused,
         )
-        .fetch_one(&mut *tx)
-        .await?
-        .try_into()?;
+        .fetch_optional(&mut *tx)
+        .await?;
+        // What a paused lane had to show may be done since it was looked at.
+        let Some(job) = job else { return Ok(None) };
         tx.commit().await?;
-        Ok(Some(Claim { guild_id, scene_id, fence: lane.fence, job }))
+        Ok(Some(Claim { guild_id, scene_id, fence: lane.fence, job: job.try_into()? }))
     }
 
     /// Waits until work may have come in, at most so long. Work that another
@@ -215,7 +225,8 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// The job is done: its text is where people see it. Gives the lane back.
+    /// The job is done: its text is where people see it, if it was to write one.
+    /// Gives the lane back.
     ///
     /// # Errors
     /// `Fenced`; `OutOfStep` where there is no text yet.
@@ -225,7 +236,9 @@ impl Store {
         hold(&mut tx, claim).await?;
         let done = sqlx::query!(
             "UPDATE job SET state = 'sent', finished_at = now()
-             WHERE guild_id = $1 AND id = $2 AND state IN ('generated', 'sending')",
+             WHERE guild_id = $1 AND id = $2
+               AND (state IN ('generated', 'sending')
+                    OR state = 'claimed' AND work ->> 'kind' = 'show')",
             claim.guild_id.0,
             claim.job.id.0,
         )
@@ -239,7 +252,7 @@ impl Store {
     }
 
     /// Gives the job up, and the lane back. `error` is kept with the job; it
-    /// holds no text of people.
+    /// holds no text of people. Where something was to be shown, the scene is stale.
     ///
     /// # Errors
     /// `Fenced`.
@@ -247,15 +260,19 @@ impl Store {
     pub async fn fail_job(&self, claim: &Claim, error: &str) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await?;
         hold(&mut tx, claim).await?;
-        sqlx::query!(
-            "UPDATE job SET state = 'failed', error = $3, finished_at = now()
-             WHERE guild_id = $1 AND id = $2",
+        let unshown = sqlx::query_scalar!(
+            r#"UPDATE job SET state = 'failed', error = $3, finished_at = now()
+             WHERE guild_id = $1 AND id = $2
+             RETURNING swipe_id IS NOT NULL OR work ->> 'kind' = 'show' AS "unshown!""#,
             claim.guild_id.0,
             claim.job.id.0,
             &clean(error),
         )
-        .execute(&mut *tx)
+        .fetch_optional(&mut *tx)
         .await?;
+        if unshown == Some(true) {
+            live::mark_stale(&mut tx, claim.guild_id, claim.scene_id).await?;
+        }
         leave(&mut tx, claim, 1, Duration::ZERO).await?;
         tx.commit().await?;
         self.work.notify_one();
@@ -425,7 +442,7 @@ pub(super) async fn start_tag(
     Ok(tag)
 }
 
-fn interval(duration: Duration) -> PgInterval {
+pub(super) fn interval(duration: Duration) -> PgInterval {
     let whole = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     PgInterval::try_from(Duration::from_micros(whole))
         .expect("whole microseconds, and far less than an interval can hold")

@@ -4,11 +4,15 @@
 //! greeting that it begins with: undo takes the newest one back, redo does it
 //! again, and a new move leaves what was undone unreachable to redo, yet in the
 //! tree. Nothing is overwritten.
+//!
+//! What is moved by hand leaves the scene stale until it is shown so. Who appends a
+//! turn shows it by itself: the job that wrote it is not over until then.
 
 use serde_json::Value;
 use sqlx::PgConnection;
 use tracing::instrument;
 
+use super::live::mark_stale;
 use super::text::{clean, clean_json};
 use super::{NewSwipe, Noun, Store, StoreError, lane, swipe, turn};
 use crate::domain::{GuildId, SceneId, Speaker, SwipeId, SwipeOrigin, Turn, TurnId};
@@ -98,28 +102,10 @@ impl Store {
         let from = set_head(&mut tx, guild, scene, to).await?;
         if from != to {
             record(&mut tx, guild, scene, Move::Rewind { from, to }).await?;
+            mark_stale(&mut tx, guild, scene).await?;
         }
         tx.commit().await?;
         Ok(())
-    }
-
-    /// Leaves a turn out of every line, its children where they are. Says
-    /// whether it was there to remove.
-    #[instrument(name = "db.turn.remove", skip(self), err(level = "debug"))]
-    pub async fn remove_turn(
-        &self,
-        guild: GuildId,
-        scene: SceneId,
-        turn: TurnId,
-    ) -> Result<bool, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        lane::lock(&mut tx, guild, scene).await?;
-        let changed = set_removed(&mut tx, guild, scene, turn, true).await?;
-        if changed {
-            record(&mut tx, guild, scene, Move::Remove { turn }).await?;
-        }
-        tx.commit().await?;
-        Ok(changed)
     }
 
     /// Takes back the newest move that stands; `None` where there is none.
@@ -152,6 +138,7 @@ impl Store {
                 set_removed(&mut tx, guild, scene, turn, false).await?;
             }
         }
+        mark_stale(&mut tx, guild, scene).await?;
         tx.commit().await?;
         Ok(Some(change))
     }
@@ -189,6 +176,7 @@ impl Store {
                 set_removed(&mut tx, guild, scene, turn, true).await?;
             }
         }
+        mark_stale(&mut tx, guild, scene).await?;
         tx.commit().await?;
         Ok(Some(change))
     }
@@ -281,7 +269,7 @@ pub(super) async fn select(
 }
 
 /// Writes a move down, and puts what was undone out of redo's reach.
-async fn record(
+pub(super) async fn record(
     conn: &mut PgConnection,
     guild: GuildId,
     scene: SceneId,
@@ -356,7 +344,7 @@ async fn set_standing(
 }
 
 /// Leaves a turn out or takes it in again; says whether that changed anything.
-async fn set_removed(
+pub(super) async fn set_removed(
     conn: &mut PgConnection,
     guild: GuildId,
     scene: SceneId,

@@ -6,6 +6,57 @@ use super::text::{clean, name_key};
 use super::{Noun, Store, StoreError};
 use crate::domain::{GuildId, Participant, Person, PersonId, Persona, PersonaId, SceneId};
 
+struct ParticipantRow {
+    guild_id: i64,
+    id: i64,
+    external_id: String,
+    display_name: String,
+    persona_id: Option<i64>,
+    persona_name: Option<String>,
+    persona_description: Option<String>,
+}
+
+impl From<ParticipantRow> for Participant {
+    fn from(row: ParticipantRow) -> Self {
+        let (guild_id, person_id) = (GuildId(row.guild_id), PersonId(row.id));
+        Self {
+            person: Person {
+                id: person_id,
+                guild_id,
+                external_id: row.external_id,
+                display_name: row.display_name,
+            },
+            persona: row.persona_id.map(|id| Persona {
+                id: PersonaId(id),
+                guild_id,
+                person_id,
+                name: row.persona_name.unwrap_or_default(),
+                description: row.persona_description.unwrap_or_default(),
+            }),
+        }
+    }
+}
+
+/// A query that yields participants; given is what follows the joins.
+macro_rules! select_participants {
+    ($tail:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            ParticipantRow,
+            r#"SELECT person.guild_id, person.id, person.external_id, person.display_name,
+                      persona.id AS "persona_id?", persona.name AS "persona_name?",
+                      persona.description AS "persona_description?"
+               FROM participant
+               JOIN person ON person.guild_id = participant.guild_id
+                          AND person.id = participant.person_id
+               LEFT JOIN persona
+                      ON persona.guild_id = participant.guild_id
+                     AND persona.id = coalesce(participant.persona_id, person.persona_id)
+               "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
 impl Store {
     /// A person's persona of that name, made or given a new description. It is
     /// played only once it is chosen, for the guild or for a scene.
@@ -121,14 +172,19 @@ impl Store {
         Ok(())
     }
 
-    /// Lets a person take part in a scene; no change if they do already.
+    /// Lets a person take part in a scene; no change if they do already. Gives them
+    /// with whom they play there.
+    ///
+    /// # Errors
+    /// `NotFound` where the guild has no such scene or person.
     #[instrument(name = "db.participant.insert", skip(self), err(level = "debug"))]
     pub async fn insert_participant(
         &self,
         guild: GuildId,
         scene: SceneId,
         person: PersonId,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Participant, StoreError> {
+        let mut conn = self.pool.acquire().await?;
         sqlx::query!(
             "INSERT INTO participant (guild_id, scene_id, person_id) VALUES ($1, $2, $3)
              ON CONFLICT DO NOTHING",
@@ -136,9 +192,70 @@ impl Store {
             scene.0,
             person.0,
         )
-        .execute(&self.pool)
+        .execute(&mut *conn)
         .await?;
-        Ok(())
+        select_participants!(
+            "WHERE participant.guild_id = $1 AND participant.scene_id = $2 AND person.id = $3",
+            guild.0,
+            scene.0,
+            person.0,
+        )
+        .fetch_optional(&mut *conn)
+        .await?
+        .map(Participant::from)
+        .ok_or(StoreError::NotFound(Noun::Person))
+    }
+
+    /// Whom a person plays wherever a scene says nothing else.
+    #[instrument(name = "db.persona.get_guild", skip(self), err(level = "debug"))]
+    pub async fn get_guild_persona(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+    ) -> Result<Option<Persona>, StoreError> {
+        let row = sqlx::query!(
+            "SELECT persona.id, persona.name, persona.description
+             FROM person JOIN persona ON persona.guild_id = person.guild_id
+                                     AND persona.id = person.persona_id
+             WHERE person.guild_id = $1 AND person.id = $2",
+            guild.0,
+            person.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| Persona {
+            id: PersonaId(row.id),
+            guild_id: guild,
+            person_id: person,
+            name: row.name,
+            description: row.description,
+        }))
+    }
+
+    /// The scenes that are not over in which a person takes part and plays whom they
+    /// play in the guild, the latest begun first, at most `limit`.
+    #[instrument(name = "db.participant.list_scenes", skip(self), err(level = "debug"))]
+    pub async fn list_scenes_as_in_guild(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        limit: u32,
+    ) -> Result<Vec<SceneId>, StoreError> {
+        let ids = sqlx::query_scalar!(
+            "SELECT scene.id
+             FROM participant
+             JOIN scene ON scene.guild_id = participant.guild_id
+                       AND scene.id = participant.scene_id
+             WHERE participant.guild_id = $1 AND participant.person_id = $2
+               AND participant.persona_id IS NULL AND scene.state <> 'ended'
+             ORDER BY scene.id DESC LIMIT $3",
+            guild.0,
+            person.0,
+            i64::from(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(ids.into_iter().map(SceneId).collect())
     }
 
     /// The people of a scene, in the order of joining, each with whom they play
@@ -149,40 +266,14 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Vec<Participant>, StoreError> {
-        let rows = sqlx::query!(
-            r#"SELECT person.id, person.external_id, person.display_name,
-                      persona.id AS "persona_id?", persona.name AS "persona_name?",
-                      persona.description AS "persona_description?"
-               FROM participant
-               JOIN person ON person.guild_id = participant.guild_id
-                          AND person.id = participant.person_id
-               LEFT JOIN persona
-                      ON persona.guild_id = participant.guild_id
-                     AND persona.id = coalesce(participant.persona_id, person.persona_id)
-               WHERE participant.guild_id = $1 AND participant.scene_id = $2
-               ORDER BY participant.joined_at, person.id"#,
+        let rows = select_participants!(
+            "WHERE participant.guild_id = $1 AND participant.scene_id = $2
+             ORDER BY participant.joined_at, person.id",
             guild.0,
             scene.0,
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| Participant {
-                person: Person {
-                    id: PersonId(row.id),
-                    guild_id: guild,
-                    external_id: row.external_id,
-                    display_name: row.display_name,
-                },
-                persona: row.persona_id.map(|id| Persona {
-                    id: PersonaId(id),
-                    guild_id: guild,
-                    person_id: PersonId(row.id),
-                    name: row.persona_name.unwrap_or_default(),
-                    description: row.persona_description.unwrap_or_default(),
-                }),
-            })
-            .collect())
+        Ok(rows.into_iter().map(Participant::from).collect())
     }
 }

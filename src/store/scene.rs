@@ -99,7 +99,8 @@ macro_rules! select_scenes {
 }
 
 impl Store {
-    /// Begins a scene with its cast and greetings, in one transaction.
+    /// Begins a scene with its cast and greetings, in one transaction. It is stale
+    /// until the greetings are shown.
     ///
     /// # Errors
     /// `Taken` where one is being played in that place; `NotFound` for a
@@ -108,8 +109,8 @@ impl Store {
     pub async fn insert_scene(&self, guild: GuildId, new: &NewScene) -> Result<Scene, StoreError> {
         let mut tx = self.pool.begin().await?;
         let id = sqlx::query_scalar!(
-            "INSERT INTO scene (guild_id, channel, title, scenario, note, length, preset)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+            "INSERT INTO scene (guild_id, channel, title, scenario, note, length, preset, stale)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
             guild.0,
             &clean(&new.channel),
             &clean(&new.title),
@@ -117,6 +118,7 @@ impl Store {
             new.note.as_ref().map(note_column),
             new.length.map(Length::as_str),
             &clean(&new.preset),
+            !new.greetings.is_empty(),
         )
         .fetch_one(&mut *tx)
         .await?;
@@ -231,7 +233,8 @@ impl Store {
         .try_into()
     }
 
-    /// Plays on, pauses or ends a scene. Its jobs wait while it is not active.
+    /// Plays on, pauses or ends a scene. While it is not active, nothing is written
+    /// in it; what is written already is shown all the same.
     ///
     /// # Errors
     /// `NotFound`; `Taken` when an ended scene is to go on where another one is

@@ -4,6 +4,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use tracing::instrument;
 
+use super::live::mark_stale;
 use super::moves::select;
 use super::text::{clean, clean_json};
 use super::{Noun, Store, StoreError, lane, row, turn};
@@ -67,6 +68,7 @@ impl Store {
         lane::lock(&mut tx, guild, scene).await?;
         let swipe = insert(&mut tx, guild, scene, turn, new).await?;
         select(&mut tx, guild, scene, turn, swipe).await?;
+        mark_stale(&mut tx, guild, scene).await?;
         let turn = turn::get(&mut tx, guild, turn).await?;
         tx.commit().await?;
         turn.ok_or(StoreError::NotFound(Noun::Turn))
@@ -87,6 +89,7 @@ impl Store {
         let mut tx = self.pool.begin().await?;
         lane::lock(&mut tx, guild, scene).await?;
         select(&mut tx, guild, scene, turn, swipe).await?;
+        mark_stale(&mut tx, guild, scene).await?;
         let turn = turn::get(&mut tx, guild, turn).await?;
         tx.commit().await?;
         turn.ok_or(StoreError::NotFound(Noun::Turn))

@@ -22,6 +22,15 @@ pub struct Line {
     pub limit: Option<u32>,
 }
 
+/// Whose message on a platform a turn belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageOrigin {
+    /// A person's: it became the turn.
+    Person,
+    /// Ours: it shows the turn.
+    Ours,
+}
+
 struct TurnRow {
     id: i64,
     scene_id: i64,
@@ -160,27 +169,32 @@ impl Store {
         .collect()
     }
 
-    /// The turn that a message on the platform belongs to, whether a person
-    /// wrote it or we posted it.
+    /// The turn that a message on the platform belongs to, and whose message it is.
+    /// Messages of ours that are deleted belong to none.
     #[instrument(name = "db.turn.get_by_message", skip(self), err(level = "debug"))]
     pub async fn get_turn_by_message(
         &self,
         guild: GuildId,
         external_id: &str,
-    ) -> Result<Option<Turn>, StoreError> {
-        select_turns!(
-            "",
-            "WHERE turn.guild_id = $1 AND turn.id = coalesce(
-                (SELECT turn_id FROM inbound WHERE guild_id = $1 AND external_id = $2),
-                (SELECT turn_id FROM outbox WHERE guild_id = $1 AND external_id = $2 LIMIT 1)
-             )",
+    ) -> Result<Option<(Turn, MessageOrigin)>, StoreError> {
+        let mut conn = self.pool.acquire().await?;
+        let found = sqlx::query!(
+            r#"SELECT turn_id AS "turn_id!", true AS "by_person!"
+               FROM inbound WHERE guild_id = $1 AND external_id = $2
+               UNION ALL
+               SELECT turn_id, false FROM outbox
+               WHERE guild_id = $1 AND external_id = $2 AND state <> 'deleted'
+                 AND turn_id IS NOT NULL
+               LIMIT 1"#,
             guild.0,
             &clean(external_id),
         )
-        .fetch_optional(&self.pool)
-        .await?
-        .map(Turn::try_from)
-        .transpose()
+        .fetch_optional(&mut *conn)
+        .await?;
+        let Some(found) = found else { return Ok(None) };
+        let origin = if found.by_person { MessageOrigin::Person } else { MessageOrigin::Ours };
+        let turn = get(&mut conn, guild, TurnId(found.turn_id)).await?;
+        Ok(turn.map(|turn| (turn, origin)))
     }
 }
 
