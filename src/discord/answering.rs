@@ -3,7 +3,7 @@
 use super::api::{self, ApiError, File, Mentions, Modal, Payload, Response, Row, TextInput};
 use super::bot::Bot;
 use super::call::{Answer, FormSheet};
-use super::controls::Button;
+use super::controls::{Button, ButtonStyle};
 use super::interaction::Handle;
 use super::split;
 
@@ -51,7 +51,22 @@ pub(super) fn message(words: &str) -> Response {
 
 /// Buttons as the API takes them.
 pub(super) fn rows(rows: &[Vec<Button>]) -> Vec<Row> {
-    rows.iter().map(|row| Row::Buttons(row.iter().map(api::Button::from).collect())).collect()
+    rows.iter().map(|row| Row::Buttons(row.iter().map(button).collect())).collect()
+}
+
+fn button(button: &Button) -> api::Button {
+    api::Button {
+        custom_id: button.custom_id.encode(),
+        label: button.label.clone(),
+        emoji: button.emoji.map(str::to_owned),
+        style: match button.style {
+            ButtonStyle::Primary => api::ButtonStyle::Primary,
+            ButtonStyle::Secondary => api::ButtonStyle::Secondary,
+            ButtonStyle::Success => api::ButtonStyle::Success,
+            ButtonStyle::Danger => api::ButtonStyle::Danger,
+        },
+        disabled: button.disabled,
+    }
 }
 
 /// Delivers an answer; what cannot be delivered is logged and dropped.
@@ -105,4 +120,44 @@ fn payloads(answer: Answer) -> Result<Vec<Payload>, ApiError> {
         payloads.push(payload);
     }
     Ok(payloads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::call::Field;
+    use super::super::custom_id::{Confirm, CustomId, Form};
+    use super::super::{controls, locale::Locale};
+    use super::*;
+    use crate::domain::SceneId;
+
+    #[test]
+    fn a_short_answer_is_one_message_with_its_buttons() {
+        let rows = controls::confirm_rows(Confirm::EndScene(SceneId(1)), Locale::default());
+        let answer = Answer { text: "Really?".into(), rows, ..Answer::default() };
+        let payloads = payloads(answer).expect("it fits");
+        assert_eq!(payloads.len(), 1);
+        assert_eq!(payloads[0].content(), Some("Really?"));
+    }
+
+    #[test]
+    fn a_long_answer_becomes_messages_and_a_longer_one_a_file() {
+        let answer = |num_words| Answer::text("A sentence. ".repeat(num_words));
+        let long = payloads(answer(400)).expect("it fits");
+        assert!((2..=MAX_PARTS).contains(&long.len()));
+        assert_eq!(payloads(answer(2_000)).expect("it fits").len(), 1);
+    }
+
+    #[test]
+    fn a_form_holds_what_there_is() {
+        let sheet = FormSheet {
+            id: CustomId::Form(Form::Note),
+            title: "A note".into(),
+            fields: vec![Field::long("text", "Text", "It rains.").required(), Field::line("depth", "Depth", "", 3)],
+        };
+        let Response::Modal(modal) = modal(&sheet) else { panic!("a form") };
+        assert_eq!(modal.custom_id, "d1:form:note");
+        assert_eq!(modal.inputs[0].value.as_deref(), Some("It rains."));
+        assert!(modal.inputs[0].required && modal.inputs[0].is_paragraph);
+        assert_eq!((modal.inputs[1].value.as_deref(), modal.inputs[1].max_length), (None, Some(3)));
+    }
 }

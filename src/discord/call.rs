@@ -202,7 +202,7 @@ impl Call {
     }
 
     pub(super) async fn settings(&self) -> Result<GuildSettings, Refusal> {
-        Ok(self.bot.chat.store().guild_settings(self.guild).await?)
+        Ok(self.bot.chat.store().get_guild_settings(self.guild).await?)
     }
 
     /// Asks whether they may.
@@ -227,7 +227,8 @@ impl Call {
 
     /// Lets the channel show what stands now.
     pub(super) async fn show(&self, scene: SceneId) -> Result<(), Refusal> {
-        Ok(self.bot.chat.ask_show(self.guild, scene).await?)
+        self.bot.chat.ask_show(self.guild, scene).await?;
+        Ok(())
     }
 }
 

@@ -122,7 +122,7 @@ pub(super) async fn interaction(bot: Arc<Bot>, raw: Value) {
         }
         return;
     };
-    if !bot.desk.is_first(asked.handle.id) {
+    if !bot.desk.is_first(asked.handle.id.get()) {
         bot.chat.metrics().count(metrics::INTERACTIONS, "duplicate", 1);
         return;
     }
@@ -340,5 +340,86 @@ fn log(refusal: &Refusal) {
         tracing::warn!(error.kind = refusal.kind(), "discord.interaction.failed");
     } else {
         tracing::debug!(error.kind = refusal.kind(), "discord.interaction.refused");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use serenity::model::id::MessageId;
+
+    use super::super::interaction::{Command, Fields};
+    use super::super::locale;
+    use super::*;
+
+    fn command(name: &str, subcommand: &str) -> Data {
+        let (name, subcommand) = (name.to_owned(), subcommand.to_owned());
+        Data::Command(Command { name, subcommand, ..Command::default() })
+    }
+
+    fn button(custom_id: &str) -> Data {
+        Data::Button { custom_id: custom_id.to_owned() }
+    }
+
+    #[test]
+    fn only_forms_and_completions_are_answered_at_once() {
+        assert_eq!(plan(&Data::Ping), Plan::Pong);
+        assert_eq!(plan(&command("scene", "start")), Plan::Words);
+        assert_eq!(plan(&command("character", "create")), Plan::Form);
+        assert_eq!(plan(&command("note", "")), Plan::Form);
+        assert_eq!(plan(&command("dance", "")), Plan::Unknown);
+        assert_eq!(plan(&button("d1:again:1:2")), Plan::Quietly);
+        assert_eq!(plan(&button("d1:report:1:2")), Plan::Form);
+        assert_eq!(plan(&button("d1:cancel")), Plan::Quietly);
+        assert_eq!(plan(&button("d0:again")), Plan::Unknown);
+        let menu = |name: &str| Data::Menu { name: name.to_owned(), target: MessageId::new(1) };
+        assert_eq!(plan(&menu("Edit")), Plan::Form);
+        assert_eq!(plan(&menu("Again")), Plan::Words);
+        assert_eq!(plan(&menu("Dance")), Plan::Unknown);
+        let form = |custom_id: &str| Data::Form {
+            custom_id: custom_id.to_owned(),
+            fields: Fields::default(),
+        };
+        assert_eq!(plan(&form("d1:form:note")), Plan::Words);
+        assert_eq!(plan(&form("d1:cancel")), Plan::Unknown);
+        assert_eq!(plan(&Data::Unknown), Plan::Unknown);
+    }
+
+    #[test]
+    fn nothing_that_people_see_is_unknown() {
+        for definition in locale::definitions() {
+            let data = json!({ "name": definition["name"], "type": definition["type"],
+                               "target_id": "1", "options": [] });
+            let subs = definition["options"].as_array().into_iter().flatten();
+            let subs: Vec<_> = subs.filter(|option| option["type"] == 1).collect();
+            let mut uses = vec![data.clone()];
+            if !subs.is_empty() {
+                let used = |sub: &Value| {
+                    let mut data = data.clone();
+                    data["options"] = json!([{ "name": sub["name"], "type": 1, "options": [] }]);
+                    data
+                };
+                uses = subs.into_iter().map(used).collect();
+            }
+            for data in uses {
+                let raw = json!({
+                    "id": "1", "token": "t", "type": 2, "guild_id": "2", "channel_id": "3",
+                    "member": { "user": { "id": "4", "username": "ash" } }, "data": data,
+                });
+                let read = Interaction::read(&raw).expect("it can be read");
+                assert_ne!(plan(&read.data), Plan::Unknown, "{raw}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_delivery_is_known_as_one() {
+        let desk = Desk::default();
+        assert!(desk.is_first(1) && !desk.is_first(1) && desk.is_first(2));
+        for id in 10..10 + MAX_REMEMBERED as u64 {
+            assert!(desk.is_first(id));
+        }
+        assert!(desk.is_first(1), "what is too long ago is forgotten");
+        assert!(desk.seen.lock().expect("fine").len() <= MAX_REMEMBERED);
     }
 }

@@ -49,7 +49,7 @@ async fn target(call: &Call, message: MessageId) -> Result<(Place, Turn), Refusa
     let Some((turn, _)) = found else {
         return Err(Refusal::plain("that message is no turn of the scene"));
     };
-    let turn = call.turn(place.scene, turn).await?;
+    let turn = call.turn(place.scene, turn.id).await?;
     Ok((place, turn))
 }
 

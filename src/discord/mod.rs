@@ -4,8 +4,10 @@
 //! and what lies below it. Everything that it asks of Discord goes through `api`,
 //! everything that it hears comes through `gateway`.
 
+mod answering;
 mod api;
 mod bot;
+mod call;
 mod catch_up;
 mod check;
 mod commands;
@@ -25,6 +27,7 @@ mod permissions;
 mod posting;
 mod proxies;
 mod render;
+mod reports;
 mod scenes;
 mod shown;
 mod split;

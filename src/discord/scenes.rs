@@ -15,12 +15,12 @@ use super::bot::{Author, Bot, Place};
 use super::call::{Answer, Call, Refusal};
 use super::names;
 use super::permissions::{self, Act, Member};
-use crate::chat::{ChatError, Opening, story_text};
+use crate::chat::{ChatError, Opening, PersonaScope, story_text};
 use crate::domain::{self, Character, Length, Scene, TurnId};
 use crate::store::{ChannelSettings, Noun, SceneOpening, StoreError};
 
 /// A thread stays in sight for a week after the last word.
-const AUTO_ARCHIVE_MINUTES: u16 = 10_080;
+const AUTO_ARCHIVE_MINUTES: u32 = 10_080;
 /// How often, and how far apart, a post's text is looked for: the thread is told of
 /// before its message can be read.
 const STARTER_TRIES: u32 = 5;
@@ -96,7 +96,7 @@ pub(super) async fn start(call: &Call, wish: Wish) -> Result<ChannelId, Refusal>
         Where::Thread => {
             let thread = bot
                 .api
-                .create_thread(call.channel, &names::thread_name(&title), AUTO_ARCHIVE_MINUTES)
+                .create_thread(call.channel, &names::thread_name(&title), Some(AUTO_ARCHIVE_MINUTES))
                 .await?;
             thread.id
         }
@@ -105,7 +105,7 @@ pub(super) async fn start(call: &Call, wish: Wish) -> Result<ChannelId, Refusal>
     match opened {
         Ok(scene) => {
             // Everything up to the command came before the scene.
-            let seen = if venue == call.channel { call.handle.id } else { venue.get() };
+            let seen = if venue == call.channel { call.handle.id.get() } else { venue.get() };
             begin(bot, &scene, venue, seen).await?;
             Ok(venue)
         }
@@ -198,7 +198,7 @@ async fn open(
     title: String,
 ) -> Result<Scene, ChatError> {
     let person = bot.person(guild, who).await?;
-    let persona = bot.chat.persona_of(guild, person.id, None).await?;
+    let persona = bot.chat.persona_of(guild, PersonaScope::Guild, person.id).await?;
     let user = persona.as_ref().map_or(&person.display_name, |persona| &persona.name);
     bot.chat
         .open_scene(Opening {
@@ -219,7 +219,8 @@ async fn begin(bot: &Bot, scene: &Scene, venue: ChannelId, seen: u64) -> Result<
     let seen = i64::try_from(seen).unwrap_or(i64::MAX);
     bot.chat.store().raise_cursor(scene.guild_id, scene.id, seen).await?;
     bot.forget_channel(venue);
-    bot.chat.ask_show(scene.guild_id, scene.id).await
+    bot.chat.ask_show(scene.guild_id, scene.id).await?;
+    Ok(())
 }
 
 /// Somebody opened a post in a forum: where posts are scenes, this is one.
@@ -463,7 +464,7 @@ async fn branch_thread(
         }
         other => {
             let stage = other.map_or(here.id, |parent| parent.id);
-            let thread = bot.api.create_thread(stage, &name, AUTO_ARCHIVE_MINUTES).await?;
+            let thread = bot.api.create_thread(stage, &name, Some(AUTO_ARCHIVE_MINUTES)).await?;
             // Only a courtesy: the branch can be played without it.
             if let Err(error) = bot.api.create_message(thread.id, link, None).await {
                 tracing::warn!(error.kind = error.kind(), "discord.branch.no_link");

@@ -205,11 +205,8 @@ pub(in super::super) async fn delete(call: &Call, id: CharacterId) -> Result<Ans
     call.may(Act::ManageCharacters).await?;
     let person = call.person().await?;
     let name = known(call, id).await?.sheet.stage_name().to_owned();
-    if call.bot.chat.archive_character(call.guild, person.id, id).await? {
-        Ok(Answer::text(format!("{name} has left this server.")))
-    } else {
-        Ok(Answer::text(format!("{name} had left already.")))
-    }
+    call.bot.chat.archive_character(call.guild, person.id, id).await?;
+    Ok(Answer::text(format!("{name} has left this server.")))
 }
 
 #[cfg(test)]

@@ -57,11 +57,8 @@ async fn play(
 pub(super) async fn form(call: &Call, options: &Options) -> Result<FormSheet, Refusal> {
     let scope = scope(call, options).await?;
     let person = call.person().await?;
-    let scene = match scope {
-        PersonaScope::Server => None,
-        PersonaScope::Here => Some(call.place().await?.scene),
-    };
-    let persona = call.bot.chat.persona_of(call.guild, person.id, scene).await?;
+    let of = to_chat(call, scope).await?;
+    let persona = call.bot.chat.persona_of(call.guild, of, person.id).await?;
     let (name, known) = persona
         .map_or_else(Default::default, |persona| (persona.name, persona.description));
     let description = options.text("description").unwrap_or(&known);
@@ -95,10 +92,13 @@ pub(in super::super) async fn submit(
 
 pub(super) async fn show(call: &Call) -> Result<Answer, Refusal> {
     let person = call.person().await?;
-    let chat = &call.bot.chat;
-    let everywhere = chat.persona_of(call.guild, person.id, None).await?;
+    let chat = &*call.bot.chat;
+    let everywhere = chat.persona_of(call.guild, chat::PersonaScope::Guild, person.id).await?;
     let here = match here(call).await? {
-        Some(place) => chat.persona_of(call.guild, person.id, Some(place.scene)).await?,
+        Some(place) => {
+            let scope = chat::PersonaScope::Scene(place.scene);
+            chat.persona_of(call.guild, scope, person.id).await?
+        }
         None => None,
     };
     Ok(Answer::text(render::persona(&person, everywhere.as_ref(), here.as_ref())))
