@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dramatis::chat::{
-    Chat, FinishedReply, Message, Opening, ReplyReceipt, ReplySink, ReplyStart, SinkError, Stage,
-    SwipeTo, Undone, run_jobs, starters,
+    Chat, FinishedReply, Message, Opening, PersonaScope, ReplyReceipt, ReplySink, ReplyStart,
+    SinkError, Stage, SwipeTo, Undone, run_jobs, starters,
 };
 use dramatis::clock::SystemClock;
 use dramatis::config::{Config, Environment, LoadOptions as ConfigOptions, Override};
@@ -92,11 +92,8 @@ impl Evening {
         }
         let chat = chat(store).await;
         let opening = Opening {
-            guild,
-            channel: "here".into(),
-            cast: &characters,
-            user: "Ann",
             length: Some(Some(Length::Micro)),
+            ..Opening::new(guild, "here", &characters, "Ann")
         };
         let scene = chat.open_scene(opening).await.unwrap();
         store.insert_participant(guild, scene.id, person.id).await.unwrap();
@@ -117,6 +114,7 @@ impl Evening {
             author: &self.me,
             external_id: external_id.into(),
             text,
+            answer: None,
         }
     }
 
@@ -285,19 +283,16 @@ async fn what_cannot_be_taken_is_refused_and_changes_nothing() {
     assert_eq!(evening.line().await.len(), 1);
     let (chat, guild, scene) = (&evening.chat, evening.guild, evening.scene.id);
     let cast = chat.store().list_cast(guild, scene).await.unwrap();
-    let opening = Opening {
-        guild,
-        channel: "elsewhere".into(),
-        cast: &[cast[0].character.clone()],
-        user: "Ann",
-        length: None,
-    };
+    let cast = [cast[0].character.clone()];
+    let opening = Opening::new(guild, "elsewhere", &cast, "Ann");
     let elsewhere = chat.open_scene(opening).await.unwrap().head.unwrap();
     let me = evening.me.person.id;
     let refused = chat.ask_continue(guild, scene, me, elsewhere).await.unwrap_err();
     assert!(refused.notice().contains("no such turn"), "{refused}");
     assert!(evening.open_jobs().await.is_empty());
-    let taken = chat.play_persona(guild, scene, evening.me.person.id, "TAMSIN", "").await;
+    let taken = chat
+        .set_persona(guild, PersonaScope::Scene(scene), evening.me.person.id, "TAMSIN", "")
+        .await;
     assert!(taken.unwrap_err().notice().contains("choose another name"));
 }
 
