@@ -70,14 +70,15 @@ pub fn store_options(config: &Config, dir: &Path, ground: &Ground) -> StoreOptio
 }
 
 impl Service {
-    /// Starts everything; replies appear on `stage`.
+    /// Starts everything; replies appear on the stage that `stage` sets up beside
+    /// the chat room.
     ///
     /// # Errors
     /// Whatever is missing or wrong, and what to do about it.
     pub async fn start<S: Stage>(
         config: &Config,
         model_path: PathBuf,
-        stage: S,
+        stage: impl FnOnce(&Arc<Chat>) -> S,
         ground: &Ground,
     ) -> anyhow::Result<Self> {
         let options = store_options(config, &config.database_dir(), ground);
@@ -94,6 +95,7 @@ impl Service {
         let (stopping, stopped) = watch::channel(false);
         // Some replies load or send while others decode: keep the engine full.
         let max_replies = config.engine.max_batch_sequences * 2;
+        let stage = stage(&chat);
         let jobs = tokio::spawn(run_jobs(chat.clone(), stage, max_replies, stopped));
         Ok(Self { chat, stopping, jobs })
     }

@@ -1,7 +1,7 @@
 //! What is decided before a reply is written: who speaks, where the text goes,
 //! how long it is to be, and the prompt.
 
-use crate::domain::{CharacterId, Length, Speaker, SwipeOrigin, TurnId};
+use crate::domain::{CharacterId, Length, Speaker, SwipeId, SwipeOrigin, TurnId};
 use crate::prompt::{Budget, Prompt};
 use crate::store::{Claim, Target, Work};
 
@@ -15,6 +15,8 @@ pub(super) struct Plan {
     /// Its character, in the scene's words.
     pub(super) speaker: Speaker,
     pub(super) target: Target,
+    /// The text that stands now where another is to.
+    pub(super) replaces: Option<(TurnId, SwipeId)>,
     pub(super) origin: SwipeOrigin,
     pub(super) length: Option<Length>,
     /// What already stands; empty unless a turn is continued.
@@ -61,6 +63,7 @@ impl Chat {
         Ok(Plan {
             answering,
             target,
+            replaces: None,
             speaker,
             origin: SwipeOrigin::Generated,
             length: view.length(answering, once),
@@ -92,6 +95,7 @@ impl Chat {
             answering,
             speaker: turn.speaker,
             target: Target::Swipe(turn.id),
+            replaces: Some((turn.id, turn.swipe.id)),
             origin: if goes_on { SwipeOrigin::Continued } else { SwipeOrigin::Generated },
             length: view.length(answering, once),
             standing_text,

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Length;
+use crate::domain::{Length, Swipe};
 use crate::prompt::PromptReceipt;
 use crate::sampling::SamplerParams;
 
@@ -36,6 +36,14 @@ pub struct ReplyReceipt {
     pub finish: String,
     /// Where the time went.
     pub timings: Timings,
+}
+
+impl ReplyReceipt {
+    /// The receipt of a text; `None` where no model wrote it, or one whose receipts
+    /// we no longer read.
+    pub fn of(swipe: &Swipe) -> Option<Self> {
+        serde_json::from_value(swipe.receipt.clone()?).ok()
+    }
 }
 
 /// Where a reply's time went.

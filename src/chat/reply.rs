@@ -5,13 +5,16 @@
 //! stored before the next begins, so that a crash at any point is taken up again
 //! where it stopped and nothing is written twice.
 
+use std::future::Future;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::Span;
 
 use crate::engine::GenerationSummary;
-use crate::store::{Claim, Generated, JobState, Noun, StoreError, Target};
+use crate::store::{Claim, Generated, HEARTBEAT, JobState, Noun, StoreError, Target, Work};
 use crate::telemetry::metrics;
 
 use super::receipt::{ReplyReceipt, Timings};
@@ -56,20 +59,61 @@ impl Chat {
     ) -> Result<(), Ended> {
         let scene = self.scene(claim.guild_id, claim.scene_id).await?;
         let mut sink = stage.sink(&scene);
-        let made = match claim.job.state {
-            JobState::Generated | JobState::Sending => Ok(()),
-            _ => self.write_reply(&mut sink, claim, stopping).await,
-        };
-        let shown = match made {
-            Ok(()) => self.show_reply(&mut sink, claim).await,
-            Err(ended) => Err(ended),
+        let shown = match (&claim.job.work, claim.job.state) {
+            (Work::Show, _) => self.redraw(&mut sink, claim).await,
+            (_, JobState::Generated | JobState::Sending) => {
+                self.show_reply(&mut sink, claim).await
+            }
+            _ => match self.write_reply(&mut sink, claim, stopping).await {
+                Ok(()) => self.show_reply(&mut sink, claim).await,
+                Err(ended) => Err(ended),
+            },
         };
         match shown {
             Err(Ended::Failed(error)) => Err(self
                 .give_up_or_retry(&mut sink, claim, error)
                 .await
                 .unwrap_or_else(Ended::from)),
+            Err(Ended::Lost) => {
+                self.withdraw(&mut sink, claim).await?;
+                Err(Ended::Lost)
+            }
             shown => shown,
+        }
+    }
+
+    /// Brings what is shown in line with what stands.
+    async fn redraw<K: ReplySink>(&self, sink: &mut K, claim: &Claim) -> Result<(), Ended> {
+        self.while_renewed(claim, sink.redraw()).await??;
+        self.store.finish_job(claim).await?;
+        Ok(())
+    }
+
+    /// A job that was called off leaves nothing on the stage; one that another
+    /// worker has now is that worker's to show.
+    async fn withdraw<K: ReplySink>(&self, sink: &mut K, claim: &Claim) -> Result<(), Ended> {
+        let job = self.store.get_job(claim.guild_id, claim.job.id).await?;
+        if job.is_some_and(|job| job.state == JobState::Cancelled) {
+            sink.withdraw().await;
+        }
+        Ok(())
+    }
+
+    /// Waits for `work` and keeps the claim alive meanwhile, however slow a platform
+    /// is.
+    async fn while_renewed<T>(
+        &self,
+        claim: &Claim,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Ended> {
+        let mut heartbeat = interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                _ = heartbeat.tick() => self.store.renew_claim(claim).await?,
+            }
         }
     }
 
@@ -92,7 +136,8 @@ impl Chat {
         }
         sink.begin(&ReplyStart {
             job: claim.job.id,
-            name: plan.speaker.name().to_owned(),
+            speaker: plan.speaker.clone(),
+            replaces: plan.replaces,
             standing_text: plan.standing_text.clone(),
         })
         .await;
@@ -129,21 +174,15 @@ impl Chat {
         let job = self.store.get_job(claim.guild_id, claim.job.id).await?;
         let (turn, swipe) =
             job.and_then(|job| job.text).ok_or(StoreError::NotFound(Noun::Swipe))?;
-        let turn = self.turn(claim.guild_id, turn).await?;
+        let mut turn = self.turn(claim.guild_id, turn).await?;
         let swipes = self.store.list_swipes(claim.guild_id, turn.id).await?;
-        let swipe = swipes
+        turn.swipe = swipes
             .into_iter()
             .find(|candidate| candidate.id == swipe)
             .ok_or(StoreError::NotFound(Noun::Swipe))?;
         self.store.begin_sending(claim).await?;
-        let reply = FinishedReply {
-            job: claim.job.id,
-            turn: turn.id,
-            name: turn.speaker.name().to_owned(),
-            swipe_number: swipe.ordinal + 1,
-            text: swipe.text,
-        };
-        sink.finish(&reply).await?;
+        let reply = FinishedReply { job: claim.job.id, turn };
+        self.while_renewed(claim, sink.finish(&reply)).await??;
         self.store.finish_job(claim).await?;
         Ok(())
     }

@@ -91,7 +91,7 @@ async fn evening(
     let mut hung_up = signal(SignalKind::hangup()).context("cannot listen for signals")?;
     let (stage, events) = stage();
     let ground = session.ground();
-    let service = Service::start(&session.config, model_path, stage, &ground).await?;
+    let service = Service::start(&session.config, model_path, |_| stage, &ground).await?;
     let outcome = tokio::select! {
         outcome = play(service.chat.clone(), events, options) => outcome.map_err(Into::into),
         _ = terminated.recv() => Ok(()),

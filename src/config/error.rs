@@ -29,6 +29,23 @@ pub enum ConfigError {
     /// A `--set` that is not `key=value`.
     #[error("--set wants section.key=value, for example engine.threads=4; this has no `=`: {0}")]
     Override(String),
+    /// A secret where everybody can read it.
+    #[error(
+        "`{0}` cannot be given on the command line, where every user of this machine can read \
+         it; put it into the variable DISCORD_TOKEN, or into a file that `discord.token_file` \
+         names"
+    )]
+    OnCommandLine(&'static str),
+    /// A file that holds a secret cannot be read.
+    #[error("cannot read {path}, which `{key}` names: {source}")]
+    Secret {
+        /// The setting that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A key that nobody reads.
     #[error("{origin}: there is no setting `{key}`{}", suggestion(.nearest.as_deref()))]
     UnknownKey {

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use super::environment::CONFIG_FILE;
 use super::layers::{self, Layer, Override};
 use super::{
-    Auto, ChatConfig, Config, ConfigError, DatabaseConfig, EngineConfig, Environment, FetchConfig,
-    GenerationConfig, Invalid, ModelConfig, TelemetryConfig, data_dir, describe, known,
+    Auto, ChatConfig, Config, ConfigError, DatabaseConfig, DiscordConfig, EngineConfig,
+    Environment, FetchConfig, GenerationConfig, Invalid, ModelConfig, TelemetryConfig, data_dir,
+    describe, known,
 };
 
 /// The file that is read if nobody names another and it is there.
@@ -39,6 +40,7 @@ struct Sections {
     engine: EngineConfig,
     generation: GenerationConfig,
     chat: ChatConfig,
+    discord: DiscordConfig,
     telemetry: TelemetryConfig,
 }
 
@@ -58,7 +60,9 @@ impl Config {
             over.push(read(&path)?);
         }
         over.push(layers::from_environment(&options.environment, &defaults));
-        over.push(layers::from_overrides(&options.overrides, &defaults));
+        let overrides = layers::from_overrides(&options.overrides, &defaults);
+        refuse_secrets(&overrides)?;
+        over.push(overrides);
         for layer in &over {
             known::check(layer, &defaults)?;
         }
@@ -68,6 +72,7 @@ impl Config {
             merged.clone().try_deserialize().map_err(|cause| type_error(&merged, cause))?;
         let mut config = sections.resolve(options, settings)?;
         config.fetch.resolve(&options.environment);
+        config.discord.resolve(&options.environment, &options.working_dir);
         config.validate().map_err(|invalid| {
             let origin = origin_of(&merged, &invalid.key);
             ConfigError::Invalid { origin, invalid }
@@ -82,6 +87,7 @@ impl Config {
         self.engine.validate()?;
         self.generation.validate()?;
         self.chat.validate()?;
+        self.discord.validate()?;
         self.telemetry.validate()
     }
 }
@@ -102,6 +108,7 @@ impl Sections {
             engine: self.engine,
             generation: self.generation,
             chat: self.chat,
+            discord: self.discord,
             telemetry: self.telemetry,
             settings,
         };
@@ -113,6 +120,16 @@ impl Sections {
             config.model.name = path.to_string_lossy().into_owned();
         }
         Ok(config)
+    }
+}
+
+/// Fails where the command line says what every user of the machine could read
+/// there.
+fn refuse_secrets(overrides: &Layer) -> Result<(), ConfigError> {
+    let table = &overrides.0;
+    match layers::lookup(table, "discord.token").is_some() {
+        true => Err(ConfigError::OnCommandLine("discord.token")),
+        false => Ok(()),
     }
 }
 

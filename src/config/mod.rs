@@ -9,6 +9,7 @@ mod chat;
 mod data_dir;
 mod database;
 mod describe;
+mod discord;
 mod engine;
 mod environment;
 mod error;
@@ -26,6 +27,7 @@ pub use auto::Auto;
 pub use chat::ChatConfig;
 pub use database::{DatabaseConfig, DatabaseUrl};
 pub use describe::Setting;
+pub use discord::{DiscordConfig, PluralKit, TokenShapeError, check_token_shape};
 pub use engine::EngineConfig;
 pub use environment::Environment;
 pub use error::{ConfigError, Invalid};
@@ -55,6 +57,8 @@ pub struct Config {
     pub generation: GenerationConfig,
     /// The reply queue.
     pub chat: ChatConfig,
+    /// The Discord bot.
+    pub discord: DiscordConfig,
     /// What is logged, and where to.
     pub telemetry: TelemetryConfig,
     settings: Vec<Setting>,

@@ -42,6 +42,9 @@ pub struct CharacterSheet {
     pub post_history_instructions: String,
     /// How readily it speaks unasked in a group, 0 to 1.
     pub talkativeness: f32,
+    /// Where its picture is, for platforms that fetch it by themselves: `https` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub avatar_url: Option<String>,
     /// The card it came from, whole, so that nothing of it is lost.
     pub card: Option<serde_json::Value>,
 }
@@ -60,6 +63,7 @@ impl Default for CharacterSheet {
             system_prompt: String::new(),
             post_history_instructions: String::new(),
             talkativeness: 0.5,
+            avatar_url: None,
             card: None,
         }
     }

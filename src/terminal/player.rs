@@ -310,17 +310,18 @@ impl Player {
             }
             StageEvent::Words(words) => self.screen.words(&words)?,
             StageEvent::Finished(reply) => {
+                let shown = (reply.turn.id, reply.turn.swipe.ordinal + 1);
                 // After a crash a stored reply comes without its words, and may
                 // be on the screen already.
                 if !self.screen.has_words() {
-                    if self.last_shown == Some((reply.turn, reply.swipe_number)) {
+                    if self.last_shown == Some(shown) {
                         return Ok(());
                     }
-                    self.screen.begin_words(&reply.name)?;
-                    self.screen.words(&reply.text)?;
+                    self.screen.begin_words(reply.turn.speaker.name())?;
+                    self.screen.words(&reply.turn.swipe.text)?;
                 }
                 self.screen.end_words()?;
-                self.last_shown = Some((reply.turn, reply.swipe_number));
+                self.last_shown = Some(shown);
             }
             StageEvent::Failed(notice) => {
                 if self.screen.has_words() {

@@ -7,7 +7,7 @@ use crate::chat::{FinishedReply, ReplySink, ReplyStart, SinkError, Stage};
 use crate::domain::{Scene, SceneId};
 
 /// Something to show of a reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum StageEvent {
     /// Somebody starts to speak; what already stands is not shown again.
     Begin { name: String, standing_text: String },
@@ -84,7 +84,8 @@ impl TerminalSink {
 impl ReplySink for TerminalSink {
     async fn begin(&mut self, start: &ReplyStart) {
         self.shown_bytes = start.standing_text.len();
-        let (name, standing_text) = (start.name.clone(), start.standing_text.clone());
+        let (name, standing_text) =
+            (start.speaker.name().to_owned(), start.standing_text.clone());
         self.send(StageEvent::Begin { name, standing_text });
     }
 
@@ -95,12 +96,21 @@ impl ReplySink for TerminalSink {
         }
     }
 
-    async fn finish(&mut self, reply: &FinishedReply) -> Result<Option<String>, SinkError> {
+    async fn finish(&mut self, reply: &FinishedReply) -> Result<(), SinkError> {
         self.send(StageEvent::Finished(reply.clone()));
-        Ok(None)
+        Ok(())
     }
 
     async fn fail(&mut self, notice: &str) {
         self.send(StageEvent::Failed(notice.to_owned()));
+    }
+
+    async fn withdraw(&mut self) {
+        // Whoever called it off sits at this screen and knows.
+    }
+
+    async fn redraw(&mut self) -> Result<(), SinkError> {
+        // What a screen has shown is history; the player prints what changes.
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 
 mod chat;
 mod cli;
+mod double;
 mod engine;
 mod fetch;
 mod floors;

@@ -45,13 +45,19 @@ impl ReplySink for ShownSink {
         self.1 = text.to_owned();
     }
 
-    async fn finish(&mut self, reply: &FinishedReply) -> Result<Option<String>, SinkError> {
+    async fn finish(&mut self, reply: &FinishedReply) -> Result<(), SinkError> {
         self.0.0.lock().unwrap().push(reply.clone());
-        Ok(None)
+        Ok(())
     }
 
     async fn fail(&mut self, notice: &str) {
         self.0.1.lock().unwrap().push(notice.to_owned());
+    }
+
+    async fn withdraw(&mut self) {}
+
+    async fn redraw(&mut self) -> Result<(), SinkError> {
+        Ok(())
     }
 }
 
@@ -174,7 +180,7 @@ async fn a_message_is_answered_once_and_the_reply_can_be_made_again_exactly() {
     let reply = evening.line().await.pop().unwrap();
     let shown = evening.shown.0.lock().unwrap().clone();
     assert_eq!(shown.len(), 1);
-    assert_eq!((shown[0].turn, &shown[0].text), (reply.id, &reply.swipe.text));
+    assert_eq!((shown[0].turn.id, &shown[0].turn.swipe.text), (reply.id, &reply.swipe.text));
     let receipt: ReplyReceipt = serde_json::from_value(reply.swipe.receipt.unwrap()).unwrap();
     assert_eq!((receipt.preset.as_str(), receipt.length), ("limarp", Some(Length::Micro)));
     assert!(receipt.timings.num_generated_tokens <= 16);

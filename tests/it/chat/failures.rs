@@ -97,7 +97,7 @@ async fn a_reply_that_could_not_be_shown_is_shown_later_and_not_made_again() {
     let reply = house.exchange(scene, "Hello.").await;
     let finished = house.stage.finished(scene);
     assert_eq!((finished.len(), reply.num_swipes), (1, 1));
-    assert_eq!(finished[0].text, reply.swipe.text);
+    assert_eq!(finished[0].turn.swipe.text, reply.swipe.text);
     assert_eq!(house.speakers(scene).await, ["Ann", "Mira"]);
     let begun = house.stage.shown(scene);
     assert_eq!(begun.iter().filter(|shown| matches!(shown, Shown::Begin(_))).count(), 1);

@@ -48,7 +48,7 @@ async fn a_message_is_answered_stored_and_shown_once() {
         panic!("{shown:?}");
     };
     assert_eq!(
-        (begin.job, begin.name.as_str(), begin.standing_text.as_str()),
+        (begin.job, begin.speaker.name(), begin.standing_text.as_str()),
         (queued.job, "Mira", "")
     );
     let texts: Vec<_> = updates
@@ -61,8 +61,8 @@ async fn a_message_is_answered_stored_and_shown_once() {
     assert!(texts.len() > 3, "it streams: {texts:?}");
     assert!(texts.windows(2).all(|pair| pair[1].starts_with(pair[0]) && pair[0] != pair[1]));
     assert!(texts.last().unwrap().starts_with(&reply.swipe.text));
-    assert_eq!((finished.job, finished.turn, finished.swipe_number), (queued.job, reply.id, 1));
-    assert_eq!(finished.text, reply.swipe.text);
+    assert_eq!((finished.job, finished.turn.id, finished.turn.swipe.ordinal), (queued.job, reply.id, 0));
+    assert_eq!(finished.turn.swipe.text, reply.swipe.text);
 
     let receipt = receipt(&reply.swipe);
     assert_eq!((receipt.model.as_str(), receipt.preset.as_str()), ("tiny", "limarp"));

@@ -60,13 +60,13 @@ async fn assert_finished_once(house: &House, scene: SceneId, claim: &Claim, step
     let finished = house.stage.finished(scene);
     assert_eq!(finished.len(), 1, "{step:?}: {finished:?}");
     assert_eq!(
-        (finished[0].job, &finished[0].text),
+        (finished[0].job, &finished[0].turn.swipe.text),
         (claim.job.id, &house.latest(scene).await.swipe.text)
     );
     let began = house.stage.shown(scene).iter().any(|shown| matches!(shown, Shown::Begin(_)));
     match step {
-        Step::Claimed => assert!(began && finished[0].text != STORED),
-        _ => assert!(!began && finished[0].text == STORED, "{step:?}: generated again"),
+        Step::Claimed => assert!(began && finished[0].turn.swipe.text != STORED),
+        _ => assert!(!began && finished[0].turn.swipe.text == STORED, "{step:?}: generated again"),
     }
     let late = house.db.store.renew_claim(claim).await;
     assert!(late.is_err(), "{step:?}: the dead hold nothing");

@@ -12,12 +12,14 @@ use tokio::sync::watch;
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Something that people would have seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Shown {
     Begin(ReplyStart),
     Update(String),
     Finished(FinishedReply),
     Failed(String),
+    Withdrawn,
+    Redrawn,
 }
 
 #[derive(Debug, Clone)]
@@ -134,15 +136,27 @@ impl ReplySink for TestSink {
         self.stage.0.held.subscribe().wait_for(|held| !held).await.unwrap();
     }
 
-    async fn finish(&mut self, reply: &FinishedReply) -> Result<Option<String>, SinkError> {
+    async fn finish(&mut self, reply: &FinishedReply) -> Result<(), SinkError> {
         if let Some(refusal) = self.stage.0.refusals.lock().unwrap().pop_front() {
             return Err(refusal);
         }
         self.record(Shown::Finished(reply.clone()));
-        Ok(None)
+        Ok(())
     }
 
     async fn fail(&mut self, notice: &str) {
         self.record(Shown::Failed(notice.to_owned()));
+    }
+
+    async fn withdraw(&mut self) {
+        self.record(Shown::Withdrawn);
+    }
+
+    async fn redraw(&mut self) -> Result<(), SinkError> {
+        if let Some(refusal) = self.stage.0.refusals.lock().unwrap().pop_front() {
+            return Err(refusal);
+        }
+        self.record(Shown::Redrawn);
+        Ok(())
     }
 }

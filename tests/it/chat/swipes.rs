@@ -30,7 +30,7 @@ async fn a_swipe_is_another_text_from_the_same_prompt() {
     assert_eq!(house.prompt_of(second).await, tiny);
     assert_eq!(receipt(&second.swipe).length, Some(Length::Tiny));
     let numbers: Vec<_> =
-        house.stage.finished(scene).into_iter().map(|reply| reply.swipe_number).collect();
+        house.stage.finished(scene).into_iter().map(|reply| reply.turn.swipe.ordinal + 1).collect();
     assert_eq!(numbers, [1, 1, 2]);
 }
 

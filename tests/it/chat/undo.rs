@@ -132,7 +132,7 @@ async fn a_reply_that_is_stopped_keeps_what_is_written() {
     assert_eq!(receipt.finish, "aborted");
     let num_tokens = receipt.timings.num_generated_tokens;
     assert!((3..receipt.max_tokens).contains(&num_tokens), "{num_tokens}");
-    assert_eq!(house.stage.finished(scene)[0].text, reply.swipe.text);
+    assert_eq!(house.stage.finished(scene)[0].turn.swipe.text, reply.swipe.text);
     let shown = house.stage.shown(scene);
     let Some(Shown::Update(words)) = shown.get(3) else { panic!("{shown:?}") };
     assert!(reply.swipe.text.starts_with(words.trim_end()), "{words} … {reply:?}");
