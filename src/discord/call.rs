@@ -11,7 +11,7 @@ use super::controls::Button;
 use super::custom_id::CustomId;
 use super::interaction::{Asker, Handle, Interaction, PlaceSeen};
 use super::locale::Locale;
-use super::permissions::{self, Act, Member};
+use super::permissions::{self, Deed, Part, Who};
 use crate::chat::ChatError;
 use crate::domain::{self, Character, Person, Scene, SceneId, Turn, TurnId};
 use crate::store::{GuildSettings, StoreError};
@@ -206,10 +206,31 @@ impl Call {
     }
 
     /// Asks whether they may.
-    pub(super) async fn may(&self, act: Act) -> Result<(), Refusal> {
+    pub(super) async fn may(&self, deed: Deed<'_>) -> Result<(), Refusal> {
         let settings = self.settings().await?;
-        let member = Member::new(&self.who.roles, self.who.permissions);
-        permissions::check(act, &member, &settings).map_err(|refused| Refusal::plain(refused.to_string()))
+        let roles: Vec<String> = self.who.roles.iter().map(ToString::to_string).collect();
+        let who = Who {
+            permissions: self.who.permissions,
+            roles: &roles,
+            moderator_roles: &settings.moderator_roles,
+            part: self.part().await?,
+        };
+        permissions::may(&who, deed).map_err(|refused| Refusal::plain(refused.to_string()))
+    }
+
+    /// What they are to the scene that is played here. Whoever begins one takes part
+    /// in it before anybody else.
+    async fn part(&self) -> Result<Part, Refusal> {
+        let Some(place) = self.bot.place(self.guild_id, self.channel).await? else {
+            return Ok(Part::Reader);
+        };
+        let people = self.bot.chat.store().list_participants(place.guild, place.scene).await?;
+        let id = self.who.id.to_string();
+        Ok(match people.iter().position(|other| other.person.external_id == id) {
+            None => Part::Reader,
+            Some(0) => Part::Opener,
+            Some(_) => Part::Player,
+        })
     }
 
     /// A character of the guild, by what somebody wrote.

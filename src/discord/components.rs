@@ -5,7 +5,7 @@ use super::call::{Answer, Call, Refusal};
 use super::call::{Field, FormSheet};
 use super::commands;
 use super::custom_id::{Confirm, CustomId, Form, ReplyAction};
-use super::permissions::Act;
+use super::permissions::Deed;
 use crate::chat::{ReplyReceipt, SwipeTo};
 use crate::domain::{Length, Scene, Turn, TurnId};
 
@@ -27,7 +27,7 @@ pub(super) async fn form(call: &Call, custom_id: &str) -> Result<FormSheet, Refu
 /// The form that asks what is wrong with a turn.
 pub(super) async fn report_form(call: &Call, turn: TurnId) -> Result<FormSheet, Refusal> {
     let place = call.place().await?;
-    call.may(Act::Report).await?;
+    call.may(Deed::Report).await?;
     call.turn(place.scene, turn).await?;
     let reason = Field { max: 1_000, ..Field::long("reason", "What is wrong with it", "") };
     Ok(FormSheet {
@@ -48,7 +48,7 @@ pub(super) async fn run(call: &Call, custom_id: &str) -> Result<(Answer, Way), R
         }
         CustomId::Stop { .. } => {
             let place = call.place().await?;
-            call.may(Act::Play).await?;
+            call.may(Deed::Play).await?;
             call.bot.chat.stop(place.guild, place.scene).await?;
             Ok((Answer::silent(), Way::Beside))
         }
@@ -85,7 +85,7 @@ async fn on_turn(call: &Call, action: ReplyAction, turn: TurnId) -> Result<(), R
 
 /// Another text of the turn stands; past the last one, a new one is asked for.
 async fn choose(call: &Call, turn: &Turn, to: SwipeTo) -> Result<(), Refusal> {
-    call.may(Act::Play).await?;
+    call.may(Deed::Play).await?;
     let chat = &call.bot.chat;
     match chat.choose_swipe(call.guild, turn.scene_id, turn.id, to).await? {
         Some(_) => call.show(turn.scene_id).await,
@@ -99,7 +99,7 @@ pub(super) async fn again(
     turn: &Turn,
     length: Option<Length>,
 ) -> Result<(), Refusal> {
-    call.may(Act::Play).await?;
+    call.may(Deed::Play).await?;
     let person = call.person().await?;
     let chat = &call.bot.chat;
     chat.ask_swipe(call.guild, turn.scene_id, person.id, turn.id, length).await?;
@@ -108,7 +108,7 @@ pub(super) async fn again(
 
 /// A turn goes on where it stopped.
 pub(super) async fn go_on(call: &Call, turn: &Turn) -> Result<(), Refusal> {
-    call.may(Act::Play).await?;
+    call.may(Deed::Play).await?;
     let person = call.person().await?;
     let chat = &call.bot.chat;
     chat.ask_continue(call.guild, turn.scene_id, person.id, turn.id).await?;

@@ -5,7 +5,7 @@ use serenity::model::id::MessageId;
 use super::bot::Place;
 use super::call::{Answer, Call, Field, FormSheet, Refusal};
 use super::custom_id::{CustomId, Form};
-use super::permissions::Act;
+use super::permissions::{Deed, Whose};
 use super::{commands, components, scenes};
 use crate::domain::{Speaker, Turn};
 
@@ -80,14 +80,12 @@ pub(super) async fn form(
 
 /// Asks whether they may change what a turn says.
 pub(super) async fn may_edit(call: &Call, turn: &Turn) -> Result<(), Refusal> {
-    let person = call.person().await?;
-    let is_own = matches!(turn.speaker, Speaker::Person { id, .. } if id == person.id);
-    let act = match &turn.speaker {
-        Speaker::Person { .. } if is_own => Act::Play,
-        Speaker::Person { .. } => Act::EditOthers,
-        Speaker::Character { .. } => Act::EditCharacterTurn,
+    let whose = match turn.speaker {
+        Speaker::Character { .. } => Whose::Character,
+        Speaker::Person { id, .. } if id == call.person().await?.id => Whose::Own,
+        Speaker::Person { .. } => Whose::Others,
     };
-    call.may(act).await
+    call.may(Deed::EditTurn(whose)).await
 }
 
 /// Does what an entry asks for.
@@ -103,7 +101,7 @@ pub(super) async fn run(call: &Call, name: &str, message: MessageId) -> Result<A
             Ok(Answer::text(format!("{} goes on.", turn.speaker.name())))
         }
         Some(Entry::Rewind) => {
-            call.may(Act::Rewind).await?;
+            call.may(Deed::Rewind).await?;
             call.bot.chat.rewind(place.guild, place.scene, Some(turn.id)).await?;
             call.show(place.scene).await?;
             Ok(Answer::text("The story is back at that turn; /undo takes this back."))

@@ -4,6 +4,7 @@
 //! and what lies below it. Everything that it asks of Discord goes through `api`,
 //! everything that it hears comes through `gateway`.
 
+#![allow(dead_code)]
 mod answering;
 mod api;
 mod bot;

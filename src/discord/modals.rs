@@ -3,7 +3,7 @@
 use super::call::{Answer, Call, Refusal};
 use super::custom_id::{CustomId, Form};
 use super::interaction::Fields;
-use super::permissions::Act;
+use super::permissions::Deed;
 use super::{commands, menus, reports};
 use crate::domain::TurnId;
 
@@ -40,7 +40,7 @@ async fn edit_turn(call: &Call, turn: TurnId, fields: &Fields) -> Result<Answer,
 
 async fn report(call: &Call, turn: TurnId, fields: &Fields) -> Result<Answer, Refusal> {
     let place = call.place().await?;
-    call.may(Act::Report).await?;
+    call.may(Deed::Report).await?;
     let turn = call.turn(place.scene, turn).await?;
     reports::report(call, &turn, fields.get("reason").unwrap_or_default()).await
 }

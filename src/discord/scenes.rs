@@ -14,7 +14,7 @@ use super::api::{ApiError, Channel, Mentions, Payload, ThreadEdit};
 use super::bot::{Author, Bot, Place};
 use super::call::{Answer, Call, Refusal};
 use super::names;
-use super::permissions::{self, Act, Member};
+use super::permissions::{self, Deed, Part, Who};
 use crate::chat::{ChatError, Opening, PersonaScope, story_text};
 use crate::domain::{self, Character, Length, Scene, TurnId};
 use crate::store::{ChannelSettings, Noun, SceneOpening, StoreError};
@@ -58,17 +58,13 @@ enum Where {
     Thread,
 }
 
-/// Decides it by the channel's type and how it is set up.
+/// Decides it by the channel's type and how it is set up; whether scenes may begin
+/// there is another question.
 fn whither(channel: &Channel, settings: Option<&ChannelSettings>) -> Result<Where, Refusal> {
     match settings.map_or(SceneOpening::Command, |settings| settings.opens) {
-        SceneOpening::Never => {
-            return Err(Refusal::plain(
-                "no scenes are played in this channel; /setup show lists where they are",
-            ));
-        }
         _ if channel.is_thread() => return Ok(Where::Here),
         SceneOpening::Channel => return Ok(Where::Here),
-        SceneOpening::Command | SceneOpening::Post => {}
+        SceneOpening::Command | SceneOpening::Post | SceneOpening::Never => {}
     }
     match channel.kind {
         kind::TEXT | kind::NEWS => Ok(Where::Thread),
@@ -87,8 +83,9 @@ pub(super) async fn start(call: &Call, wish: Wish) -> Result<ChannelId, Refusal>
     let channel = bot.api.channel(call.channel).await?;
     let settings = channel_settings(bot, call.guild, &channel).await?;
     let place = whither(&channel, settings.as_ref())?;
-    let starters = settings.as_ref().map_or(&[][..], |settings| &settings.starter_roles);
-    may_start(call, starters).await?;
+    let guild_is_set_up = is_set_up(bot, call.guild).await?;
+    let place_of = permissions::Place { settings: settings.as_ref(), guild_is_set_up };
+    call.may(Deed::StartScene(place_of)).await?;
     let wish = completed(bot, call.guild, wish, settings).await?;
     let title = title(&wish);
     let venue = match place {
@@ -118,11 +115,9 @@ pub(super) async fn start(call: &Call, wish: Wish) -> Result<ChannelId, Refusal>
     }
 }
 
-async fn may_start(call: &Call, starters: &[String]) -> Result<(), Refusal> {
-    let settings = call.settings().await?;
-    let member = Member::new(&call.who.roles, call.who.permissions);
-    permissions::check_start(&member, &settings, starters)
-        .map_err(|refused| Refusal::plain(refused.to_string()))
+/// Whether somebody said of any channel how scenes begin there.
+async fn is_set_up(bot: &Bot, guild: domain::GuildId) -> Result<bool, ChatError> {
+    Ok(!bot.chat.store().list_channel_settings(guild).await?.is_empty())
 }
 
 /// How the channel is set up; a thread as its parent.
@@ -200,7 +195,8 @@ async fn open(
     let person = bot.person(guild, who).await?;
     let persona = bot.chat.persona_of(guild, PersonaScope::Guild, person.id).await?;
     let user = persona.as_ref().map_or(&person.display_name, |persona| &persona.name);
-    bot.chat
+    let scene = bot
+        .chat
         .open_scene(Opening {
             guild,
             channel: venue.to_string(),
@@ -211,7 +207,10 @@ async fn open(
             preset: wish.preset,
             length: wish.length,
         })
-        .await
+        .await?;
+    // First of all people, which is how the one who began a scene is known.
+    bot.chat.store().insert_participant(guild, scene.id, person.id).await?;
+    Ok(scene)
 }
 
 /// A scene was opened: from now on its channel is listened to, and shows it.
@@ -308,8 +307,15 @@ async fn may_post(
     }
     let (_, roles) = member(bot, guild_id, owner).await?;
     let guild_settings = bot.chat.store().get_guild_settings(guild).await?;
-    let member = Member::new(&roles, 0);
-    Ok(permissions::check_start(&member, &guild_settings, &settings.starter_roles).is_ok())
+    let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
+    let who = Who {
+        permissions: 0,
+        roles: &roles,
+        moderator_roles: &guild_settings.moderator_roles,
+        part: Part::Reader,
+    };
+    let place = permissions::Place { settings: Some(settings), guild_is_set_up: true };
+    Ok(permissions::may(&who, Deed::StartScene(place)).is_ok())
 }
 
 /// Somebody's name and roles in a guild.
@@ -420,7 +426,7 @@ pub(super) async fn branch(
     title: Option<&str>,
 ) -> Result<Answer, Refusal> {
     let scene = call.scene().await?;
-    call.may(Act::Branch).await?;
+    call.may(Deed::Branch).await?;
     let at = at.or(scene.head).ok_or_else(|| Refusal::plain("nothing has been said yet"))?;
     let bot = &call.bot;
     let here = bot.api.channel(call.channel).await?;
@@ -553,11 +559,9 @@ mod tests {
         assert_eq!(goes(0, None), Some(Where::Thread));
         assert_eq!(goes(5, Some(SceneOpening::Command)), Some(Where::Thread));
         assert_eq!(goes(0, Some(SceneOpening::Channel)), Some(Where::Here));
-        assert_eq!(goes(0, Some(SceneOpening::Never)), None);
         for thread in [10, 11, 12] {
             assert_eq!(goes(thread, None), Some(Where::Here));
             assert_eq!(goes(thread, Some(SceneOpening::Post)), Some(Where::Here));
-            assert_eq!(goes(thread, Some(SceneOpening::Never)), None);
         }
         assert_eq!(goes(2, None), None, "a voice channel has no threads");
     }

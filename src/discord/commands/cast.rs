@@ -2,13 +2,13 @@
 
 use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
-use super::super::permissions::Act;
+use super::super::permissions::Deed;
 use super::super::render;
 use super::required;
 
 pub(super) async fn add(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     let place = call.place().await?;
-    call.may(Act::ChangeScene).await?;
+    call.may(Deed::ChangeScene).await?;
     let character = call.character(required(options, "character")?).await?;
     call.bot.chat.add_to_cast(place.guild, place.scene, &character).await?;
     let name = character.sheet.stage_name();
@@ -17,7 +17,7 @@ pub(super) async fn add(call: &Call, options: &Options) -> Result<Answer, Refusa
 
 pub(super) async fn remove(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     let place = call.place().await?;
-    call.may(Act::ChangeScene).await?;
+    call.may(Deed::ChangeScene).await?;
     let character = member(call, required(options, "character")?).await?;
     call.bot.chat.remove_from_cast(place.guild, place.scene, character.id).await?;
     let name = character.sheet.stage_name();

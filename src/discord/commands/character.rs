@@ -4,7 +4,7 @@ use super::super::call::{Answer, Call, Field, FormSheet, MAX_FIELD, Refusal};
 use super::super::controls;
 use super::super::custom_id::{Confirm, CustomId, Form};
 use super::super::interaction::{Fields, Options};
-use super::super::permissions::Act;
+use super::super::permissions::{Deed, Whose};
 use super::super::{names, render};
 use super::required;
 use crate::domain::{Character, CharacterId, CharacterSheet};
@@ -117,7 +117,7 @@ fn talkativeness(number: &str) -> Result<f32, Refusal> {
 }
 
 pub(super) async fn create(call: &Call) -> Result<FormSheet, Refusal> {
-    call.may(Act::ManageCharacters).await?;
+    call.may(Deed::CreateCharacter).await?;
     Ok(FormSheet {
         id: CustomId::Form(Form::NewCharacter),
         title: "A new character".to_owned(),
@@ -126,8 +126,8 @@ pub(super) async fn create(call: &Call) -> Result<FormSheet, Refusal> {
 }
 
 pub(super) async fn edit(call: &Call, options: &Options) -> Result<FormSheet, Refusal> {
-    call.may(Act::ManageCharacters).await?;
     let character = call.character(required(options, "character")?).await?;
+    may_change(call, character.id).await?;
     let fields = Part::of(options).fields(&character.sheet);
     if fields.is_empty() {
         return Err(Refusal::plain(format!(
@@ -147,7 +147,10 @@ pub(in super::super) async fn apply(
     character: Option<CharacterId>,
     fields: &Fields,
 ) -> Result<Answer, Refusal> {
-    call.may(Act::ManageCharacters).await?;
+    match character {
+        Some(id) => may_change(call, id).await?,
+        None => call.may(Deed::CreateCharacter).await?,
+    }
     let person = call.person().await?;
     let chat = &call.bot.chat;
     let mut sheet = match character {
@@ -171,6 +174,22 @@ pub(in super::super) async fn apply(
     }
 }
 
+/// How many of the guild's latest changes are looked through for who made a
+/// character.
+const MAX_CHANGES: u32 = 1_000;
+
+/// Asks whether they may change a character: those who made it may, and moderators.
+async fn may_change(call: &Call, character: CharacterId) -> Result<(), Refusal> {
+    let person = call.person().await?;
+    let changes = call.bot.chat.store().list_audit(call.guild, None, MAX_CHANGES).await?;
+    let made = changes.iter().find(|change| {
+        change.action == "character.insert" && change.detail["character"] == character.0
+    });
+    let is_own = made.is_some_and(|made| made.person == Some(person.id));
+    let whose = if is_own { Whose::Own } else { Whose::Others };
+    call.may(Deed::EditCharacter(whose)).await
+}
+
 async fn known(call: &Call, id: CharacterId) -> Result<Character, Refusal> {
     let found = call.bot.chat.store().get_character(call.guild, id).await?;
     found.ok_or_else(|| Refusal::plain("that character is not on this server any more"))
@@ -187,8 +206,8 @@ pub(super) async fn list(call: &Call) -> Result<Answer, Refusal> {
 }
 
 pub(super) async fn ask_delete(call: &Call, options: &Options) -> Result<Answer, Refusal> {
-    call.may(Act::ManageCharacters).await?;
     let character = call.character(required(options, "character")?).await?;
+    may_change(call, character.id).await?;
     let confirm = Confirm::DeleteCharacter(character.id);
     Ok(Answer {
         text: format!(
@@ -202,7 +221,7 @@ pub(super) async fn ask_delete(call: &Call, options: &Options) -> Result<Answer,
 
 /// The second press.
 pub(in super::super) async fn delete(call: &Call, id: CharacterId) -> Result<Answer, Refusal> {
-    call.may(Act::ManageCharacters).await?;
+    may_change(call, id).await?;
     let person = call.person().await?;
     let name = known(call, id).await?.sheet.stage_name().to_owned();
     call.bot.chat.archive_character(call.guild, person.id, id).await?;

@@ -2,7 +2,7 @@
 
 use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
-use super::super::permissions::Act;
+use super::super::permissions::Deed;
 use super::{cast, length_option, length_words, required};
 
 /// The scene's; without one given, what is set is shown.
@@ -12,7 +12,7 @@ pub(super) async fn of_scene(call: &Call, options: &Options) -> Result<Answer, R
         let scene = call.scene().await?;
         return Ok(Answer::text(format!("Replies are {}.", length_words(scene.length))));
     };
-    call.may(Act::ChangeScene).await?;
+    call.may(Deed::ChangeScene).await?;
     let scene = call.bot.chat.set_length(place.guild, place.scene, length).await?;
     Ok(Answer::text(format!("Replies are {} from now on.", length_words(scene.length))))
 }
@@ -35,7 +35,7 @@ pub(super) async fn of_character(
             None => format!("{name}’s replies are as long as the scene’s."),
         }));
     };
-    call.may(Act::ChangeScene).await?;
+    call.may(Deed::ChangeScene).await?;
     call.bot.chat.set_cast_length(place.guild, place.scene, character.id, length).await?;
     Ok(Answer::text(match length {
         Some(length) => format!("{name}’s replies are {length} from now on."),

@@ -3,7 +3,7 @@
 use super::super::call::{Answer, Call, Field, FormSheet, Refusal};
 use super::super::custom_id::{CustomId, Form};
 use super::super::interaction::Options;
-use super::super::permissions::Act;
+use super::super::permissions::Deed;
 use crate::domain::Note;
 
 /// Near enough to be heeded, far enough not to be answered.
@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 100;
 
 pub(super) async fn set(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     let place = call.place().await?;
-    call.may(Act::ChangeScene).await?;
+    call.may(Deed::ChangeScene).await?;
     let depth = options.integer("depth").and_then(|depth| usize::try_from(depth).ok());
     let note = match options.text("text") {
         _ if options.boolean("clear") == Some(true) => None,
@@ -47,7 +47,7 @@ fn depth_words(depth: usize) -> String {
 
 pub(super) async fn form(call: &Call, options: &Options) -> Result<FormSheet, Refusal> {
     let scene = call.scene().await?;
-    call.may(Act::ChangeScene).await?;
+    call.may(Deed::ChangeScene).await?;
     let (text, depth) = match &scene.note {
         Some(note) => (note.text.as_str(), note.depth),
         None => ("", NOTE_DEPTH),
@@ -72,7 +72,7 @@ pub(in super::super) async fn submit(
     fields: &super::super::interaction::Fields,
 ) -> Result<Answer, Refusal> {
     let place = call.place().await?;
-    call.may(Act::ChangeScene).await?;
+    call.may(Deed::ChangeScene).await?;
     let text = fields.get("text").unwrap_or_default();
     let depth = match fields.get("depth") {
         None | Some("") => NOTE_DEPTH,

@@ -2,7 +2,7 @@
 
 use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
-use super::super::permissions::Act;
+use super::super::permissions::Deed;
 
 pub(super) async fn choose(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     let place = call.place().await?;
@@ -11,7 +11,7 @@ pub(super) async fn choose(call: &Call, options: &Options) -> Result<Answer, Ref
         let known = call.bot.chat.preset_names(call.guild).await?.join(", ");
         return Ok(Answer::text(format!("The preset is {}. There are {known}.", scene.preset)));
     };
-    call.may(Act::ChangeScene).await?;
+    call.may(Deed::ChangeScene).await?;
     let scene = call.bot.chat.set_preset(place.guild, place.scene, name.trim()).await?;
     Ok(Answer::text(format!("The preset is {} from now on.", scene.preset)))
 }

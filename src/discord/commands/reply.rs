@@ -2,12 +2,12 @@
 
 use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
-use super::super::permissions::Act;
+use super::super::permissions::Deed;
 use super::{cast, length_option};
 
 pub(super) async fn reply(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     let place = call.place().await?;
-    call.may(Act::Play).await?;
+    call.may(Deed::Play).await?;
     let length = length_option(options)?.flatten();
     let character = match options.text("character") {
         Some(name) => Some(cast::member(call, name).await?),
@@ -24,7 +24,7 @@ pub(super) async fn reply(call: &Call, options: &Options) -> Result<Answer, Refu
 
 pub(super) async fn stop(call: &Call) -> Result<Answer, Refusal> {
     let place = call.place().await?;
-    call.may(Act::Play).await?;
+    call.may(Deed::Play).await?;
     let stopped = call.bot.chat.stop(place.guild, place.scene).await?;
     Ok(Answer::text(if stopped {
         "Stopped; what is written so far stays."

@@ -5,7 +5,7 @@ use super::super::call::{Answer, Call, Field, FormSheet, Refusal};
 use super::super::controls;
 use super::super::custom_id::{Confirm, CustomId, Form};
 use super::super::interaction::{Fields, Options};
-use super::super::permissions::Act;
+use super::super::permissions::Deed;
 use super::super::scenes::{self, Wish};
 use super::super::{names, render};
 use super::length_option;
@@ -54,7 +54,7 @@ pub(super) async fn scenario(call: &Call, options: &Options) -> Result<Answer, R
 
 async fn set_scenario(call: &Call, text: &str) -> Result<Answer, Refusal> {
     let place = call.place().await?;
-    call.may(Act::ChangeScene).await?;
+    call.may(Deed::ChangeScene).await?;
     if text.is_empty() {
         call.bot.chat.clear_scenario(place.guild, place.scene).await?;
         return Ok(Answer::text("The scene has no scenario now."));
@@ -65,7 +65,7 @@ async fn set_scenario(call: &Call, text: &str) -> Result<Answer, Refusal> {
 
 pub(super) async fn scenario_form(call: &Call) -> Result<FormSheet, Refusal> {
     let scene = call.scene().await?;
-    call.may(Act::ChangeScene).await?;
+    call.may(Deed::ChangeScene).await?;
     let text = Field::long("text", "Empty takes it away", &scene.scenario);
     if !text.fits() {
         return Err(Refusal::plain(
@@ -106,21 +106,21 @@ async fn here(call: &Call) -> Result<Scene, Refusal> {
 
 pub(super) async fn pause(call: &Call) -> Result<Answer, Refusal> {
     let place = call.place().await?;
-    call.may(Act::ChangeScene).await?;
+    call.may(Deed::Pause).await?;
     call.bot.chat.pause_scene(place.guild, place.scene).await?;
     Ok(Answer::text("Paused: what people say is kept, nobody answers. /scene resume goes on."))
 }
 
 pub(super) async fn resume(call: &Call) -> Result<Answer, Refusal> {
     let place = call.place().await?;
-    call.may(Act::ChangeScene).await?;
+    call.may(Deed::Pause).await?;
     call.bot.chat.resume_scene(place.guild, place.scene).await?;
     Ok(Answer::text("The scene goes on: the next turn is answered, or /reply asks for one."))
 }
 
 pub(super) async fn ask_end(call: &Call) -> Result<Answer, Refusal> {
     let place = call.place().await?;
-    call.may(Act::EndScene).await?;
+    call.may(Deed::EndScene).await?;
     Ok(Answer {
         text: "Shall the scene end here? It can be read and exported later, not played on. \
                /scene pause only lets it rest."
@@ -136,7 +136,7 @@ pub(in super::super) async fn end(call: &Call, scene: SceneId) -> Result<Answer,
     if place.scene != scene {
         return Err(Refusal::plain("that scene is not the one that is played here now"));
     }
-    call.may(Act::EndScene).await?;
+    call.may(Deed::EndScene).await?;
     scenes::end(call, place).await?;
     Ok(Answer::text("The scene is over."))
 }

@@ -6,7 +6,7 @@ use serenity::model::id::ChannelId;
 use super::super::api::Channel;
 use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
-use super::super::permissions::Act;
+use super::super::permissions::Deed;
 use super::super::render;
 use super::length_option;
 use crate::store::{ChannelSettings, SceneOpening};
@@ -45,7 +45,7 @@ fn fits(channel: &Channel, opens: SceneOpening) -> Result<(), Refusal> {
 }
 
 pub(super) async fn channel(call: &Call, options: &Options) -> Result<Answer, Refusal> {
-    call.may(Act::SetUp).await?;
+    call.may(Deed::SetUp).await?;
     let id = options.id("channel").ok_or_else(|| Refusal::plain("say which channel you mean"))?;
     let channel = own_channel(call, id).await?;
     let store = call.bot.chat.store();
@@ -117,7 +117,7 @@ fn opens_words(opens: SceneOpening) -> &'static str {
 }
 
 pub(super) async fn roles(call: &Call, options: &Options) -> Result<Answer, Refusal> {
-    call.may(Act::SetUp).await?;
+    call.may(Deed::SetUp).await?;
     let mut settings = call.settings().await?;
     let (added, removed) = (options.id("moderators"), options.id("remove"));
     if added == Some(call.guild_id.get()) {
@@ -147,7 +147,7 @@ pub(super) async fn roles(call: &Call, options: &Options) -> Result<Answer, Refu
 }
 
 pub(super) async fn reports(call: &Call, options: &Options) -> Result<Answer, Refusal> {
-    call.may(Act::SetUp).await?;
+    call.may(Deed::SetUp).await?;
     let mut settings = call.settings().await?;
     if let Some(id) = options.id("channel") {
         own_channel(call, id).await?;
@@ -162,7 +162,7 @@ pub(super) async fn reports(call: &Call, options: &Options) -> Result<Answer, Re
 }
 
 pub(super) async fn show(call: &Call) -> Result<Answer, Refusal> {
-    call.may(Act::SetUp).await?;
+    call.may(Deed::SetUp).await?;
     let settings = call.settings().await?;
     let store = call.bot.chat.store();
     let channels = store.list_channel_settings(call.guild).await?;

@@ -1,12 +1,12 @@
 //! `/undo` and `/redo`.
 
 use super::super::call::{Answer, Call, Refusal};
-use super::super::permissions::Act;
+use super::super::permissions::Deed;
 use crate::chat::Undone;
 
 pub(super) async fn undo(call: &Call) -> Result<Answer, Refusal> {
     let place = call.place().await?;
-    call.may(Act::Play).await?;
+    call.may(Deed::Play).await?;
     let Some(undone) = call.bot.chat.undo(place.guild, place.scene).await? else {
         return Ok(Answer::text("There is nothing to take back."));
     };
@@ -16,7 +16,7 @@ pub(super) async fn undo(call: &Call) -> Result<Answer, Refusal> {
 
 pub(super) async fn redo(call: &Call) -> Result<Answer, Refusal> {
     let place = call.place().await?;
-    call.may(Act::Play).await?;
+    call.may(Deed::Play).await?;
     let Some(redone) = call.bot.chat.redo(place.guild, place.scene).await? else {
         return Ok(Answer::text("There is nothing to bring again."));
     };
