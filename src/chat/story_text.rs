@@ -1,5 +1,7 @@
 //! What of a message belongs to the story: out-of-character words do not.
 
+use std::str::Lines;
+
 /// The text without lines that begin with `//` and without `((…))`, which may span
 /// lines; `None` where nothing is left. What is left stays as it was written, but
 /// for the gaps that the cuts leave.
@@ -46,15 +48,14 @@ fn is_aside(line: &str) -> bool {
 
 /// What follows the end of a `((` with which `inside` begins, and how many of the
 /// lines after it belong to it; `None` where it has no end.
-fn closed<'a>(inside: &'a str, lines: impl Iterator<Item = &'a str>) -> Option<(String, usize)> {
-    let first = inside.get(2..).unwrap_or_default();
-    for (number, line) in std::iter::once(first).chain(lines).enumerate() {
-        if let Some(end) = line.find("))") {
-            // As many as stand together: `((as (here)))` is one aside.
-            return Some((line[end..].trim_start_matches(')').to_owned(), number));
-        }
+fn closed(inside: &str, lines: Lines<'_>) -> Option<(String, usize)> {
+    // As many as stand together: `((as (here)))` is one aside.
+    let after =
+        |line: &str| line.find("))").map(|end| line[end..].trim_start_matches(')').to_owned());
+    if let Some(after) = after(&inside[2..]) {
+        return Some((after, 0));
     }
-    None
+    lines.zip(1..).find_map(|(line, number)| Some((after(line)?, number)))
 }
 
 /// Gives what follows a cut, without a second space where one stands before it.

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use serenity::model::id::{ChannelId, GuildId};
 
 use super::api::{Api, ApiError, Application, Speaker};
-use super::names;
 use super::dispatch::Desk;
+use super::names;
+use super::webhooks::Webhooks;
 use crate::chat::{Chat, ChatError, clean_name};
 use crate::config::DiscordConfig;
 use crate::domain::{self, Participant, Person, SceneId};
@@ -24,11 +25,12 @@ const MAX_CHANNELS: usize = 20_000;
 pub(super) struct Bot {
     pub(super) chat: Arc<Chat>,
     pub(super) api: Api,
-    /// What is being answered.
-    pub(super) desk: Desk,
+    pub(super) webhooks: Webhooks,
     /// Who we are to Discord.
     pub(super) application: Application,
     pub(super) settings: DiscordConfig,
+    /// The interactions that are being answered.
+    pub(super) desk: Desk,
     guilds: Mutex<HashMap<GuildId, domain::Guild>>,
     places: Mutex<HashMap<ChannelId, Option<Place>>>,
     venues: Mutex<HashMap<ChannelId, Venue>>,
@@ -74,11 +76,12 @@ impl Bot {
         settings: DiscordConfig,
     ) -> Self {
         Self {
-            desk: Desk::default(),
+            webhooks: Webhooks::new(application.id),
             chat,
             api,
             application,
             settings,
+            desk: Desk::default(),
             guilds: Mutex::default(),
             places: Mutex::default(),
             venues: Mutex::default(),

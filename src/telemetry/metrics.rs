@@ -50,6 +50,15 @@ pub const INTERACTIONS: Name = name(
 );
 /// Jobs of the queue, by state.
 pub const JOBS: Name = name("dramatis_jobs", "Jobs of the reply queue.", "state");
+/// Requests to Discord, by outcome.
+pub const DISCORD_REQUESTS: Name =
+    name("dramatis_discord_requests_total", "Requests to Discord that came to an end.", "outcome");
+/// Requests that Discord did not take because of a limit, by the limit's scope.
+pub const DISCORD_RATE_LIMITED: Name =
+    name("dramatis_discord_rate_limited_total", "Answers of Discord with status 429.", "scope");
+/// Time from asking for a request to its first sending.
+pub const DISCORD_WAIT_MS: Name =
+    name("dramatis_discord_wait_ms", "Milliseconds that a request to Discord waited.", "");
 
 /// Upper bounds of the histograms' buckets, in milliseconds.
 pub const BUCKETS_MS: [f64; 14] = [
