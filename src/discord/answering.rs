@@ -152,7 +152,10 @@ mod tests {
         let sheet = FormSheet {
             id: CustomId::Form(Form::Note),
             title: "A note".into(),
-            fields: vec![Field::long("text", "Text", "It rains.").required(), Field::line("depth", "Depth", "", 3)],
+            fields: vec![
+                Field::long("text", "Text", "It rains.").required(),
+                Field::line("depth", "Depth", "", 3),
+            ],
         };
         let Response::Modal(modal) = modal(&sheet) else { panic!("a form") };
         assert_eq!(modal.custom_id, "d1:form:note");

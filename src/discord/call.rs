@@ -190,9 +190,10 @@ impl Call {
 
     /// The scene that is played here.
     pub(super) async fn place(&self) -> Result<Place, Refusal> {
-        self.bot.place(self.guild_id, self.channel).await?.ok_or_else(|| {
-            Refusal::plain("no scene is being played here; /scene start begins one")
-        })
+        self.bot
+            .place(self.guild_id, self.channel)
+            .await?
+            .ok_or_else(|| Refusal::plain("no scene is being played here; /scene start begins one"))
     }
 
     /// The same with its settings.

@@ -72,12 +72,14 @@ async fn on_turn(call: &Call, action: ReplyAction, turn: TurnId) -> Result<(), R
         ReplyAction::Continue => go_on(call, &turn).await,
         ReplyAction::Shorter => {
             let shorter = length_of(&turn, &scene).shorter();
-            let length = shorter.ok_or_else(|| Refusal::plain("no length is shorter than micro"))?;
+            let length =
+                shorter.ok_or_else(|| Refusal::plain("no length is shorter than micro"))?;
             again(call, &turn, Some(length)).await
         }
         ReplyAction::Longer => {
             let longer = length_of(&turn, &scene).longer();
-            let length = longer.ok_or_else(|| Refusal::plain("no length is longer than unlimited"))?;
+            let length =
+                longer.ok_or_else(|| Refusal::plain("no length is longer than unlimited"))?;
             again(call, &turn, Some(length)).await
         }
     }
@@ -94,11 +96,7 @@ async fn choose(call: &Call, turn: &Turn, to: SwipeTo) -> Result<(), Refusal> {
 }
 
 /// One more text of a turn.
-pub(super) async fn again(
-    call: &Call,
-    turn: &Turn,
-    length: Option<Length>,
-) -> Result<(), Refusal> {
+pub(super) async fn again(call: &Call, turn: &Turn, length: Option<Length>) -> Result<(), Refusal> {
     call.may(Deed::Play).await?;
     let person = call.person().await?;
     let chat = &call.bot.chat;

@@ -162,7 +162,10 @@ async fn answer(bot: Arc<Bot>, asked: Interaction) -> Outcome {
         Plan::Complete => {
             let found = timeout(COMPLETE_WITHIN, completions(&bot, &asked)).await;
             let choices = found.unwrap_or_default();
-            match bot.api.respond(asked.handle.id, &asked.handle.token, &Response::Autocomplete(choices)).await
+            match bot
+                .api
+                .respond(asked.handle.id, &asked.handle.token, &Response::Autocomplete(choices))
+                .await
             {
                 Ok(()) => "completed",
                 Err(_) => "unanswered",

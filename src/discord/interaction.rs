@@ -137,7 +137,10 @@ impl FromIterator<(String, String)> for Fields {
 impl Handle {
     /// Reads it even where nothing else can be read.
     pub(super) fn read(raw: &Value) -> Option<Self> {
-        Some(Self { id: InteractionId::new(snowflake(&raw["id"])?), token: raw["token"].as_str()?.to_owned() })
+        Some(Self {
+            id: InteractionId::new(snowflake(&raw["id"])?),
+            token: raw["token"].as_str()?.to_owned(),
+        })
     }
 }
 
@@ -376,6 +379,9 @@ mod tests {
         assert_eq!(read(9, json!({})).data, Data::Unknown);
         let half = json!({ "id": "8", "token": "t", "type": 2 });
         assert_eq!(Interaction::read(&half), None);
-        assert_eq!(Handle::read(&half), Some(Handle { id: InteractionId::new(8), token: "t".into() }));
+        assert_eq!(
+            Handle::read(&half),
+            Some(Handle { id: InteractionId::new(8), token: "t".into() })
+        );
     }
 }

@@ -57,6 +57,8 @@ mod tests {
     fn a_report_says_who_what_and_why() {
         let told = words(5, "Maren", "https://x/1", "too cruel\nfor here");
         assert_eq!(told, "<@5> reports what Maren said: https://x/1\n> too cruel\n> for here");
-        assert!(words(u64::MAX, &"M".repeat(200), &"l".repeat(120), &"x".repeat(5_000)).len() < 2_000);
+        assert!(
+            words(u64::MAX, &"M".repeat(200), &"l".repeat(120), &"x".repeat(5_000)).len() < 2_000
+        );
     }
 }

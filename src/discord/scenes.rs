@@ -93,7 +93,11 @@ pub(super) async fn start(call: &Call, wish: Wish) -> Result<ChannelId, Refusal>
         Where::Thread => {
             let thread = bot
                 .api
-                .create_thread(call.channel, &names::thread_name(&title), Some(AUTO_ARCHIVE_MINUTES))
+                .create_thread(
+                    call.channel,
+                    &names::thread_name(&title),
+                    Some(AUTO_ARCHIVE_MINUTES),
+                )
                 .await?;
             thread.id
         }
@@ -434,10 +438,12 @@ pub(super) async fn branch(
         Some(title) if !title.is_empty() => title.to_owned(),
         _ => branch_title(&scene.title),
     };
-    let link = format!("A branch of <#{}>: as if from there on it had gone another way.", call.channel);
+    let link =
+        format!("A branch of <#{}>: as if from there on it had gone another way.", call.channel);
     let link = Payload::new(link, Mentions::NONE)?;
     let thread = branch_thread(bot, &here, &title, &link).await?;
-    let branched = bot.chat.branch_scene(call.guild, scene.id, at, &thread.to_string(), &title).await;
+    let branched =
+        bot.chat.branch_scene(call.guild, scene.id, at, &thread.to_string(), &title).await;
     match branched {
         Ok(scene) => {
             begin(bot, &scene, thread, thread.get()).await?;
@@ -492,8 +498,12 @@ pub(super) async fn end(call: &Call, place: Place) -> Result<(), Refusal> {
     let bot = &call.bot;
     bot.chat.end_scene(place.guild, place.scene).await?;
     bot.forget_channel(call.channel);
-    say(bot, call.channel, "*The scene is over.* It can be read here; /scene export gives it as a file.")
-        .await;
+    say(
+        bot,
+        call.channel,
+        "*The scene is over.* It can be read here; /scene export gives it as a file.",
+    )
+    .await;
     let is_thread = match call.seen.kind {
         Some(kind) => (10..=12).contains(&kind),
         None => bot.api.channel(call.channel).await?.is_thread(),

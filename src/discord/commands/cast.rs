@@ -32,10 +32,7 @@ pub(super) async fn list(call: &Call) -> Result<Answer, Refusal> {
 
 /// A character of the scene, by what somebody wrote. Those who left the library
 /// still play where they were.
-pub(super) async fn member(
-    call: &Call,
-    name: &str,
-) -> Result<crate::domain::Character, Refusal> {
+pub(super) async fn member(call: &Call, name: &str) -> Result<crate::domain::Character, Refusal> {
     let place = call.place().await?;
     let cast = call.bot.chat.store().list_cast(place.guild, place.scene).await?;
     let wanted = name.trim().to_lowercase();

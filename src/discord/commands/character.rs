@@ -41,16 +41,30 @@ impl Part {
                 Field::long("examples", "Examples of how it talks", &sheet.example_dialogue),
             ],
             Self::Manner => vec![
-                Field::line("nickname", "Nickname, if it goes by one", &optional(&sheet.nickname), MAX_NAME),
+                Field::line(
+                    "nickname",
+                    "Nickname, if it goes by one",
+                    &optional(&sheet.nickname),
+                    MAX_NAME,
+                ),
                 Field::long("personality", "Its manner, in short", &sheet.personality),
-                Field::line("avatar", "Its picture: an address with https", &optional(&sheet.avatar_url), MAX_URL),
+                Field::line(
+                    "avatar",
+                    "Its picture: an address with https",
+                    &optional(&sheet.avatar_url),
+                    MAX_URL,
+                ),
                 Field::line(
                     "talkativeness",
                     "How readily it speaks unasked, 0 to 1",
                     &sheet.talkativeness.to_string(),
                     6,
                 ),
-                Field::long("instructions", "Instructions to the model", &sheet.post_history_instructions),
+                Field::long(
+                    "instructions",
+                    "Instructions to the model",
+                    &sheet.post_history_instructions,
+                ),
             ],
         };
         fields.into_iter().filter(Field::fits).collect()
@@ -247,12 +261,22 @@ mod tests {
     #[test]
     fn a_form_changes_what_it_shows_and_nothing_else() {
         let mut sheet = sheet();
-        fill(&mut sheet, &fields(&[("name", " Maren\nHolt "), ("greeting", "Well."), ("scenario", "")]))
-            .expect("good fields");
+        fill(
+            &mut sheet,
+            &fields(&[("name", " Maren\nHolt "), ("greeting", "Well."), ("scenario", "")]),
+        )
+        .expect("good fields");
         assert_eq!((sheet.name.as_str(), sheet.greeting.as_str()), ("Maren Holt", "Well."));
         assert_eq!(sheet.personality, "dry");
-        fill(&mut sheet, &fields(&[("nickname", "Mar"), ("talkativeness", "0,7"), ("avatar", "https://example.org/m.png")]))
-            .expect("good fields");
+        fill(
+            &mut sheet,
+            &fields(&[
+                ("nickname", "Mar"),
+                ("talkativeness", "0,7"),
+                ("avatar", "https://example.org/m.png"),
+            ]),
+        )
+        .expect("good fields");
         assert_eq!((sheet.stage_name(), sheet.talkativeness), ("Mar", 0.7));
         assert_eq!(sheet.avatar_url.as_deref(), Some("https://example.org/m.png"));
         fill(&mut sheet, &fields(&[("nickname", ""), ("avatar", "")])).expect("good fields");

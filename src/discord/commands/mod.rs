@@ -35,7 +35,6 @@ use crate::domain::Length;
 
 /// Everything that a slash command can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the variants are the commands' own words")]
 pub(super) enum Verb {
     SceneStart,
     SceneScenario,
@@ -194,7 +193,8 @@ fn length_option(options: &Options) -> Result<Option<Option<Length>>, Refusal> {
         None => Ok(None),
         Some(word) if word.eq_ignore_ascii_case(AUTO) => Ok(Some(None)),
         Some(word) => {
-            let length = Length::from_str(word).map_err(|error| Refusal::plain(error.to_string()))?;
+            let length =
+                Length::from_str(word).map_err(|error| Refusal::plain(error.to_string()))?;
             Ok(Some(Some(length)))
         }
     }

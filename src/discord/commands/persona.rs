@@ -59,8 +59,8 @@ pub(super) async fn form(call: &Call, options: &Options) -> Result<FormSheet, Re
     let person = call.person().await?;
     let of = to_chat(call, scope).await?;
     let persona = call.bot.chat.persona_of(call.guild, of, person.id).await?;
-    let (name, known) = persona
-        .map_or_else(Default::default, |persona| (persona.name, persona.description));
+    let (name, known) =
+        persona.map_or_else(Default::default, |persona| (persona.name, persona.description));
     let description = options.text("description").unwrap_or(&known);
     let description = Field::long("description", "Who that is", description);
     // What does not fit would be cut, and lost when the form comes back.

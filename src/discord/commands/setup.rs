@@ -60,8 +60,9 @@ pub(super) async fn channel(call: &Call, options: &Options) -> Result<Answer, Re
         preset: None,
     });
     if let Some(word) = options.text("scenes") {
-        settings.opens = opening(word)
-            .ok_or_else(|| Refusal::plain("scenes begin there by command, by post, as the channel, or never"))?;
+        settings.opens = opening(word).ok_or_else(|| {
+            Refusal::plain("scenes begin there by command, by post, as the channel, or never")
+        })?;
     }
     fits(&channel, settings.opens)?;
     if let Some(role) = options.id("role") {
@@ -142,7 +143,10 @@ pub(super) async fn roles(call: &Call, options: &Options) -> Result<Answer, Refu
     Ok(Answer::text(if roles.is_empty() {
         "Only those who manage the server look after scenes.".to_owned()
     } else {
-        format!("Scenes are looked after by {}, and by those who manage the server.", roles.join(", "))
+        format!(
+            "Scenes are looked after by {}, and by those who manage the server.",
+            roles.join(", ")
+        )
     }))
 }
 
