@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use serenity::model::id::{ChannelId, GuildId};
 
 use super::api::{Api, ApiError, Application, Speaker};
+use super::dispatch::Desk;
 use super::locale::Locale;
 use super::names;
 use super::webhooks::Webhooks;
@@ -29,6 +30,8 @@ pub(super) struct Bot {
     /// Who we are to Discord.
     pub(super) application: Application,
     pub(super) settings: DiscordConfig,
+    /// The interactions that are being answered.
+    pub(super) desk: Desk,
     guilds: Mutex<HashMap<GuildId, domain::Guild>>,
     places: Mutex<HashMap<ChannelId, Option<Place>>>,
     venues: Mutex<HashMap<ChannelId, Venue>>,
@@ -79,6 +82,7 @@ impl Bot {
             api,
             application,
             settings,
+            desk: Desk::default(),
             guilds: Mutex::default(),
             places: Mutex::default(),
             venues: Mutex::default(),

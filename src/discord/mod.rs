@@ -4,8 +4,11 @@
 //! and what lies below it. Everything that it asks of Discord goes through `api`,
 //! everything that it hears comes through `gateway`.
 
+#![allow(dead_code)]
+mod answering;
 mod api;
 mod bot;
+mod call;
 mod catch_up;
 mod check;
 mod commands;
@@ -16,6 +19,7 @@ mod custom_id;
 mod dispatch;
 mod gateway;
 mod intake;
+mod interaction;
 mod locale;
 mod menus;
 mod modals;
@@ -24,6 +28,7 @@ mod permissions;
 mod posting;
 mod proxies;
 mod render;
+mod reports;
 mod scenes;
 mod shown;
 mod split;

@@ -24,11 +24,7 @@ pub(super) struct LineTurn {
 
 impl From<&Turn> for LineTurn {
     fn from(turn: &Turn) -> Self {
-        Self {
-            turn: turn.id,
-            swipe: turn.swipe.id,
-            by_character: turn.speaker.is_character(),
-        }
+        Self { turn: turn.id, swipe: turn.swipe.id, by_character: turn.speaker.is_character() }
     }
 }
 
@@ -187,7 +183,8 @@ mod tests {
         let line = [turn(1, 1, true), turn(2, 2, false)];
         let posts = [post(10, Some((1, 1)), true)];
         assert_eq!(compare(&line, true, &posts, &HashSet::new()).strip, [10]);
-        let redrawing = compare(&line[..1], true, &[post(10, Some((1, 1)), false)], &HashSet::new());
+        let redrawing =
+            compare(&line[..1], true, &[post(10, Some((1, 1)), false)], &HashSet::new());
         assert_eq!(redrawing.rewrite, turns(&[1]), "undone, it is the latest again");
     }
 

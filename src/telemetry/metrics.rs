@@ -42,6 +42,9 @@ pub const PREFILL_MS: Name =
     name("dramatis_prefill_ms", "Milliseconds to read a reply's prompt.", "");
 /// Time from first to last token.
 pub const DECODE_MS: Name = name("dramatis_decode_ms", "Milliseconds to write a reply.", "");
+/// Uses of commands, buttons and forms, by what came of them.
+pub const INTERACTIONS: Name =
+    name("dramatis_interactions_total", "Uses of commands, buttons and forms.", "outcome");
 /// Jobs of the queue, by state.
 pub const JOBS: Name = name("dramatis_jobs", "Jobs of the reply queue.", "state");
 /// Requests to Discord, by outcome.
