@@ -1,0 +1,6 @@
+//! Discord, from the outside: the real binary, real Postgres and the small real
+//! model, against the double.
+
+mod evening;
+mod scene;
+mod serve;
