@@ -93,6 +93,41 @@ impl Description {
     }
 }
 
+/// The properties that a schema speaks of, with all its variants; none where it
+/// speaks of none.
+fn properties<'a>(root: &'a Value, schema: &'a Value, found: &mut Vec<&'a str>) {
+    if let Some(place) = schema["$ref"].as_str()
+        && let Some(schema) = root.pointer(place.trim_start_matches('#'))
+    {
+        properties(root, schema, found);
+    }
+    found.extend(schema["properties"].as_object().into_iter().flatten().map(|(key, _)| &**key));
+    for key in ["anyOf", "oneOf", "allOf"] {
+        for variant in schema[key].as_array().into_iter().flatten() {
+            properties(root, variant, found);
+        }
+    }
+    if schema["items"].is_object() {
+        properties(root, &schema["items"], found);
+    }
+}
+
+/// Properties that Discord would drop without a word.
+pub(crate) fn unknown_properties(method: &str, template: &str, body: &Value) -> Vec<String> {
+    let Some(description) = description() else { return Vec::new() };
+    let Some(operation) = description.operation(method, template) else { return Vec::new() };
+    let pointer = format!("{operation}/requestBody/content/application~1json/schema");
+    let Some(schema) = description.json.pointer(&pointer) else { return Vec::new() };
+    let mut known = Vec::new();
+    properties(&description.json, schema, &mut known);
+    let objects = match body {
+        Value::Array(items) => items.iter().collect(),
+        other => vec![other],
+    };
+    let keys = objects.into_iter().filter_map(Value::as_object).flat_map(|object| object.keys());
+    keys.filter(|key| !known.contains(&key.as_str())).cloned().collect()
+}
+
 /// What is wrong with a request's body.
 pub(crate) fn request(method: &str, template: &str, body: &Value) -> Vec<String> {
     let Some(description) = description() else { return Vec::new() };
