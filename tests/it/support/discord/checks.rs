@@ -57,6 +57,9 @@ fn amend(json: &mut Value) {
     let kinds = json.pointer_mut("/components/schemas/ChannelTypes/oneOf");
     let kinds = kinds.and_then(Value::as_array_mut).expect("the description has channel types");
     kinds.push(json!({"title": "GUILD_MEDIA", "const": 16}));
+    let field = "/components/schemas/GuildChannelResponse/properties/type/enum";
+    let kinds = json.pointer_mut(field).and_then(Value::as_array_mut);
+    kinds.expect("the description has guild channels").push(16.into());
     // The number of a file in the form: `"attachments": [{"id": 0, …}]`.
     // https://docs.discord.com/developers/reference#uploading-files
     let field = "/components/schemas/MessageAttachmentRequest/properties/id";
