@@ -2,5 +2,6 @@
 //! model, against the double.
 
 mod evening;
+mod faults;
 mod scene;
 mod serve;

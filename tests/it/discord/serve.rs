@@ -109,6 +109,25 @@ impl Home {
         }
     }
 
+    /// Waits until nothing is left to be made or shown.
+    pub(super) async fn quiet(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let open: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM job
+                 WHERE state IN ('queued', 'claimed', 'generated', 'sending')",
+            )
+            .fetch_one(&self.database.pool)
+            .await
+            .unwrap();
+            if open == 0 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{open} jobs are never done\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Where the newest scene is played, if it is not here.
     pub(super) async fn channel_of_newest_scene(&self, other_than: ChannelId) -> ChannelId {
         let newest: String = sqlx::query_scalar(
