@@ -73,8 +73,7 @@ async fn the_story_reads_as_it_was_told_and_nothing_of_the_tree_is_lost() {
     assert_eq!(turns[0]["swipes"][1]["text"], "Stay out.");
     assert_eq!(turns[2]["swipes"][0]["receipt"], json!({ "seed": 7 }));
     assert_eq!(turns[2]["standing"], 0);
-    let removed: Vec<bool> =
-        turns.iter().map(|turn| turn["removed"].as_bool().unwrap()).collect();
+    let removed: Vec<bool> = turns.iter().map(|turn| turn["removed"].as_bool().unwrap()).collect();
     assert_eq!(removed, [false, false, false, false, true, false]);
     for turn in &turns[1..] {
         let parent = turns.iter().find(|other| other["id"] == turn["parent"]).unwrap();

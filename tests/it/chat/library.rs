@@ -77,7 +77,10 @@ async fn a_persona_is_played_in_the_guild_or_in_one_scene() {
     };
     assert_eq!(name(here).await, None);
     chat.set_persona(guild, everywhere, me, "Ash", "A stranger.").await.unwrap();
-    assert_eq!((name(everywhere).await, name(here).await), (Some("Ash".into()), Some("Ash".into())));
+    assert_eq!(
+        (name(everywhere).await, name(here).await),
+        (Some("Ash".into()), Some("Ash".into()))
+    );
     chat.set_persona(guild, here, me, "Sir Edric", "").await.unwrap();
     assert_eq!(name(here).await, Some("Sir Edric".into()));
     let me_here = house.db.store.insert_participant(guild, scene, me).await.unwrap();
@@ -125,7 +128,8 @@ async fn a_scene_opens_with_what_is_asked_for_or_as_the_house_has_it() {
     let unknown = Opening { preset: Some("loud".into()), channel: "3".into(), ..opening };
     assert!(chat.open_scene(unknown).await.unwrap_err().notice().contains("“loud”"));
     let both = [mira, other];
-    for opening in [Opening::new(guild, "3", &both, "Ann"), Opening::new(guild, "3", &alone, "mira")]
+    for opening in
+        [Opening::new(guild, "3", &both, "Ann"), Opening::new(guild, "3", &alone, "mira")]
     {
         let refused = chat.open_scene(opening).await.unwrap_err();
         assert!(refused.notice().to_lowercase().contains("called mira"), "{refused}");

@@ -50,7 +50,7 @@ async fn a_placeholder_becomes_the_message_of_its_text() {
     let (turn, old, new) = stage.two_texts(store).await;
     let owner = PostOwner::Job(job);
     let made = stage.reserve(store, owner, 0).await;
-    assert_eq!((made.job, made.text, made.state), (Some(job), None, OutboxState::Waiting));
+    assert_eq!((made.job, made.turn, made.state), (Some(job), None, OutboxState::Waiting));
     assert_eq!((made.channel.as_str(), &made.route), ("here", &PostRoute::Bot));
     let elsewhere = NewPost { channel: "there".into(), ..post(owner, 0) };
     let again = store.reserve_outbox(guild, scene, &elsewhere).await.unwrap();
@@ -68,7 +68,8 @@ async fn a_placeholder_becomes_the_message_of_its_text() {
 
     store.bind_outbox(guild, job, turn, old).await.unwrap();
     let bound = store.get_outbox_by_message(guild, "m1").await.unwrap().unwrap();
-    assert_eq!((bound.id, bound.job, bound.text), (made.id, Some(job), Some((turn, old))));
+    assert_eq!((bound.id, bound.job), (made.id, Some(job)));
+    assert_eq!((bound.turn, bound.swipe), (Some(turn), Some(old)));
     let found = store.get_turn_by_message(guild, "m1").await.unwrap().unwrap();
     assert_eq!((found.0.id, found.1), (turn, MessageOrigin::Ours));
     for same in [owner, PostOwner::Turn(turn, new)] {
@@ -77,10 +78,10 @@ async fn a_placeholder_becomes_the_message_of_its_text() {
 
     store.set_outbox_shown(guild, made.id, None, true).await.unwrap();
     let listed = store.list_turn_outbox(guild, turn).await.unwrap();
-    assert_eq!((listed.len(), listed[0].text, listed[0].has_controls), (1, None, true));
+    assert_eq!((listed.len(), listed[0].swipe, listed[0].has_controls), (1, None, true));
     store.set_outbox_shown(guild, made.id, Some(new), false).await.unwrap();
     let shown = store.list_scene_outbox(guild, scene).await.unwrap();
-    assert_eq!((shown[0].text, shown[0].has_controls), (Some((turn, new)), false));
+    assert_eq!((shown[0].swipe, shown[0].has_controls), (Some(new), false));
     missing(store.set_outbox_shown(guild, made.id, Some(SwipeId(9999)), false).await);
 }
 
@@ -108,9 +109,8 @@ async fn what_was_sent_is_not_sent_again_and_what_is_deleted_stays_known() {
     missing(store.finish_outbox(guild, first, "m1").await);
     store.set_outbox_shown(guild, second, None, true).await.unwrap();
     let gone = store.get_outbox_by_message(guild, "m2").await.unwrap().unwrap();
-    assert_eq!((gone.state, gone.text, gone.has_controls), {
-        (OutboxState::Deleted, Some((turn, swipe)), false)
-    });
+    assert_eq!((gone.state, gone.has_controls), (OutboxState::Deleted, false));
+    assert_eq!((gone.turn, gone.swipe), (Some(turn), Some(swipe)));
     assert!(store.list_turn_outbox(guild, turn).await.unwrap().is_empty());
     assert_eq!(store.get_turn_by_message(guild, "m2").await.unwrap(), None);
     let next = stage.reserve(store, owner, 0).await;
@@ -236,7 +236,7 @@ impl Ground {
             }
             Step::Shown(index, known) => {
                 if let Some(row) = rows.get(index % rows.len().max(1)) {
-                    let swipe = row.text.filter(|_| known).map(|(_, swipe)| swipe);
+                    let swipe = row.swipe.filter(|_| known);
                     store.set_outbox_shown(guild, row.id, swipe, known).await.unwrap();
                 }
             }
@@ -290,7 +290,7 @@ fn check(before: &[OutboxMessage], after: &[OutboxMessage]) -> Result<(), TestCa
         if let Some(job) = row.job {
             prop_assert!(places.insert((Some(job), None, row.part)), "twice in {job}");
         }
-        if let Some((turn, _)) = row.text {
+        if let Some(turn) = row.turn {
             prop_assert!(places.insert((None, Some(turn), row.part)), "twice in {turn}");
         }
     }
