@@ -35,6 +35,9 @@ pub(super) struct Answer {
     pub(super) text: String,
     pub(super) rows: Vec<Vec<Button>>,
     pub(super) files: Vec<File>,
+    /// A thread that goes to the archive once the answer is there: nothing in it can
+    /// be changed then.
+    pub(super) then_archive: Option<ChannelId>,
 }
 
 impl Answer {
@@ -237,6 +240,18 @@ impl Call {
     /// A character of the guild, by what somebody wrote.
     pub(super) async fn character(&self, name: &str) -> Result<Character, Refusal> {
         Ok(self.bot.chat.find_character(self.guild, name).await?)
+    }
+
+    /// A turn of a scene that is or was played here.
+    pub(super) async fn turn_here(&self, turn: TurnId) -> Result<Turn, Refusal> {
+        let store = self.bot.chat.store();
+        let turn = store.get_turn(self.guild, turn).await?;
+        let turn = turn.ok_or_else(|| Refusal::plain("that turn is not there any more"))?;
+        let scene = store.get_scene(self.guild, turn.scene_id).await?;
+        if scene.is_none_or(|scene| scene.channel != self.channel.to_string()) {
+            return Err(Refusal::plain("that is no turn of a scene that is played here"));
+        }
+        Ok(turn)
     }
 
     /// A turn, if it is that scene's.

@@ -7,7 +7,8 @@ use super::commands;
 use super::custom_id::{Confirm, CustomId, Form, ReplyAction};
 use super::permissions::Deed;
 use crate::chat::{ReplyReceipt, SwipeTo};
-use crate::domain::{Length, Scene, Turn, TurnId};
+use crate::domain::{JobId, Length, Scene, Turn, TurnId};
+use crate::store::Job;
 
 /// Whether pressing it opens a form.
 pub(super) fn opens_form(id: CustomId) -> bool {
@@ -26,9 +27,8 @@ pub(super) async fn form(call: &Call, custom_id: &str) -> Result<FormSheet, Refu
 
 /// The form that asks what is wrong with a turn.
 pub(super) async fn report_form(call: &Call, turn: TurnId) -> Result<FormSheet, Refusal> {
-    let place = call.place().await?;
     call.may(Deed::Report).await?;
-    call.turn(place.scene, turn).await?;
+    call.turn_here(turn).await?;
     let reason = Field { max: 1_000, ..Field::long("reason", "What is wrong with it", "") };
     Ok(FormSheet {
         id: CustomId::Form(Form::Report(turn)),
@@ -46,10 +46,8 @@ pub(super) async fn run(call: &Call, custom_id: &str) -> Result<(Answer, Way), R
             on_turn(call, action, turn).await?;
             Ok((Answer::silent(), Way::Beside))
         }
-        CustomId::Stop { .. } => {
-            let place = call.place().await?;
-            call.may(Deed::Play).await?;
-            call.bot.chat.stop(place.guild, place.scene).await?;
+        CustomId::Stop { job, .. } => {
+            stop(call, job).await?;
             Ok((Answer::silent(), Way::Beside))
         }
         CustomId::Confirm(Confirm::DeleteCharacter(id)) => {
@@ -59,6 +57,19 @@ pub(super) async fn run(call: &Call, custom_id: &str) -> Result<(Answer, Way), R
         CustomId::Cancel => replaced(Answer::text("Nothing was changed.")),
         CustomId::Form(_) => Err(unknown()),
     }
+}
+
+/// Stops the reply under which the button stands, no other.
+async fn stop(call: &Call, job: JobId) -> Result<(), Refusal> {
+    let place = call.place().await?;
+    call.may(Deed::Play).await?;
+    let found = call.bot.chat.store().get_job(place.guild, job).await?;
+    let is_open = |job: &Job| job.scene_id == place.scene && !job.state.is_over();
+    if !found.as_ref().is_some_and(is_open) {
+        return Err(Refusal::plain("that reply is finished already"));
+    }
+    call.bot.chat.stop(place.guild, place.scene).await?;
+    Ok(())
 }
 
 async fn on_turn(call: &Call, action: ReplyAction, turn: TurnId) -> Result<(), Refusal> {

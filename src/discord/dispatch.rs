@@ -20,7 +20,7 @@ use super::call::{Answer, Call, FormSheet, Refusal};
 use super::commands::{self, Verb, complete};
 use super::custom_id::CustomId;
 use super::interaction::{Data, Handle, Interaction};
-use super::{answering, components, menus, modals};
+use super::{answering, components, menus, modals, scenes};
 use crate::telemetry::metrics;
 
 /// The most interactions that are worked on at once.
@@ -33,6 +33,8 @@ const COMPLETE_WITHIN: Duration = Duration::from_millis(1_500);
 const FORM_WITHIN: Duration = Duration::from_millis(1_800);
 /// How long an interaction can be answered: 15 minutes, less what an answer takes.
 const ANSWER_WITHIN: Duration = Duration::from_secs(14 * 60 + 30);
+/// Discord waits three seconds for an acknowledgement.
+const ACKNOWLEDGE_WITHIN: Duration = Duration::from_millis(2_900);
 /// How often an acknowledgement is tried whose end nobody saw.
 const MAX_ACKS: usize = 3;
 
@@ -282,6 +284,18 @@ async fn do_quietly(bot: Arc<Bot>, asked: Interaction) -> Outcome {
 /// An attempt that was cut may have arrived. Then the next one is told that the
 /// interaction is acknowledged already, which is our own doing.
 async fn acknowledge(bot: &Bot, handle: &Handle, response: &Response) -> Result<(), ApiError> {
+    let acknowledged = timeout(ACKNOWLEDGE_WITHIN, try_to_acknowledge(bot, handle, response)).await;
+    acknowledged.unwrap_or_else(|_| {
+        tracing::warn!("discord.interaction.unanswered");
+        Err(ApiError::not_sent("it took longer than Discord waits"))
+    })
+}
+
+async fn try_to_acknowledge(
+    bot: &Bot,
+    handle: &Handle,
+    response: &Response,
+) -> Result<(), ApiError> {
     let mut may_have_arrived = false;
     let mut tries = 0;
     loop {
@@ -330,11 +344,15 @@ async fn deliver(
     answer: Answer,
     way: answering::Way,
 ) {
+    let then_archive = answer.then_archive;
     if since.elapsed() > ANSWER_WITHIN {
         tracing::info!("discord.answer.too_late");
-        return;
+    } else {
+        answering::deliver(bot, handle, answer, way).await;
     }
-    answering::deliver(bot, handle, answer, way).await;
+    if let Some(thread) = then_archive {
+        scenes::archive(bot, thread).await;
+    }
 }
 
 /// Once for each, by its kind; what people said is nowhere in it.

@@ -41,16 +41,21 @@ impl Entry {
     }
 }
 
-/// The turn that a message shows.
-async fn target(call: &Call, message: MessageId) -> Result<(Place, Turn), Refusal> {
-    let place = call.place().await?;
+/// The turn that a message shows, of a scene that is or was played here.
+async fn target(call: &Call, message: MessageId) -> Result<Turn, Refusal> {
     let store = call.bot.chat.store();
     let found = store.get_turn_by_message(call.guild, &message.to_string()).await?;
     let Some((turn, _)) = found else {
         return Err(Refusal::plain("that message is no turn of the scene"));
     };
-    let turn = call.turn(place.scene, turn.id).await?;
-    Ok((place, turn))
+    call.turn_here(turn.id).await
+}
+
+/// The place of a turn, if its scene is the one that is played here now.
+async fn playing(call: &Call, turn: &Turn) -> Result<Place, Refusal> {
+    let place = call.place().await?;
+    call.turn(place.scene, turn.id).await?;
+    Ok(place)
 }
 
 /// The form that an entry opens.
@@ -59,10 +64,11 @@ pub(super) async fn form(
     name: &str,
     message: MessageId,
 ) -> Result<FormSheet, Refusal> {
-    let (_, turn) = target(call, message).await?;
+    let turn = target(call, message).await?;
     match Entry::of(name) {
         Some(Entry::Report) => components::report_form(call, turn.id).await,
         Some(Entry::Edit) => {
+            playing(call, &turn).await?;
             may_edit(call, &turn).await?;
             let text = Field::long("text", "What is said", &turn.swipe.text).required();
             if !text.fits() {
@@ -90,7 +96,11 @@ pub(super) async fn may_edit(call: &Call, turn: &Turn) -> Result<(), Refusal> {
 
 /// Does what an entry asks for.
 pub(super) async fn run(call: &Call, name: &str, message: MessageId) -> Result<Answer, Refusal> {
-    let (place, turn) = target(call, message).await?;
+    let turn = target(call, message).await?;
+    if Entry::of(name) == Some(Entry::Seen) {
+        return commands::seen(call, turn.id).await;
+    }
+    let place = playing(call, &turn).await?;
     match Entry::of(name) {
         Some(Entry::Again) => {
             components::again(call, &turn, None).await?;
@@ -107,8 +117,9 @@ pub(super) async fn run(call: &Call, name: &str, message: MessageId) -> Result<A
             Ok(Answer::text("The story is back at that turn; /undo takes this back."))
         }
         Some(Entry::Branch) => scenes::branch(call, Some(turn.id), None).await,
-        Some(Entry::Seen) => commands::seen(call, turn.id).await,
-        Some(Entry::Edit | Entry::Report) | None => Err(Refusal::plain("that does nothing")),
+        Some(Entry::Seen | Entry::Edit | Entry::Report) | None => {
+            Err(Refusal::plain("that does nothing"))
+        }
     }
 }
 

@@ -39,8 +39,7 @@ async fn edit_turn(call: &Call, turn: TurnId, fields: &Fields) -> Result<Answer,
 }
 
 async fn report(call: &Call, turn: TurnId, fields: &Fields) -> Result<Answer, Refusal> {
-    let place = call.place().await?;
     call.may(Deed::Report).await?;
-    let turn = call.turn(place.scene, turn).await?;
+    let turn = call.turn_here(turn).await?;
     reports::report(call, &turn, fields.get("reason").unwrap_or_default()).await
 }

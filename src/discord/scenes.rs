@@ -4,34 +4,27 @@
 //! scene, in which `/scene start` works as in any other. A scene is bound to its
 //! channel by a unique key, so whoever comes second finds it there.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod branch;
+mod forum;
 
-use serenity::model::id::{ChannelId, ForumTagId, GuildId, MessageId};
-use tokio::time::sleep;
+pub(super) use branch::branch;
+pub(super) use forum::forum_post;
 
-use super::api::{ApiError, Channel, Mentions, Payload, ThreadEdit};
+use serenity::model::id::ChannelId;
+
+use super::api::{Channel, Mentions, Payload, ThreadEdit};
 use super::bot::{Author, Bot, Place};
-use super::call::{Answer, Call, Refusal};
+use super::call::{Call, Refusal};
 use super::names;
-use super::permissions::{self, Deed, Part, Who};
-use crate::chat::{ChatError, Opening, PersonaScope, story_text};
-use crate::domain::{self, Character, Length, Scene, TurnId};
-use crate::store::{ChannelSettings, Noun, SceneOpening, StoreError};
+use super::permissions::{self, Deed};
+use crate::chat::{ChatError, Opening, PersonaScope};
+use crate::domain::{self, Character, Length, Scene};
+use crate::store::{ChannelSettings, SceneOpening, StoreError};
 
 /// A thread stays in sight for a week after the last word.
 const AUTO_ARCHIVE_MINUTES: u32 = 10_080;
-/// How often, and how far apart, a post's text is looked for: the thread is told of
-/// before its message can be read.
-const STARTER_TRIES: u32 = 5;
-const STARTER_AGAIN: Duration = Duration::from_millis(500);
 /// How many scenes back one that is over is looked for.
 const MAX_ENDED: u32 = 500;
-/// A forum's post has at most so many tags.
-const MAX_TAGS: usize = 5;
-
-/// The application may read what people write: granted, or granted to the unverified.
-const MESSAGE_CONTENT: u64 = (1 << 18) | (1 << 19);
 
 /// Discord's numbers for the kinds of channel that a scene can be in.
 mod kind {
@@ -165,15 +158,25 @@ async fn completed(
     }
     wish.length = wish.length.or(length.map(Some));
     wish.preset = wish.preset.or(preset);
-    if let Some(preset) = &wish.preset {
-        let known = bot.chat.preset_names(guild).await?;
-        if !known.iter().any(|name| name.eq_ignore_ascii_case(preset)) {
-            let known = known.join(", ");
-            let reason = format!("there is no preset “{preset}”; there are {known}");
-            return Err(ChatError::Refused(reason));
-        }
+    if let Some(preset) = wish.preset.take() {
+        wish.preset = Some(known_preset(bot, guild, &preset).await?);
     }
     Ok(wish)
+}
+
+/// A preset's name as the guild has it, by what somebody wrote.
+pub(super) async fn known_preset(
+    bot: &Bot,
+    guild: domain::GuildId,
+    written: &str,
+) -> Result<String, ChatError> {
+    let names = bot.chat.preset_names(guild).await?;
+    let found = names.iter().find(|name| name.eq_ignore_ascii_case(written.trim()));
+    found.cloned().ok_or_else(|| {
+        let written = names::line(written, 40, "?");
+        let names = names.join(", ");
+        ChatError::Refused(format!("there is no preset “{written}”; there are {names}"))
+    })
 }
 
 /// What the scene is called: as asked, else by who plays.
@@ -226,296 +229,42 @@ async fn begin(bot: &Bot, scene: &Scene, venue: ChannelId, seen: u64) -> Result<
     Ok(())
 }
 
-/// Somebody opened a post in a forum: where posts are scenes, this is one.
-///
-/// The post's text is the scenario, no turn. Its tags say who plays and how long
-/// replies are. However often this is called, one scene begins.
-pub(super) async fn forum_post(bot: Arc<Bot>, guild_id: GuildId, thread: Channel) {
-    match open_post(&bot, guild_id, &thread).await {
-        Ok(()) => {}
-        Err(Refusal::Chat(ChatError::Store(StoreError::Taken(Noun::Scene)))) => {}
-        Err(refusal) => {
-            tracing::warn!(error.kind = refusal.kind(), "discord.forum_post.failed");
-            say(&bot, thread.id, &refusal.notice()).await;
-        }
-    }
-}
-
-async fn open_post(bot: &Bot, guild_id: GuildId, thread: &Channel) -> Result<(), Refusal> {
-    let Some(parent) = thread.parent_id else { return Ok(()) };
-    let Some(owner) = thread.owner_id.filter(|owner| *owner != bot.application.user) else {
-        return Ok(());
-    };
-    let guild = bot.guild(guild_id).await?.id;
-    let store = bot.chat.store();
-    let settings = store.get_channel_settings(guild, &parent.to_string()).await?;
-    let Some(settings) = settings.filter(|settings| settings.opens == SceneOpening::Post) else {
-        return Ok(());
-    };
-    if scene_was_here(bot, guild, thread.id).await? {
-        return Ok(());
-    }
-    if !may_post(bot, guild_id, guild, owner, &settings).await? {
-        // Others may post there, too; that is no scene and nobody's mistake.
-        tracing::debug!("discord.forum_post.not_a_starter");
-        return Ok(());
-    }
-    let starter = starter(bot, thread.id).await?;
-    let tags = tag_names(bot, parent, &thread.applied_tags).await?;
-    let tagged = Tagged::read(&tags, &store.list_characters(guild).await?);
-    let wish = Wish {
-        cast: tagged.cast,
-        title: Some(thread.name.clone()),
-        scenario: starter.as_ref().and_then(|starter| story_text(&starter.text)),
-        length: tagged.length,
-        preset: None,
-    };
-    let is_unread = wish.scenario.is_none() && bot.application.flags & MESSAGE_CONTENT == 0;
-    let wish = completed(bot, guild, wish, Some(settings)).await?;
-    let author = match starter {
-        Some(Starter { author, .. }) => author,
-        None => member(bot, guild_id, owner).await?.0,
-    };
-    let title = title(&wish);
-    let scene = open(bot, guild, thread.id, &author, wish, title).await?;
-    // The post's own message has the thread's id.
-    begin(bot, &scene, thread.id, thread.id.get()).await?;
-    if is_unread {
-        let words = "I was not given the Message Content intent, so I cannot read this post or \
-                     what you write here. Until the operator gives it, mention me in each message.";
-        say(bot, thread.id, words).await;
-    }
-    Ok(())
-}
-
-/// Whether a scene was ever opened in that place.
-async fn scene_was_here(
+/// The latest scene that was opened in a place, whether or not it is over.
+pub(super) async fn latest(
     bot: &Bot,
     guild: domain::GuildId,
     channel: ChannelId,
-) -> Result<bool, StoreError> {
-    let scenes = bot.chat.store().list_scenes(guild, true, MAX_ENDED).await?;
+) -> Result<Option<Scene>, StoreError> {
     let channel = channel.to_string();
-    Ok(scenes.iter().any(|scene| scene.channel == channel))
-}
-
-async fn may_post(
-    bot: &Bot,
-    guild_id: GuildId,
-    guild: domain::GuildId,
-    owner: serenity::model::id::UserId,
-    settings: &ChannelSettings,
-) -> Result<bool, Refusal> {
-    if settings.starter_roles.is_empty() {
-        return Ok(true);
+    let store = bot.chat.store();
+    if let Some(scene) = store.get_scene_by_channel(guild, &channel).await? {
+        return Ok(Some(scene));
     }
-    let (_, roles) = member(bot, guild_id, owner).await?;
-    let guild_settings = bot.chat.store().get_guild_settings(guild).await?;
-    let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
-    let who = Who {
-        permissions: 0,
-        roles: &roles,
-        moderator_roles: &guild_settings.moderator_roles,
-        part: Part::Reader,
-    };
-    let place = permissions::Place { settings: Some(settings), guild_is_set_up: true };
-    Ok(permissions::may(&who, Deed::StartScene(place)).is_ok())
+    let scenes = store.list_scenes(guild, true, MAX_ENDED).await?;
+    Ok(scenes.into_iter().find(|scene| scene.channel == channel))
 }
 
-/// Somebody's name and roles in a guild.
-async fn member(
-    bot: &Bot,
-    guild: GuildId,
-    user: serenity::model::id::UserId,
-) -> Result<(Author, Vec<serenity::model::id::RoleId>), ApiError> {
-    let member = bot.api.member(guild, user).await?;
-    let account = member.user.as_ref();
-    let name = member
-        .nick
-        .clone()
-        .or_else(|| account.and_then(|user| user.global_name.clone()))
-        .or_else(|| account.map(|user| user.username.clone()))
-        .unwrap_or_else(|| "Somebody".to_owned());
-    Ok((Author { external_id: user.to_string(), display_name: name }, member.roles))
-}
-
-/// The message that a post begins with.
-struct Starter {
-    author: Author,
-    text: String,
-}
-
-/// Reads it. It can come later than its thread; one that was deleted at once never
-/// comes.
-async fn starter(bot: &Bot, thread: ChannelId) -> Result<Option<Starter>, ApiError> {
-    let mut pause = STARTER_AGAIN;
-    for _ in 1..STARTER_TRIES {
-        match read_starter(bot, thread).await {
-            Err(ApiError::NotFound { .. } | ApiError::Forbidden { .. }) => sleep(pause).await,
-            read => return read.map(Some),
-        }
-        pause *= 2;
-    }
-    match read_starter(bot, thread).await {
-        Err(ApiError::NotFound { .. }) => Ok(None),
-        read => read.map(Some),
-    }
-}
-
-async fn read_starter(bot: &Bot, thread: ChannelId) -> Result<Starter, ApiError> {
-    let message = bot.api.message(thread, MessageId::new(thread.get())).await?;
-    let author = &message.author;
-    let name = author.global_name.as_ref().unwrap_or(&author.username);
-    Ok(Starter {
-        author: Author {
-            external_id: author.id.to_string(),
-            display_name: message.nick.as_ref().unwrap_or(name).clone(),
-        },
-        text: message.content,
-    })
-}
-
-/// What the tags of a post are called; the forum knows.
-async fn tag_names(
-    bot: &Bot,
-    forum: ChannelId,
-    applied: &[ForumTagId],
-) -> Result<Vec<String>, ApiError> {
-    if applied.is_empty() {
-        return Ok(Vec::new());
-    }
-    let known = bot.api.channel(forum).await?.available_tags;
-    let name = |id: &ForumTagId| known.iter().find(|tag| tag.id == *id).map(|tag| tag.name.clone());
-    Ok(applied.iter().filter_map(name).collect())
-}
-
-/// What the tags of a post choose.
-#[derive(Debug, Default, PartialEq)]
-struct Tagged {
-    cast: Vec<Character>,
-    length: Option<Option<Length>>,
-}
-
-impl Tagged {
-    /// Tags that name no character and no length are people's own business.
-    fn read(tags: &[String], library: &[Character]) -> Self {
-        let mut tagged = Self::default();
-        for tag in tags {
-            let tag = tag.trim().to_lowercase();
-            if tag == super::locale::AUTO {
-                tagged.length = Some(None);
-            } else if let Ok(length) = tag.parse() {
-                tagged.length = Some(Some(length));
-            }
-            let is_meant = |character: &&Character| {
-                let sheet = &character.sheet;
-                [sheet.name.as_str(), sheet.stage_name()]
-                    .iter()
-                    .any(|name| name.trim().to_lowercase() == tag)
-            };
-            if let Some(character) = library.iter().find(is_meant)
-                && !tagged.cast.contains(character)
-            {
-                tagged.cast.push(character.clone());
-            }
-        }
-        tagged
-    }
-}
-
-/// Goes on from a turn, or from the latest one, in another thread or post.
-pub(super) async fn branch(
-    call: &Call,
-    at: Option<TurnId>,
-    title: Option<&str>,
-) -> Result<Answer, Refusal> {
-    let scene = call.scene().await?;
-    call.may(Deed::Branch).await?;
-    let at = at.or(scene.head).ok_or_else(|| Refusal::plain("nothing has been said yet"))?;
-    let bot = &call.bot;
-    let here = bot.api.channel(call.channel).await?;
-    let title = match title.map(str::trim) {
-        Some(title) if !title.is_empty() => title.to_owned(),
-        _ => branch_title(&scene.title),
-    };
-    let link =
-        format!("A branch of <#{}>: as if from there on it had gone another way.", call.channel);
-    let link = Payload::new(link, Mentions::NONE)?;
-    let thread = branch_thread(bot, &here, &title, &link).await?;
-    let branched =
-        bot.chat.branch_scene(call.guild, scene.id, at, &thread.to_string(), &title).await;
-    match branched {
-        Ok(scene) => {
-            begin(bot, &scene, thread, thread.get()).await?;
-            Ok(Answer::text(format!("The other way begins in <#{thread}>.")))
-        }
-        Err(error) => Err(Refusal::plain(format!(
-            "the thread <#{thread}> is there, but the branch could not begin: {}",
-            error.notice()
-        ))),
-    }
-}
-
-/// The place of a branch, with the link back as its first message.
-async fn branch_thread(
-    bot: &Bot,
-    here: &Channel,
-    title: &str,
-    link: &Payload,
-) -> Result<ChannelId, ApiError> {
-    let name = names::thread_name(title);
-    let parent = match here.parent_id {
-        Some(parent) if here.is_thread() => Some(bot.api.channel(parent).await?),
-        _ => None,
-    };
-    match parent {
-        Some(forum) if forum.is_forum() => {
-            let tags: Vec<_> = here.applied_tags.iter().copied().take(MAX_TAGS).collect();
-            let (thread, _) = bot.api.create_forum_post(forum.id, &name, link, &tags).await?;
-            Ok(thread.id)
-        }
-        other => {
-            let stage = other.map_or(here.id, |parent| parent.id);
-            let thread = bot.api.create_thread(stage, &name, Some(AUTO_ARCHIVE_MINUTES)).await?;
-            // Only a courtesy: the branch can be played without it.
-            if let Err(error) = bot.api.create_message(thread.id, link, None).await {
-                tracing::warn!(error.kind = error.kind(), "discord.branch.no_link");
-            }
-            Ok(thread.id)
-        }
-    }
-}
-
-/// What a branch is called; the ending stays whole however long the title is.
-fn branch_title(title: &str) -> String {
-    const ENDING: &str = " – branch";
-    let title = names::line(title, 100 - names::length(ENDING), "Scene");
-    format!("{title}{ENDING}")
-}
-
-/// Ends a scene: a closing line, and its thread goes to the archive, not locked.
+/// Ends a scene, with a closing line.
 pub(super) async fn end(call: &Call, place: Place) -> Result<(), Refusal> {
-    let bot = &call.bot;
-    bot.chat.end_scene(place.guild, place.scene).await?;
-    bot.forget_channel(call.channel);
-    say(
-        bot,
-        call.channel,
-        "*The scene is over.* It can be read here; /scene export gives it as a file.",
-    )
-    .await;
-    let is_thread = match call.seen.kind {
-        Some(kind) => (10..=12).contains(&kind),
-        None => bot.api.channel(call.channel).await?.is_thread(),
-    };
-    if is_thread {
-        let edit = ThreadEdit { archived: Some(true), ..ThreadEdit::default() };
-        // Without the permission it stays where it is until it falls silent.
-        if let Err(error) = bot.api.edit_thread(call.channel, &edit).await {
-            tracing::info!(error.kind = error.kind(), "discord.scene.not_archived");
-        }
-    }
+    call.bot.chat.end_scene(place.guild, place.scene).await?;
+    call.bot.forget_channel(call.channel);
+    let words = "*The scene is over.* It can be read here; /scene export gives it as a file.";
+    say(&call.bot, call.channel, words).await;
     Ok(())
+}
+
+/// Puts a scene's thread into the archive, not locked; a channel stays as it is.
+pub(super) async fn archive(bot: &Bot, channel: ChannelId) {
+    let edit = ThreadEdit { archived: Some(true), ..ThreadEdit::default() };
+    let archived = match bot.api.channel(channel).await {
+        Ok(found) if found.is_thread() => bot.api.edit_thread(channel, &edit).await,
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    };
+    // Without the permission it stays where it is until it falls silent.
+    if let Err(error) = archived {
+        tracing::info!(error.kind = error.kind(), "discord.scene.not_archived");
+    }
 }
 
 /// Says something to everybody in a channel, if it can be said.
@@ -552,7 +301,7 @@ mod tests {
         }
     }
 
-    fn character(id: i64, name: &str, nickname: Option<&str>) -> Character {
+    pub(super) fn character(id: i64, name: &str, nickname: Option<&str>) -> Character {
         let sheet = CharacterSheet {
             name: name.into(),
             nickname: nickname.map(str::to_owned),
@@ -577,28 +326,11 @@ mod tests {
     }
 
     #[test]
-    fn tags_choose_characters_and_length() {
-        let library = [character(1, "Maren Holt", Some("Maren")), character(2, "Tamsin", None)];
-        let read = |tags: &[&str]| {
-            let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
-            let tagged = Tagged::read(&tags, &library);
-            (tagged.cast.iter().map(|c| c.id.0).collect::<Vec<_>>(), tagged.length)
-        };
-        assert_eq!(read(&["Horror", "tamsin", "MAREN", "Long"]), {
-            (vec![2, 1], Some(Some(Length::Long)))
-        });
-        assert_eq!(read(&["maren holt", "maren", "auto"]), (vec![1], Some(None)));
-        assert_eq!(read(&["nobody"]), (vec![], None));
-    }
-
-    #[test]
     fn scenes_are_called_by_who_plays_or_as_asked() {
         let cast = vec![character(1, "Maren Holt", Some("Maren")), character(2, "Tamsin", None)];
         let wish = Wish { cast, ..Wish::default() };
         assert_eq!(title(&wish), "Maren, Tamsin");
         let asked = Wish { title: Some(" The storm ".into()), ..wish };
         assert_eq!(title(&asked), "The storm");
-        assert_eq!(branch_title("The storm"), "The storm – branch");
-        assert_eq!(names::length(&branch_title(&"x".repeat(200))), 100);
     }
 }

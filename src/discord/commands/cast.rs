@@ -26,8 +26,10 @@ pub(super) async fn remove(call: &Call, options: &Options) -> Result<Answer, Ref
 
 pub(super) async fn list(call: &Call) -> Result<Answer, Refusal> {
     let place = call.place().await?;
-    let view = call.bot.chat.view(place.guild, place.scene, None).await?;
-    Ok(Answer::text(render::cast(&view.cast, &view.people)))
+    let store = call.bot.chat.store();
+    let cast = store.list_cast(place.guild, place.scene).await?;
+    let people = store.list_participants(place.guild, place.scene).await?;
+    Ok(Answer::text(render::cast(&cast, &people)))
 }
 
 /// A character of the scene, by what somebody wrote. Those who left the library

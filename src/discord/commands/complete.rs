@@ -58,7 +58,7 @@ pub(in super::super) async fn complete(
         }
         Source::Cast => matching(cast_names(call).await?, typed),
         Source::Presets => matching(chat.preset_names(call.guild).await?, typed),
-        Source::Topics => matching(render::topics(call.locale), typed),
+        Source::Topics => render::help_topics(typed, call.locale),
     };
     Ok(choices(words))
 }

@@ -13,7 +13,7 @@ mod note;
 mod persona;
 mod preset;
 mod receipt;
-mod register;
+pub(super) mod register;
 mod reply;
 mod scene;
 mod setup;
@@ -23,7 +23,6 @@ pub(super) use character::{apply as apply_character, delete as delete_character}
 pub(super) use note::submit as submit_note;
 pub(super) use persona::submit as submit_persona;
 pub(super) use receipt::seen;
-pub(super) use register::register;
 pub(super) use scene::{end, submit_scenario};
 
 use std::str::FromStr;

@@ -4,7 +4,7 @@ use super::super::bot::Place;
 use super::super::call::{Answer, Call, Field, FormSheet, Refusal};
 use super::super::custom_id::{CustomId, Form, PersonaScope};
 use super::super::interaction::{Fields, Options};
-use super::super::render;
+use super::super::render::{self, Personas};
 use crate::chat;
 
 const MAX_NAME: usize = 80;
@@ -101,7 +101,11 @@ pub(super) async fn show(call: &Call) -> Result<Answer, Refusal> {
         }
         None => None,
     };
-    Ok(Answer::text(render::persona(&person, everywhere.as_ref(), here.as_ref())))
+    Ok(Answer::text(render::personas(&Personas {
+        display_name: &person.display_name,
+        here: here.as_ref().filter(|here| Some(*here) != everywhere.as_ref()),
+        server: everywhere.as_ref(),
+    })))
 }
 
 pub(super) async fn clear(call: &Call, options: &Options) -> Result<Answer, Refusal> {

@@ -20,8 +20,7 @@ pub(super) async fn why(call: &Call) -> Result<Answer, Refusal> {
 
 /// What the model saw when it wrote the text that stands for a turn.
 pub(in super::super) async fn seen(call: &Call, turn: TurnId) -> Result<Answer, Refusal> {
-    let place = call.place().await?;
-    let turn = call.turn(place.scene, turn).await?;
+    let turn = call.turn_here(turn).await?;
     let receipt = receipt(&turn)?;
     let context = render::context(&receipt.prompt, receipt.max_tokens);
     Ok(Answer::text(format!("{context}\n{}", render::why(&receipt))))

@@ -7,14 +7,13 @@ use super::super::custom_id::{Confirm, CustomId, Form};
 use super::super::interaction::{Fields, Options};
 use super::super::permissions::Deed;
 use super::super::scenes::{self, Wish};
-use super::super::{names, render};
+use super::super::names;
+use super::super::render::{self, Status};
 use super::length_option;
 use crate::domain::{Character, Scene, SceneId};
 
 /// Discord takes files of ten mebibytes.
 const MAX_FILE: usize = 10 * 1024 * 1024;
-/// How many scenes back one that is over is looked for.
-const MAX_ENDED: u32 = 500;
 
 pub(super) async fn start(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     let wish = Wish {
@@ -89,19 +88,19 @@ pub(in super::super) async fn submit_scenario(
 
 pub(super) async fn status(call: &Call) -> Result<Answer, Refusal> {
     let scene = here(call).await?;
-    let view = call.bot.chat.view(call.guild, scene.id, None).await?;
-    Ok(Answer::text(render::status(&view)))
+    let store = call.bot.chat.store();
+    Ok(Answer::text(render::status(&Status {
+        scene: &scene,
+        cast: &store.list_cast(call.guild, scene.id).await?,
+        people: &store.list_participants(call.guild, scene.id).await?,
+        num_jobs: store.list_open_jobs(call.guild, scene.id).await?.len(),
+    })))
 }
 
 /// The scene of this channel; the latest one that is over, where none is played.
 async fn here(call: &Call) -> Result<Scene, Refusal> {
-    if let Some(place) = call.bot.place(call.guild_id, call.channel).await? {
-        return Ok(call.bot.chat.scene(place.guild, place.scene).await?);
-    }
-    let scenes = call.bot.chat.store().list_scenes(call.guild, true, MAX_ENDED).await?;
-    let channel = call.channel.to_string();
-    let over = scenes.into_iter().find(|scene| scene.channel == channel);
-    over.ok_or_else(|| Refusal::plain("no scene is being played here; /scene start begins one"))
+    let latest = scenes::latest(&call.bot, call.guild, call.channel).await?;
+    latest.ok_or_else(|| Refusal::plain("no scene is being played here; /scene start begins one"))
 }
 
 pub(super) async fn pause(call: &Call) -> Result<Answer, Refusal> {
@@ -138,7 +137,8 @@ pub(in super::super) async fn end(call: &Call, scene: SceneId) -> Result<Answer,
     }
     call.may(Deed::EndScene).await?;
     scenes::end(call, place).await?;
-    Ok(Answer::text("The scene is over."))
+    let text = "The scene is over.".to_owned();
+    Ok(Answer { text, then_archive: Some(call.channel), ..Answer::default() })
 }
 
 pub(super) async fn branch(call: &Call, options: &Options) -> Result<Answer, Refusal> {

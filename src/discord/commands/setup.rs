@@ -7,7 +7,7 @@ use super::super::api::Channel;
 use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
 use super::super::permissions::Deed;
-use super::super::render;
+use super::super::{render, scenes};
 use super::length_option;
 use crate::store::{ChannelSettings, SceneOpening};
 
@@ -50,7 +50,7 @@ pub(super) async fn channel(call: &Call, options: &Options) -> Result<Answer, Re
     let channel = own_channel(call, id).await?;
     let store = call.bot.chat.store();
     let known = store.get_channel_settings(call.guild, &id.to_string()).await?;
-    let is_new = known.is_none();
+    let is_first = store.list_channel_settings(call.guild).await?.is_empty();
     let mut settings = known.unwrap_or_else(|| ChannelSettings {
         channel: id.to_string(),
         opens: if channel.is_forum() { SceneOpening::Post } else { SceneOpening::Command },
@@ -77,14 +77,20 @@ pub(super) async fn channel(call: &Call, options: &Options) -> Result<Answer, Re
         settings.length = length;
     }
     if let Some(name) = options.text("preset") {
-        settings.preset = Some(preset(call, name).await?);
+        settings.preset = Some(scenes::known_preset(&call.bot, call.guild, name).await?);
     }
     store.upsert_channel_settings(call.guild, &settings).await?;
     call.bot.forget_channel(ChannelId::new(id));
     let detail = json!({ "channel": settings.channel, "opens": options.text("scenes") });
     note(call, "channel.set_up", &detail).await?;
-    let done = if is_new { "is set up" } else { "is changed" };
-    Ok(Answer::text(format!("<#{id}> {done}: {}.", opens_words(settings.opens))))
+    let words = opens_words(settings.opens);
+    Ok(Answer::text(if is_first {
+        format!(
+            "<#{id}> is set up: {words}. From now on scenes begin only in channels that are set up."
+        )
+    } else {
+        format!("<#{id}> is set up: {words}.")
+    }))
 }
 
 /// A channel of this guild that the bot can see.
@@ -94,18 +100,6 @@ async fn own_channel(call: &Call, id: u64) -> Result<Channel, Refusal> {
         return Err(Refusal::plain("that channel is not on this server"));
     }
     Ok(channel)
-}
-
-/// The name of a preset that the guild can choose.
-async fn preset(call: &Call, name: &str) -> Result<String, Refusal> {
-    let known = call.bot.chat.preset_names(call.guild).await?;
-    match known.iter().find(|known| known.eq_ignore_ascii_case(name.trim())) {
-        Some(name) => Ok(name.clone()),
-        None => {
-            let known = known.join(", ");
-            Err(Refusal::plain(format!("there is no preset “{name}”; there are {known}")))
-        }
-    }
 }
 
 fn opens_words(opens: SceneOpening) -> &'static str {
@@ -171,7 +165,11 @@ pub(super) async fn show(call: &Call) -> Result<Answer, Refusal> {
     let store = call.bot.chat.store();
     let channels = store.list_channel_settings(call.guild).await?;
     let characters = store.list_characters(call.guild).await?;
-    Ok(Answer::text(render::setup(&settings, &channels, &characters)))
+    let name = |id| {
+        let found = characters.iter().find(|character| character.id == id);
+        found.map(|character| character.sheet.name.clone())
+    };
+    Ok(Answer::text(render::setup(&settings, &channels, name)))
 }
 
 /// Keeps who changed what.
