@@ -21,7 +21,7 @@ use super::api::Message;
 use super::bot::Bot;
 use super::gateway::Edited;
 use super::pluralkit::PluralKit;
-use super::proxies::{By, Holds, Said, Step, Waiting, is_proxy};
+use super::proxies::{By, Holds, Said, Waiting, is_proxy};
 use crate::telemetry::metrics;
 
 /// The most that waits for the workers; beyond it less is heard.
@@ -209,7 +209,7 @@ impl Shared {
             let due = waiting.next_due().filter(|_| !is_behind);
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|&stop| stop) => break,
+                () = stopped(&mut stop) => break,
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     while let Some(step) = waiting.due(Instant::now()) {
                         self.perform(guild, channel, step).await;
@@ -235,13 +235,7 @@ impl Shared {
     }
 
     /// Takes one piece of news.
-    async fn heed(
-        &self,
-        guild: GuildId,
-        channel: ChannelId,
-        waiting: &mut Waiting,
-        news: News,
-    ) {
+    async fn heed(&self, guild: GuildId, channel: ChannelId, waiting: &mut Waiting, news: News) {
         let now = Instant::now();
         let step = match news {
             News::Said(said) => {
@@ -292,6 +286,12 @@ impl Shared {
     }
 }
 
+/// Returns once everything is to stop.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // Whoever could have said so is gone: that says it too.
+    let _ = stop.wait_for(|&stop| stop).await;
+}
+
 /// Learns whether the channel of a scene has a proxy's webhook, which is there from
 /// its first repost on.
 pub(super) async fn look_for_proxies(intake: &Intake, guild: GuildId, stage: ChannelId) {
@@ -307,16 +307,5 @@ pub(super) async fn look_for_proxies(intake: &Intake, guild: GuildId, stage: Cha
         }
         // Then the first repost tells.
         Err(error) => tracing::debug!(error.kind = error.kind(), "discord.proxies.not_known"),
-    }
-}
-
-/// For tests of what goes in and when.
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_step_is_as_small_as_a_message() {
-        assert!(size_of::<Step>() < 256);
     }
 }

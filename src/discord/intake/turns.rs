@@ -5,7 +5,7 @@ use std::time::Duration;
 use serenity::model::id::{ChannelId, GuildId, MessageId};
 use tokio::time::sleep;
 
-use super::Shared;
+use super::{Shared, stopped};
 use crate::chat::{Answer, ChatError, Message, story_text};
 use crate::discord::bot::{Author, Place};
 use crate::discord::proxies::{By, Said, Step};
@@ -33,7 +33,7 @@ impl Shared {
             tracing::warn!(error.kind = error.kind(), %error, "discord.message.waits");
             tokio::select! {
                 // The cursor stands before it: the next start reads it again.
-                _ = stop.wait_for(|&stop| stop) => return self.count("left"),
+                () = stopped(&mut stop) => return self.count("left"),
                 () = sleep(wait) => wait = (wait * 2).min(longest),
             }
         }
@@ -54,15 +54,13 @@ impl Shared {
     }
 
     /// Tells the person, on the message itself and without a word to the channel.
-    async fn give_up(
-        &self,
-        guild: GuildId,
-        channel: ChannelId,
-        step: &Step,
-        error: &ChatError,
-    ) {
+    async fn give_up(&self, guild: GuildId, channel: ChannelId, step: &Step, error: &ChatError) {
         self.count("refused");
-        tracing::info!(error.kind = error.kind(), reason = error.notice(), "discord.message.refused");
+        tracing::info!(
+            error.kind = error.kind(),
+            reason = error.notice(),
+            "discord.message.refused"
+        );
         let (Step::Accept { said: Said { id, .. }, .. } | Step::Change { id, .. }) = step else {
             return;
         };
