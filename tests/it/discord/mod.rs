@@ -5,3 +5,4 @@ mod evening;
 mod faults;
 mod scene;
 mod serve;
+mod wirings;
