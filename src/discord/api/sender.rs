@@ -25,6 +25,8 @@ const MAX_TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// How long to wait after a refusal that does not say.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
+/// And at least, whatever it says.
+const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 /// An exchange that is under way may take this long beyond the caller's patience.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -250,23 +252,30 @@ impl Inner {
             true => deadline,
             false => deadline.max(Instant::now() + GRACE),
         };
-        let sent = timeout_at(latest, self.transport.send(request)).await;
+        let sent = timeout_at(latest, self.transport.send(request, latest)).await;
         let sent = sent.unwrap_or_else(|_| {
             let reason = "no answer in time".to_owned();
             Err(SendError::Cut { reason, limits: Default::default() })
         });
-        if let (Some(turn), Ok(Answer { limits, .. }) | Err(SendError::Cut { limits, .. })) =
-            (&turn, &sent)
-        {
-            turn.learn(limits, Instant::now());
-            if let Ok(answer) = &sent
-                && answer.status == 429
-                && !is_global(answer)
-            {
-                turn.block(retry_after(answer), Instant::now());
-            }
+        if let Some(turn) = &turn {
+            self.learn(turn, &sent);
         }
         (sent, turn)
+    }
+
+    /// Keeps in the queue what came of a try.
+    fn learn(&self, turn: &Turn, sent: &Result<Answer, SendError>) {
+        let now = Instant::now();
+        if let Ok(Answer { limits, .. }) | Err(SendError::Cut { limits, .. }) = sent {
+            turn.learn(limits, now);
+        }
+        match sent {
+            Ok(answer) if answer.status == 429 && !is_global(answer) => {
+                turn.block(retry_after(answer), now);
+            }
+            Err(SendError::Refused(wait)) => turn.block(*wait, now),
+            _ => {}
+        }
     }
 
     /// What an answer, or none, means.
@@ -294,6 +303,7 @@ impl Inner {
             Err(SendError::NotSent(reason)) => Verdict::Retry(ApiError::NotSent { reason }),
             Err(SendError::Impossible(reason)) => Verdict::Failed(ApiError::Invalid { reason }),
             Err(SendError::Cut { reason, .. }) => retry(ApiError::Ambiguous { reason }),
+            Err(SendError::Refused(wait)) => Verdict::Failed(ApiError::RateLimited { wait }),
         }
     }
 
@@ -324,7 +334,8 @@ async fn wait_for(wait: Option<Duration>, deadline: Instant) -> Result<(), ApiEr
 /// How long a 429 asks us to wait.
 fn retry_after(answer: &Answer) -> Duration {
     let from_body = || seconds(body(answer)["retry_after"].as_f64()?);
-    answer.limits.retry_after.or_else(from_body).unwrap_or(UNKNOWN_WAIT)
+    let wait = answer.limits.retry_after.or_else(from_body).unwrap_or(UNKNOWN_WAIT);
+    wait.max(SHORTEST_WAIT)
 }
 
 /// Whether a 429 is meant for all requests. One that is not from Discord itself but

@@ -13,6 +13,8 @@ use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use serenity::http::{HttpError, LightMethod, Ratelimiter, Request as SerenityRequest};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
 
@@ -127,14 +129,17 @@ pub(super) enum SendError {
         /// Of an answer that was cut after its headers.
         limits: Limits,
     },
+    /// Discord refused it for so long that it was given up.
+    Refused(Duration),
 }
 
 /// A way to Discord.
 pub(super) trait Transport: Send + Sync {
-    /// Sends a request once, and waits for the answer.
+    /// Sends a request once, and waits for the answer. It is useless after `latest`.
     fn send(
         &self,
         request: Arc<Request>,
+        latest: Instant,
     ) -> Pin<Box<dyn Future<Output = Result<Answer, SendError>> + Send + '_>>;
 }
 
@@ -173,6 +178,9 @@ impl Wiring {
         // What it tells must not get lost with what serenity itself writes.
         let log = tracing::dispatcher::get_default(Clone::clone);
         limiter.set_ratelimit_callback(Box::new(move |info| {
+            let until = Instant::now() + info.timeout;
+            // Always within a request.
+            let _ = WAITS_UNTIL.try_with(|waits| waits.send_replace(Some(until)));
             tracing::dispatcher::with_default(&log, || on_refusal(info.timeout, info.global));
         }));
         Ok(Self { client, token, way: Way::Discord(Box::new(limiter)) })
@@ -192,17 +200,21 @@ impl Wiring {
         Ok(Self { client, token: authorization(token), way })
     }
 
-    async fn exchange(&self, request: &Request) -> serenity::Result<reqwest::Response> {
+    async fn exchange(
+        &self,
+        request: &Request,
+        latest: Instant,
+    ) -> Result<reqwest::Response, SendError> {
         match &self.way {
             // serenity's own requests give all files of a message one name.
             Way::Discord(limiter) if request.files.is_empty() => {
                 // Its memory knows no methods and never ends; our queues are finer.
                 let bucket = request.endpoint.route().ratelimiting_bucket();
                 limiter.routes().write().await.remove(&bucket);
-                limiter.perform(request.to_serenity()).await
+                limited(limiter.perform(request.to_serenity()), latest).await
             }
-            Way::Discord(_) => self.exchange_plain(request, None).await,
-            Way::Elsewhere(origin) => self.exchange_plain(request, Some(origin)).await,
+            Way::Discord(_) => Ok(self.exchange_plain(request, None).await?),
+            Way::Elsewhere(origin) => Ok(self.exchange_plain(request, Some(origin)).await?),
         }
     }
 
@@ -221,8 +233,12 @@ impl Wiring {
         Ok(self.client.execute(plain).await?)
     }
 
-    async fn exchange_whole(&self, request: &Request) -> Result<Answer, SendError> {
-        let mut response = self.exchange(request).await.map_err(SendError::from)?;
+    async fn exchange_whole(
+        &self,
+        request: &Request,
+        latest: Instant,
+    ) -> Result<Answer, SendError> {
+        let mut response = self.exchange(request, latest).await?;
         let status = response.status().as_u16();
         let limits = Limits::read(response.headers());
         let mut body = Vec::new();
@@ -243,12 +259,44 @@ impl Transport for Wiring {
     fn send(
         &self,
         request: Arc<Request>,
+        latest: Instant,
     ) -> Pin<Box<dyn Future<Output = Result<Answer, SendError>> + Send + '_>> {
         // serenity and the layers below write whole requests into their spans, with
         // the tokens in their addresses: nothing of theirs is logged.
         Box::pin(
-            async move { self.exchange_whole(&request).await }.with_subscriber(Dispatch::none()),
+            async move { self.exchange_whole(&request, latest).await }
+                .with_subscriber(Dispatch::none()),
         )
+    }
+}
+
+tokio::task_local! {
+    /// Until when serenity's limiter lets the request of this task wait.
+    static WAITS_UNTIL: watch::Sender<Option<Instant>>;
+}
+
+/// What serenity's limiter sends, given up as soon as it waits for too long: while it
+/// waits, nothing is under way.
+async fn limited(
+    perform: impl Future<Output = serenity::Result<reqwest::Response>>,
+    latest: Instant,
+) -> Result<reqwest::Response, SendError> {
+    let waits_until = watch::Sender::new(None);
+    let mut seen = waits_until.subscribe();
+    let perform = WAITS_UNTIL.scope(waits_until, perform);
+    let too_long = async {
+        let until = seen.wait_for(|until| until.is_some_and(|until| until > latest)).await;
+        let until = until.ok().and_then(|until| *until);
+        match until {
+            Some(until) => until.saturating_duration_since(Instant::now()),
+            // Its sender went with what it waits for, which is done first.
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        response = perform => Ok(response?),
+        wait = too_long => Err(SendError::Refused(wait)),
     }
 }
 
