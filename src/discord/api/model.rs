@@ -94,7 +94,7 @@ pub(crate) struct Message {
     pub(crate) edited_timestamp: Option<DateTime<Utc>>,
     /// Discord's number for its type: 0 and 19 are written by somebody.
     #[serde(default, rename = "type", deserialize_with = "lenient")]
-    pub(crate) kind: u8,
+    pub(crate) kind: u32,
     /// Discord's flags.
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) flags: u64,
@@ -126,7 +126,7 @@ pub(crate) struct Message {
 pub(crate) struct Reference {
     /// 0 answers it, 1 forwards it.
     #[serde(default, rename = "type", deserialize_with = "lenient")]
-    pub(crate) kind: u8,
+    pub(crate) kind: u32,
     /// The message.
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) message_id: Option<MessageId>,
@@ -148,7 +148,7 @@ pub(crate) struct Channel {
     pub(crate) parent_id: Option<ChannelId>,
     /// Discord's number for its type.
     #[serde(default, rename = "type", deserialize_with = "lenient")]
-    pub(crate) kind: u8,
+    pub(crate) kind: u32,
     /// Its name.
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) name: String,
@@ -182,9 +182,9 @@ pub(crate) struct Channel {
 }
 
 /// The kinds of channel that are treated apart, by Discord's numbers.
-const THREADS: [u8; 3] = [10, 11, 12];
-const FORUM: u8 = 15;
-const MEDIA: u8 = 16;
+const THREADS: [u32; 3] = [10, 11, 12];
+const FORUM: u32 = 15;
+const MEDIA: u32 = 16;
 /// A forum wants a tag on every post.
 const REQUIRE_TAG: u64 = 1 << 4;
 
@@ -250,7 +250,7 @@ pub(crate) struct Overwrite {
     pub(crate) id: u64,
     /// 0 for a role, 1 for a user.
     #[serde(default, rename = "type", deserialize_with = "lenient")]
-    pub(crate) kind: u8,
+    pub(crate) kind: u32,
     /// Bits of what is allowed.
     #[serde(default, deserialize_with = "number")]
     pub(crate) allow: u64,
