@@ -21,6 +21,8 @@ CREATE TABLE report (
         REFERENCES person (guild_id, id)
 );
 
+CREATE UNIQUE INDEX report_once_key ON report (guild_id, turn_id, swipe_id, person_id)
+    WHERE resolved_at IS NULL;
 CREATE INDEX report_open_idx ON report (guild_id, id) WHERE resolved_at IS NULL;
 
 COMMENT ON TABLE report IS 'A text that somebody reported.';

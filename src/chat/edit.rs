@@ -6,7 +6,8 @@ use crate::store::NewSwipe;
 use super::{Chat, ChatError};
 
 impl Chat {
-    /// Gives a turn another text, by a person's hand.
+    /// Gives a turn another text, by a person's hand. The text that stands already
+    /// changes nothing.
     ///
     /// # Errors
     /// The text is empty or too long, or the scene has no such turn.
@@ -18,6 +19,10 @@ impl Chat {
         text: &str,
     ) -> Result<Turn, ChatError> {
         let text = self.clean_turn(text)?;
+        let found = self.turn_of(guild, scene, turn).await?;
+        if found.swipe.text == text {
+            return Ok(found);
+        }
         let new = NewSwipe { text, origin: SwipeOrigin::Edited, receipt: None };
         Ok(self.store.insert_swipe(guild, scene, turn, &new).await?)
     }

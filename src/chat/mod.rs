@@ -5,19 +5,26 @@
 //! scenes and makes replies in [`reply`]. Invariant: whatever is shown as final
 //! is stored, and whatever is stored is shown once.
 
+mod characters;
+mod curtain;
 mod edit;
 mod error;
+mod export;
 mod generate;
 mod jobs;
+mod line;
 mod opening;
+mod personas;
 mod plan;
 mod presets;
 mod receipt;
 pub mod reply;
+mod report;
 mod reproduce;
 mod settings;
 mod sink;
 mod starters;
+mod story_text;
 mod swipe;
 mod turn;
 mod turn_order;
@@ -39,15 +46,18 @@ use crate::store::{Noun, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 
 pub use error::ChatError;
+pub use export::Export;
 pub use jobs::run_jobs;
 pub use opening::Opening;
+pub use personas::PersonaScope;
 pub use receipt::{ReplyReceipt, Timings};
 pub use reproduce::Reproduction;
 pub use settings::clean_name;
 pub use sink::{FinishedReply, ReplySink, ReplyStart, SinkError, Stage};
 pub use starters::starters;
+pub use story_text::story_text;
 pub use swipe::SwipeTo;
-pub use turn::Message;
+pub use turn::{Answer, Message};
 pub use undo::Undone;
 pub use view::SceneView;
 
@@ -57,7 +67,7 @@ pub struct Chat {
     pool: Pool,
     clock: Arc<dyn Clock>,
     settings: Settings,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     /// How to stop the replies that this process is making.
     running: Mutex<HashMap<SceneId, watch::Sender<bool>>>,
 }
@@ -106,9 +116,9 @@ impl Chat {
         clock: Arc<dyn Clock>,
         generation: GenerationConfig,
         chat: &ChatConfig,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, ChatError> {
         let settings = Settings::new(generation, chat)?;
-        let metrics = Metrics::default();
         Ok(Self { store, pool, clock, settings, metrics, running: Mutex::default() })
     }
 
@@ -144,7 +154,11 @@ impl Chat {
     /// Ends the reply that is being written in a scene: what is written so far
     /// stays. Says whether one was being written here.
     pub fn stop_reply(&self, scene: SceneId) -> bool {
-        let running = self.running.lock().expect("no holder of the list panics");
-        running.get(&scene).is_some_and(|stop| stop.send(true).is_ok())
+        self.stopper(scene).is_some_and(|stop| stop.send(true).is_ok())
+    }
+
+    /// What stops the reply that is being written in a scene now, and no later one.
+    fn stopper(&self, scene: SceneId) -> Option<watch::Sender<bool>> {
+        self.running.lock().expect("no holder of the list panics").get(&scene).cloned()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::{Character, GuildId, Length, Scene, Speaker, SwipeOrigin};
 use crate::prompt::{MacroContext, expand};
-use crate::store::{NewScene, NewTurn};
+use crate::store::{NewScene, NewTurn, name_key};
 
 use super::{Chat, ChatError, starters};
 
@@ -19,26 +19,54 @@ pub struct Opening<'a> {
     pub user: &'a str,
     /// The length; `None` takes the default of the house.
     pub length: Option<Option<Length>>,
+    /// What people will call it; `None` takes the first character's name.
+    pub title: Option<String>,
+    /// What happens in the story; `None` takes the first character's scenario.
+    pub scenario: Option<String>,
+    /// The sampling preset; `None` takes the default of the house.
+    pub preset: Option<String>,
+}
+
+impl<'a> Opening<'a> {
+    /// A scene with everything as the house and the characters have it.
+    pub fn new(
+        guild: GuildId,
+        channel: impl Into<String>,
+        cast: &'a [Character],
+        user: &'a str,
+    ) -> Self {
+        let channel = channel.into();
+        Self { guild, channel, cast, user, length: None, title: None, scenario: None, preset: None }
+    }
 }
 
 impl Chat {
     /// Opens a scene, greeting included, in one transaction.
     ///
     /// # Errors
-    /// One is being played there already, the cast is empty, or the database
-    /// fails.
+    /// One is being played there already, the cast is empty, two have one name, there
+    /// is no such preset, a text is too long, or the database fails.
     pub async fn open_scene(&self, opening: Opening<'_>) -> Result<Scene, ChatError> {
         let lead = opening
             .cast
             .first()
             .ok_or_else(|| ChatError::refused("a scene needs at least one character"))?;
+        told_apart(opening.cast, opening.user)?;
+        let title = opening.title.as_deref().map(clean_title).transpose()?;
+        let scenario = match &opening.scenario {
+            Some(scenario) => self.clean_text(scenario)?,
+            None => lead.sheet.scenario.clone(),
+        };
+        if let Some(preset) = &opening.preset {
+            self.sampler_params(opening.guild, preset).await?;
+        }
         let new = NewScene {
             channel: opening.channel,
-            title: lead.sheet.stage_name().to_owned(),
-            scenario: lead.sheet.scenario.clone(),
+            title: title.unwrap_or_else(|| lead.sheet.stage_name().to_owned()),
+            scenario,
             note: None,
             length: opening.length.unwrap_or(self.settings.default_length),
-            preset: self.settings.default_preset.clone(),
+            preset: opening.preset.unwrap_or_else(|| self.settings.default_preset.clone()),
             cast: opening.cast.iter().map(|character| character.id).collect(),
             greetings: self.greeting(lead, opening.user).into_iter().collect(),
         };
@@ -82,4 +110,32 @@ impl Chat {
         }
         Ok(characters)
     }
+}
+
+/// The most characters of a title: what platforms allow a thread's name, too.
+const MAX_TITLE_CHARS: usize = 100;
+
+/// A title on one line, cut where it is too long.
+pub(super) fn clean_title(title: &str) -> Result<String, ChatError> {
+    let visible: String = title.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let title: String = visible.split_whitespace().collect::<Vec<_>>().join(" ");
+    if title.is_empty() {
+        return Err(ChatError::refused("a scene needs a title"));
+    }
+    Ok(title.chars().take(MAX_TITLE_CHARS).collect())
+}
+
+/// Two under one name cannot be told apart by the model, nor by its stops.
+fn told_apart(cast: &[Character], user: &str) -> Result<(), ChatError> {
+    let mut names = std::collections::HashSet::from([name_key(user)]);
+    for character in cast {
+        let name = character.sheet.stage_name();
+        if !names.insert(name_key(name)) {
+            return Err(ChatError::refused(format!(
+                "two in the scene would be called {name}; choose another character, or let \
+                 /persona give you another name"
+            )));
+        }
+    }
+    Ok(())
 }

@@ -1,11 +1,8 @@
-//! Changing a scene: its settings, its cast, whom people play.
+//! Changing a scene: its settings and its cast.
 
-use crate::domain::{
-    Character, CharacterId, GuildId, Length, Note, Participant, PersonId, Persona, Scene, SceneId,
-    SceneState,
-};
+use crate::domain::{Character, CharacterId, GuildId, Length, Note, Scene, SceneId};
 use crate::prompt::Prompt;
-use crate::store::{SceneUpdate, name_key};
+use crate::store::{SceneUpdate, StoreError, name_key};
 
 use super::view::Casting;
 use super::{Chat, ChatError};
@@ -56,6 +53,15 @@ impl Chat {
         Ok(self.store.update_scene(guild, scene, &update).await?)
     }
 
+    /// Says nothing of what happens in the story.
+    ///
+    /// # Errors
+    /// There is no such scene, or the database fails.
+    pub async fn clear_scenario(&self, guild: GuildId, scene: SceneId) -> Result<Scene, ChatError> {
+        let update = SceneUpdate { scenario: Some(String::new()), ..SceneUpdate::default() };
+        Ok(self.store.update_scene(guild, scene, &update).await?)
+    }
+
     /// Puts a note to the model between the turns, or takes it away.
     ///
     /// # Errors
@@ -88,41 +94,6 @@ impl Chat {
         self.sampler_params(guild, preset).await?;
         let update = SceneUpdate { preset: Some(preset.to_owned()), ..SceneUpdate::default() };
         Ok(self.store.update_scene(guild, scene, &update).await?)
-    }
-
-    /// Lets a person play somebody in a scene.
-    ///
-    /// # Errors
-    /// The name is empty or too long, or the database fails.
-    pub async fn play_persona(
-        &self,
-        guild: GuildId,
-        scene: SceneId,
-        person: PersonId,
-        name: &str,
-        description: &str,
-    ) -> Result<Persona, ChatError> {
-        let name = clean_name(name)?;
-        // Two under one name cannot be told apart by the model, nor by its stops.
-        let cast = self.store.list_cast(guild, scene).await?;
-        let people = self.store.list_participants(guild, scene).await?;
-        let others = people.iter().filter(|other| other.person.id != person);
-        let taken = cast
-            .iter()
-            .map(|member| member.character.sheet.stage_name())
-            .chain(others.map(Participant::name));
-        if let Some(taken) = taken.into_iter().find(|taken| name_key(taken) == name_key(&name)) {
-            return Err(ChatError::refused(format!(
-                "somebody called {taken} is in the scene already; choose another name"
-            )));
-        }
-        let description = match description.trim() {
-            "" => String::new(),
-            description => self.clean_turn(description)?,
-        };
-        let persona = self.store.upsert_persona(guild, person, &name, &description).await?;
-        self.store.set_scene_persona(guild, scene, person, Some(persona.id)).await?;
-        Ok(persona)
     }
 
     /// Brings a character into a scene.
@@ -176,12 +147,24 @@ impl Chat {
         Ok(())
     }
 
-    /// Ends a scene; it stays readable.
+    /// Chooses how long one character's replies are in a scene; `None` takes the
+    /// scene's length.
     ///
     /// # Errors
-    /// There is no such scene, or the database fails.
-    pub async fn end_scene(&self, guild: GuildId, scene: SceneId) -> Result<(), ChatError> {
-        Ok(self.store.set_scene_state(guild, scene, SceneState::Ended).await?)
+    /// The character is not in the scene, or the database fails.
+    pub async fn set_cast_length(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        character: CharacterId,
+        length: Option<Length>,
+    ) -> Result<(), ChatError> {
+        match self.store.set_cast_length(guild, scene, character, length).await {
+            Err(StoreError::NotFound(_)) => {
+                Err(ChatError::refused("that character is not in the scene"))
+            }
+            set => Ok(set?),
+        }
     }
 
     /// The prompt that the next reply would get, and how many tokens are kept for

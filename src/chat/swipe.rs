@@ -108,7 +108,7 @@ impl Chat {
 
     /// A turn, if it is that scene's: jobs name it, and the lane of one scene keeps
     /// nobody from another's turns.
-    async fn turn_of(
+    pub(super) async fn turn_of(
         &self,
         guild: GuildId,
         scene: SceneId,

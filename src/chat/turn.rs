@@ -1,6 +1,6 @@
 //! Accepting a turn: a person's words become part of the story, exactly once.
 
-use crate::domain::{GuildId, Participant, SceneId, SceneState};
+use crate::domain::{CharacterId, GuildId, Length, Participant, SceneId, SceneState};
 use crate::store::{Accepted, NewMessage, Work};
 
 use super::{Chat, ChatError};
@@ -16,8 +16,19 @@ pub struct Message<'a> {
     pub author: &'a Participant,
     /// The platform's id of it; a second delivery changes nothing.
     pub external_id: String,
-    /// What it says.
+    /// What it says, without what was said out of character.
     pub text: &'a str,
+    /// How it is to be answered; `None` leaves that to the scene.
+    pub answer: Option<Answer>,
+}
+
+/// How a message is to be answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// By whom; `None` leaves it to the scene's natural order.
+    pub character: Option<CharacterId>,
+    /// At which length, for this once.
+    pub length: Option<Length>,
 }
 
 impl Chat {
@@ -31,7 +42,10 @@ impl Chat {
         let text = self.clean_turn(message.text)?;
         let scene = self.scene(message.guild, message.scene).await?;
         let work = match scene.state {
-            SceneState::Active => Some(Work::REPLY),
+            SceneState::Active => {
+                let Answer { character, length } = message.answer.unwrap_or_default();
+                Some(Work::Reply { character, length })
+            }
             SceneState::Paused => None,
             SceneState::Ended => {
                 return Err(ChatError::refused("this scene is over; begin a new one"));
@@ -47,9 +61,18 @@ impl Chat {
         Ok(self.store.accept_message(scene.guild_id, scene.id, &message).await?)
     }
 
-    /// The text as it may stand in a story: line breaks and tabs stay, other
-    /// control characters go, since no screen shows them and terminals obey them.
+    /// The text of a turn as it may stand in a story.
     pub(super) fn clean_turn(&self, text: &str) -> Result<String, ChatError> {
+        let text = self.clean_text(text)?;
+        if text.is_empty() {
+            return Err(ChatError::refused("there is nothing in that message to answer"));
+        }
+        Ok(text)
+    }
+
+    /// Any text of people: line breaks and tabs stay, other control characters go,
+    /// since no screen shows them and terminals obey them.
+    pub(super) fn clean_text(&self, text: &str) -> Result<String, ChatError> {
         let limit = self.settings.max_turn_bytes;
         if text.len() > limit {
             return Err(ChatError::refused(format!(
@@ -63,10 +86,6 @@ impl Chat {
             .chars()
             .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
             .collect();
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(ChatError::refused("there is nothing in that message to answer"));
-        }
-        Ok(text.to_owned())
+        Ok(text.trim().to_owned())
     }
 }

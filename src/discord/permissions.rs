@@ -1,1 +1,301 @@
 //! Who may do what.
+//!
+//! Pure. Whoever can write in a channel may play in it; what changes the scene for
+//! everybody is for those who play in it, what ends it for the one who began it,
+//! and what others wrote or own for moderators: people who may delete messages in
+//! Discord, or have a role that the guild named. Setting up is for those who may
+//! manage the guild. Discord's own settings of a command can forbid more, never
+//! allow more.
+
+use crate::store::{ChannelSettings, SceneOpening};
+
+const ADMINISTRATOR: u64 = 1 << 3;
+const MANAGE_GUILD: u64 = 1 << 5;
+const MANAGE_MESSAGES: u64 = 1 << 13;
+
+/// Somebody who wants something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Who<'a> {
+    /// What Discord lets them do in the channel, by the interaction.
+    pub(super) permissions: u64,
+    /// The ids of their roles.
+    pub(super) roles: &'a [String],
+    /// The ids of the roles that the guild named moderators.
+    pub(super) moderator_roles: &'a [String],
+    /// What they are to the scene.
+    pub(super) part: Part,
+}
+
+/// What somebody is to a scene.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// Somebody who reads.
+    Reader,
+    /// Somebody who wrote in it.
+    Player,
+    /// The one who began it.
+    Opener,
+}
+
+/// Whose something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The person's own.
+    Own,
+    /// The model's, as a character.
+    Character,
+    /// Another person's.
+    Others,
+}
+
+/// What somebody wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deed<'a> {
+    /// Begin a scene in a channel.
+    StartScene(Place<'a>),
+    /// See status, context, receipt or cast; take the story along as a file.
+    Look,
+    /// Tell the moderators about a turn.
+    Report,
+    /// Choose whom oneself plays.
+    SetPersona,
+    /// Ask for a reply, another text or more of one; stop one; undo and redo.
+    Play,
+    /// Change length, preset, note, scenario or cast.
+    ChangeScene,
+    /// Play on from a turn in another thread.
+    Branch,
+    /// Pause the scene and resume it.
+    Pause,
+    /// Take back all that came after a turn.
+    Rewind,
+    /// End the scene.
+    EndScene,
+    /// Change a turn or take it out.
+    EditTurn(Whose),
+    /// Bring a character into the guild's library.
+    CreateCharacter,
+    /// Change a character of the library or delete it.
+    EditCharacter(Whose),
+    /// Say where scenes live and who looks after them.
+    SetUp,
+}
+
+/// A channel as a place for scenes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place<'a> {
+    /// How it is set up, if it is.
+    pub(super) settings: Option<&'a ChannelSettings>,
+    /// Whether any channel of the guild is set up: until then scenes may begin
+    /// everywhere.
+    pub(super) guild_is_set_up: bool,
+}
+
+/// Why not, in words for the person who asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error(
+        "scenes do not begin in this channel; somebody who may manage the server can change that \
+         with /setup channel"
+    )]
+    NotHere,
+    #[error("scenes in this channel are begun by people with {}", mentions(.0))]
+    NeedsRole(Vec<String>),
+    #[error("that is for those who play in the scene; say something in it first")]
+    NotPlaying,
+    #[error("that is for the person who began the scene, and for moderators")]
+    NotOpener,
+    #[error("somebody else wrote that; they can change it, and moderators can")]
+    NotYours,
+    #[error("somebody else made that character; they can change it, and moderators can")]
+    NotYourCharacter,
+    #[error("that needs the permission Manage Server")]
+    NeedsManageServer,
+}
+
+fn mentions(roles: &[String]) -> String {
+    let mentions: Vec<String> = roles.iter().map(|role| format!("<@&{role}>")).collect();
+    mentions.join(" or ")
+}
+
+impl Who<'_> {
+    fn manages(&self) -> bool {
+        self.permissions & (ADMINISTRATOR | MANAGE_GUILD) != 0
+    }
+
+    fn moderates(&self) -> bool {
+        self.manages()
+            || self.permissions & MANAGE_MESSAGES != 0
+            || self.has_one_of(self.moderator_roles)
+    }
+
+    fn has_one_of(&self, roles: &[String]) -> bool {
+        roles.iter().any(|role| self.roles.contains(role))
+    }
+
+    fn is_at_least(&self, part: Part) -> bool {
+        self.part >= part || self.moderates()
+    }
+}
+
+/// Whether somebody may do something.
+///
+/// # Errors
+/// They may not; the error says why.
+pub(super) fn may(who: &Who<'_>, deed: Deed<'_>) -> Result<(), Refusal> {
+    let allow = |is_allowed: bool, refusal| if is_allowed { Ok(()) } else { Err(refusal) };
+    match deed {
+        Deed::StartScene(place) => may_start(who, place),
+        Deed::Look
+        | Deed::Report
+        | Deed::SetPersona
+        | Deed::CreateCharacter
+        | Deed::EditTurn(Whose::Own)
+        | Deed::EditCharacter(Whose::Own) => Ok(()),
+        Deed::Play | Deed::ChangeScene | Deed::Branch | Deed::EditTurn(Whose::Character) => {
+            allow(who.is_at_least(Part::Player), Refusal::NotPlaying)
+        }
+        Deed::Pause | Deed::Rewind | Deed::EndScene => {
+            allow(who.is_at_least(Part::Opener), Refusal::NotOpener)
+        }
+        Deed::EditTurn(Whose::Others) => allow(who.moderates(), Refusal::NotYours),
+        Deed::EditCharacter(_) => allow(who.moderates(), Refusal::NotYourCharacter),
+        Deed::SetUp => allow(who.manages(), Refusal::NeedsManageServer),
+    }
+}
+
+fn may_start(who: &Who<'_>, place: Place<'_>) -> Result<(), Refusal> {
+    let settings = match place.settings {
+        None if place.guild_is_set_up => return Err(Refusal::NotHere),
+        None => return Ok(()),
+        Some(settings) if settings.opens == SceneOpening::Never => return Err(Refusal::NotHere),
+        Some(settings) => settings,
+    };
+    let roles = &settings.starter_roles;
+    if roles.is_empty() || who.has_one_of(roles) || who.moderates() {
+        Ok(())
+    } else {
+        Err(Refusal::NeedsRole(roles.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(opens: SceneOpening, roles: &[&str]) -> ChannelSettings {
+        ChannelSettings {
+            channel: "1".into(),
+            opens,
+            starter_roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            character: None,
+            length: None,
+            preset: None,
+        }
+    }
+
+    /// Everybody against everything; a dot where it is allowed.
+    #[test]
+    fn the_whole_matrix() {
+        let never = settings(SceneOpening::Never, &[]);
+        let open = settings(SceneOpening::Command, &[]);
+        let roles = settings(SceneOpening::Post, &["50"]);
+        let place = |settings| Deed::StartScene(Place { settings, guild_is_set_up: true });
+        let fresh = Deed::StartScene(Place { settings: None, guild_is_set_up: false });
+        let deeds = [
+            ("start, nothing set up", fresh),
+            ("start, set up elsewhere", place(None)),
+            ("start, never", place(Some(&never))),
+            ("start, everybody", place(Some(&open))),
+            ("start, with a role", place(Some(&roles))),
+            ("look", Deed::Look),
+            ("report", Deed::Report),
+            ("set persona", Deed::SetPersona),
+            ("play", Deed::Play),
+            ("change scene", Deed::ChangeScene),
+            ("branch", Deed::Branch),
+            ("pause", Deed::Pause),
+            ("rewind", Deed::Rewind),
+            ("end scene", Deed::EndScene),
+            ("edit own turn", Deed::EditTurn(Whose::Own)),
+            ("edit a reply", Deed::EditTurn(Whose::Character)),
+            ("edit others' turn", Deed::EditTurn(Whose::Others)),
+            ("create character", Deed::CreateCharacter),
+            ("edit own character", Deed::EditCharacter(Whose::Own)),
+            ("edit character", Deed::EditCharacter(Whose::Others)),
+            ("set up", Deed::SetUp),
+        ];
+        let nobody = Who {
+            permissions: 0,
+            roles: &[],
+            moderator_roles: &["60".to_owned()],
+            part: Part::Reader,
+        };
+        let people = [
+            ("reader", nobody),
+            ("player", Who { part: Part::Player, ..nobody }),
+            ("opener", Who { part: Part::Opener, ..nobody }),
+            ("starter", Who { roles: &["50".to_owned()], ..nobody }),
+            ("moderator", Who { roles: &["60".to_owned()], ..nobody }),
+            ("janitor", Who { permissions: MANAGE_MESSAGES, ..nobody }),
+            ("manager", Who { permissions: MANAGE_GUILD, ..nobody }),
+            ("admin", Who { permissions: ADMINISTRATOR, ..nobody }),
+        ];
+        let mut table = format!("{:24}", "");
+        table.extend(people.iter().map(|(name, _)| format!("{name:11}")));
+        for (name, deed) in deeds {
+            table.push_str(&format!("\n{name:24}"));
+            for (_, who) in &people {
+                let answer = may(who, deed).map_or_else(kind, |()| "·");
+                table.push_str(&format!("{answer:11}"));
+            }
+        }
+        let table: Vec<&str> = table.lines().map(str::trim_end).collect();
+        insta::assert_snapshot!(table.join("\n"), @r"
+                                reader     player     opener     starter    moderator  janitor    manager    admin
+        start, nothing set up   ·          ·          ·          ·          ·          ·          ·          ·
+        start, set up elsewhere not here   not here   not here   not here   not here   not here   not here   not here
+        start, never            not here   not here   not here   not here   not here   not here   not here   not here
+        start, everybody        ·          ·          ·          ·          ·          ·          ·          ·
+        start, with a role      role       role       role       ·          ·          ·          ·          ·
+        look                    ·          ·          ·          ·          ·          ·          ·          ·
+        report                  ·          ·          ·          ·          ·          ·          ·          ·
+        set persona             ·          ·          ·          ·          ·          ·          ·          ·
+        play                    player     ·          ·          player     ·          ·          ·          ·
+        change scene            player     ·          ·          player     ·          ·          ·          ·
+        branch                  player     ·          ·          player     ·          ·          ·          ·
+        pause                   opener     opener     ·          opener     ·          ·          ·          ·
+        rewind                  opener     opener     ·          opener     ·          ·          ·          ·
+        end scene               opener     opener     ·          opener     ·          ·          ·          ·
+        edit own turn           ·          ·          ·          ·          ·          ·          ·          ·
+        edit a reply            player     ·          ·          player     ·          ·          ·          ·
+        edit others' turn       author     author     author     author     ·          ·          ·          ·
+        create character        ·          ·          ·          ·          ·          ·          ·          ·
+        edit own character      ·          ·          ·          ·          ·          ·          ·          ·
+        edit character          maker      maker      maker      maker      ·          ·          ·          ·
+        set up                  manager    manager    manager    manager    manager    manager    ·          ·
+        ");
+    }
+
+    fn kind(refusal: Refusal) -> &'static str {
+        match refusal {
+            Refusal::NotHere => "not here",
+            Refusal::NeedsRole(_) => "role",
+            Refusal::NotPlaying => "player",
+            Refusal::NotOpener => "opener",
+            Refusal::NotYours => "author",
+            Refusal::NotYourCharacter => "maker",
+            Refusal::NeedsManageServer => "manager",
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_would_help() {
+        let roles = Refusal::NeedsRole(vec!["50".into(), "51".into()]);
+        assert_eq!(
+            roles.to_string(),
+            "scenes in this channel are begun by people with <@&50> or <@&51>"
+        );
+        assert!(Refusal::NotHere.to_string().contains("/setup channel"));
+    }
+}

@@ -34,7 +34,8 @@ pub struct Report {
 }
 
 impl Store {
-    /// Keeps a report.
+    /// Keeps a report. While it is open, the same person's next one of the same text
+    /// only changes the reason.
     ///
     /// # Errors
     /// `NotFound` where the scene has no such turn, the turn no such swipe, or the
@@ -51,7 +52,10 @@ impl Store {
     ) -> Result<ReportId, StoreError> {
         let id = sqlx::query_scalar!(
             "INSERT INTO report (guild_id, scene_id, turn_id, swipe_id, person_id, reason)
-             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (guild_id, turn_id, swipe_id, person_id) WHERE resolved_at IS NULL
+             DO UPDATE SET reason = excluded.reason
+             RETURNING id",
             guild.0,
             scene.0,
             turn.0,

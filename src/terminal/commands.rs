@@ -2,6 +2,7 @@
 //!
 //! Pure. What a command does is the player's business; here is only what it says.
 
+use crate::chat::story_text;
 use crate::domain::{Length, ParseLengthError};
 
 /// What a line means.
@@ -217,11 +218,8 @@ impl Command {
         if line.is_empty() {
             return Ok(None);
         }
-        if line.starts_with("//") || (line.starts_with("((") && line.ends_with("))")) {
-            return Ok(Some(Self::OutOfCharacter));
-        }
-        let Some(rest) = line.strip_prefix('/') else {
-            return Ok(Some(Self::Say(line.to_owned())));
+        let Some(rest) = line.strip_prefix('/').filter(|rest| !rest.starts_with('/')) else {
+            return Ok(Some(story_text(line).map_or(Self::OutOfCharacter, Self::Say)));
         };
         let (word, argument) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         Self::from_words(&word.to_lowercase(), argument.trim()).map(Some)
@@ -357,6 +355,7 @@ mod tests {
         });
         assert_eq!(parsed("// brb"), Command::OutOfCharacter);
         assert_eq!(parsed("((brb))"), Command::OutOfCharacter);
+        assert_eq!(parsed("Hello ((brb)) there."), Command::Say("Hello there.".into()));
         assert_eq!(Command::parse("   "), Ok(None));
     }
 

@@ -78,12 +78,10 @@ async fn open(
     if let Some(old) = waiting.iter().find(|scene| scene.channel == channel(lead)) {
         chat.end_scene(guild.id, old.id).await?;
     }
+    let cast = std::slice::from_ref(lead);
     let opening = Opening {
-        guild: guild.id,
-        channel: channel(lead),
-        cast: std::slice::from_ref(lead),
-        user: &person.display_name,
         length: options.length,
+        ..Opening::new(guild.id, channel(lead), cast, &person.display_name)
     };
     Ok(chat.open_scene(opening).await?)
 }

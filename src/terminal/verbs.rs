@@ -1,6 +1,6 @@
 //! What each command does.
 
-use crate::chat::{Message, ReplyReceipt, SwipeTo, Undone};
+use crate::chat::{Message, PersonaScope, ReplyReceipt, SwipeTo, Undone};
 use crate::domain::{Note, Turn};
 use crate::store::Line;
 
@@ -49,6 +49,7 @@ impl Player {
             external_id: self.message_id(),
             author: &self.me.clone(),
             text,
+            answer: None,
         };
         self.chat.accept_turn(message).await?;
         self.screen.print("\n")?;
@@ -194,7 +195,8 @@ impl Player {
     async fn persona(&mut self, persona: Option<(String, String)>) -> Result<(), PlayError> {
         if let Some((name, description)) = persona {
             let (guild, person) = (self.guild.id, self.person.id);
-            self.chat.play_persona(guild, self.scene, person, &name, &description).await?;
+            let scope = PersonaScope::Scene(self.scene);
+            self.chat.set_persona(guild, scope, person, &name, &description).await?;
             self.me =
                 scenes::participant(&self.chat, &self.guild, self.scene, &self.person).await?;
         }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dramatis::chat::{
-    Chat, FinishedReply, Message, Opening, ReplyReceipt, ReplySink, ReplyStart, SinkError, Stage,
-    SwipeTo, Undone, run_jobs, starters,
+    Chat, FinishedReply, Message, Opening, PersonaScope, ReplyReceipt, ReplySink, ReplyStart,
+    SinkError, Stage, SwipeTo, Undone, run_jobs, starters,
 };
 use dramatis::clock::SystemClock;
 use dramatis::config::{Config, Environment, LoadOptions as ConfigOptions, Override};
@@ -83,7 +83,7 @@ async fn chat(store: &Store) -> Arc<Chat> {
     let config = config.unwrap();
     let pool = tokio::task::spawn_blocking(small).await.unwrap();
     let clock = Arc::new(SystemClock);
-    Arc::new(Chat::new(store.clone(), pool, clock, config.generation, &config.chat).unwrap())
+    Arc::new(Chat::new(store.clone(), pool, clock, config.generation, &config.chat, Arc::default()).unwrap())
 }
 
 impl Evening {
@@ -98,11 +98,8 @@ impl Evening {
         }
         let chat = chat(store).await;
         let opening = Opening {
-            guild,
-            channel: "here".into(),
-            cast: &characters,
-            user: "Ann",
             length: Some(Some(Length::Micro)),
+            ..Opening::new(guild, "here", &characters, "Ann")
         };
         let scene = chat.open_scene(opening).await.unwrap();
         store.insert_participant(guild, scene.id, person.id).await.unwrap();
@@ -123,6 +120,7 @@ impl Evening {
             author: &self.me,
             external_id: external_id.into(),
             text,
+            answer: None,
         }
     }
 
@@ -239,7 +237,7 @@ async fn stored_text_is_shown_after_a_crash_and_never_made_again() {
     evening.answer().await;
     let shown = evening.shown.0.lock().unwrap().clone();
     assert_eq!(shown.len(), 1);
-    assert_eq!(shown[0].text, "I was never away.");
+    assert_eq!(shown[0].turn.swipe.text, "I was never away.");
     assert_eq!(evening.speakers().await, ["Tamsin", "Ann", "Tamsin"]);
     let job = evening.chat.store().get_job(evening.guild, claim.job.id).await.unwrap().unwrap();
     assert_eq!(job.state, JobState::Sent);
@@ -291,19 +289,16 @@ async fn what_cannot_be_taken_is_refused_and_changes_nothing() {
     assert_eq!(evening.line().await.len(), 1);
     let (chat, guild, scene) = (&evening.chat, evening.guild, evening.scene.id);
     let cast = chat.store().list_cast(guild, scene).await.unwrap();
-    let opening = Opening {
-        guild,
-        channel: "elsewhere".into(),
-        cast: &[cast[0].character.clone()],
-        user: "Ann",
-        length: None,
-    };
+    let cast = [cast[0].character.clone()];
+    let opening = Opening::new(guild, "elsewhere", &cast, "Ann");
     let elsewhere = chat.open_scene(opening).await.unwrap().head.unwrap();
     let me = evening.me.person.id;
     let refused = chat.ask_continue(guild, scene, me, elsewhere).await.unwrap_err();
     assert!(refused.notice().contains("no such turn"), "{refused}");
     assert!(evening.open_jobs().await.is_empty());
-    let taken = chat.play_persona(guild, scene, evening.me.person.id, "TAMSIN", "").await;
+    let taken = chat
+        .set_persona(guild, PersonaScope::Scene(scene), evening.me.person.id, "TAMSIN", "")
+        .await;
     assert!(taken.unwrap_err().notice().contains("choose another name"));
 }
 

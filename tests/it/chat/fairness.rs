@@ -25,7 +25,8 @@ async fn crowd(house: &House, name: &str, num_scenes: usize) -> (GuildId, Vec<Sc
         };
         let scene = store.insert_scene(guild, &new).await.unwrap().id;
         let external_id = format!("{name}-{n}");
-        let message = Message { guild, scene, author: &author, external_id, text: "Hello." };
+        let message =
+            Message { guild, scene, author: &author, external_id, text: "Hello.", answer: None };
         house.chat.accept_turn(message).await.unwrap();
         scenes.push(scene);
     }

@@ -52,7 +52,7 @@ pub(super) fn chat(store: Store, pool: Pool) -> Arc<Chat> {
     };
     let config = Config::load(&options).unwrap();
     let clock = Arc::new(SystemClock);
-    Arc::new(Chat::new(store, pool, clock, config.generation, &config.chat).unwrap())
+    Arc::new(Chat::new(store, pool, clock, config.generation, &config.chat, Arc::default()).unwrap())
 }
 
 impl House {
@@ -106,8 +106,7 @@ impl House {
     pub(super) async fn open_scene(&self, cast: &[Character]) -> Result<Scene, ChatError> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let channel = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
-        let opening = Opening { guild: self.guild, channel, cast, user: "Ann", length: None };
-        self.chat.open_scene(opening).await
+        self.chat.open_scene(Opening::new(self.guild, channel, cast, "Ann")).await
     }
 
     /// A scene with Mira, who greets nobody.
@@ -131,7 +130,8 @@ impl House {
         external_id: String,
         text: &str,
     ) -> Result<Accepted, ChatError> {
-        let message = Message { guild: self.guild, scene, author: &self.me, external_id, text };
+        let (guild, author) = (self.guild, &self.me);
+        let message = Message { guild, scene, author, external_id, text, answer: None };
         self.chat.accept_turn(message).await
     }
 

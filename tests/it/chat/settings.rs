@@ -1,5 +1,6 @@
 //! What is set for a scene, and that the model is told.
 
+use dramatis::chat::PersonaScope;
 use dramatis::domain::{CharacterSheet, Length, Note};
 use dramatis::store::Preset;
 use serde_json::json;
@@ -32,7 +33,9 @@ async fn what_is_set_stands_in_the_prompt() {
     chat.set_note(guild, scene, None).await.unwrap();
     assert!(!house.preview(scene).await.contains("tired"));
 
-    chat.play_persona(guild, scene, me, " Sir \n Edric ", "A knight.").await.unwrap();
+    chat.set_persona(guild, PersonaScope::Scene(scene), me, " Sir \n Edric ", "A knight.")
+        .await
+        .unwrap();
     let preview = house.preview(scene).await;
     assert!(preview.contains("\n\nSir Edric's Persona: A knight.\n"), "{preview}");
     assert!(preview.contains("\nAnn: Hello."), "what was said stays under its name: {preview}");
@@ -70,14 +73,15 @@ async fn two_under_one_name_are_refused() {
     let bob = house.db.store.upsert_person(guild, "bob", "Bob").await.unwrap();
     house.db.store.set_scene_persona(guild, scene, bob.id, None).await.unwrap();
     for taken in ["Mira", "mira ", "ＭＩＲＡ", "bob"] {
-        let refused = chat.play_persona(guild, scene, me, taken, "").await.unwrap_err();
+        let refused =
+            chat.set_persona(guild, PersonaScope::Scene(scene), me, taken, "").await.unwrap_err();
         assert!(refused.notice().contains("already"), "{taken}: {}", refused.notice());
     }
     for nothing in ["", " \n", "x".repeat(200).as_str()] {
-        chat.play_persona(guild, scene, me, nothing, "").await.unwrap_err();
+        chat.set_persona(guild, PersonaScope::Scene(scene), me, nothing, "").await.unwrap_err();
     }
-    chat.play_persona(guild, scene, me, "Bastian", "").await.unwrap();
-    chat.play_persona(guild, scene, me, "Bastian", "Changed.").await.unwrap();
+    chat.set_persona(guild, PersonaScope::Scene(scene), me, "Bastian", "").await.unwrap();
+    chat.set_persona(guild, PersonaScope::Scene(scene), me, "Bastian", "Changed.").await.unwrap();
     let bastian = house.named("Bastian").await;
     let refused = chat.add_to_cast(guild, scene, &bastian).await.unwrap_err();
     assert!(refused.notice().contains("Bastian"), "{}", refused.notice());
