@@ -133,10 +133,7 @@ impl Api {
     }
 
     /// The guilds that we are in, by id, after one of them; at most two hundred.
-    pub(crate) async fn my_guilds(
-        &self,
-        after: Option<GuildId>,
-    ) -> Result<Vec<MyGuild>, ApiError> {
+    pub(crate) async fn my_guilds(&self, after: Option<GuildId>) -> Result<Vec<MyGuild>, ApiError> {
         let mut request = self.get(Endpoint::MyGuilds);
         request.params = vec![("limit", MAX_GUILDS.to_string())];
         request.params.extend(after.map(|guild| ("after", guild.to_string())));

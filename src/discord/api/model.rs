@@ -93,8 +93,8 @@ pub(crate) struct Message {
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) edited_timestamp: Option<DateTime<Utc>>,
     /// Discord's number for its type: 0 and 19 are written by somebody.
-    #[serde(default, rename = "type", deserialize_with = "lenient")]
-    pub(crate) kind: u32,
+    #[serde(default, rename = "type", deserialize_with = "kind")]
+    pub(crate) kind: u8,
     /// Discord's flags.
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) flags: u64,
@@ -125,8 +125,8 @@ pub(crate) struct Message {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Reference {
     /// 0 answers it, 1 forwards it.
-    #[serde(default, rename = "type", deserialize_with = "lenient")]
-    pub(crate) kind: u32,
+    #[serde(default, rename = "type", deserialize_with = "kind")]
+    pub(crate) kind: u8,
     /// The message.
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) message_id: Option<MessageId>,
@@ -147,8 +147,8 @@ pub(crate) struct Channel {
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) parent_id: Option<ChannelId>,
     /// Discord's number for its type.
-    #[serde(default, rename = "type", deserialize_with = "lenient")]
-    pub(crate) kind: u32,
+    #[serde(default, rename = "type", deserialize_with = "kind")]
+    pub(crate) kind: u8,
     /// Its name.
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) name: String,
@@ -182,9 +182,9 @@ pub(crate) struct Channel {
 }
 
 /// The kinds of channel that are treated apart, by Discord's numbers.
-const THREADS: [u32; 3] = [10, 11, 12];
-const FORUM: u32 = 15;
-const MEDIA: u32 = 16;
+const THREADS: [u8; 3] = [10, 11, 12];
+const FORUM: u8 = 15;
+const MEDIA: u8 = 16;
 /// A forum wants a tag on every post.
 const REQUIRE_TAG: u64 = 1 << 4;
 
@@ -249,8 +249,8 @@ pub(crate) struct Overwrite {
     #[serde(deserialize_with = "number")]
     pub(crate) id: u64,
     /// 0 for a role, 1 for a user.
-    #[serde(default, rename = "type", deserialize_with = "lenient")]
-    pub(crate) kind: u32,
+    #[serde(default, rename = "type", deserialize_with = "kind")]
+    pub(crate) kind: u8,
     /// Bits of what is allowed.
     #[serde(default, deserialize_with = "number")]
     pub(crate) allow: u64,
@@ -387,6 +387,12 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         Value::String(text) => text.parse().unwrap_or(0),
         value => value.as_u64().unwrap_or(0),
     })
+}
+
+/// Discord's number for a type; those beyond all that are known are one.
+fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    let kind = Value::deserialize(deserializer)?.as_u64();
+    Ok(kind.and_then(|kind| u8::try_from(kind).ok()).unwrap_or(u8::MAX))
 }
 
 fn nonce<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
