@@ -7,7 +7,8 @@ use serenity::model::id::{ChannelId, ForumTagId, GuildId, MessageId, UserId};
 use super::calls::{Api, read};
 use super::endpoint::Endpoint;
 use super::error::ApiError;
-use super::model::{Channel, Guild, Member, Message, MyGuild, read_each};
+use super::lenient::read_each;
+use super::model::{Channel, Guild, Member, Message, MyGuild};
 use super::payload::Payload;
 
 /// The most guilds of a page.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::super::calls::Api;
-use super::super::sender::Pressure;
+use super::super::pressure::Pressure;
 use super::super::transport::{Answer, Limits, Request, SendError, Transport};
 use crate::telemetry::metrics::Metrics;
 
