@@ -104,7 +104,11 @@ impl Home {
             if is_so(&line) {
                 return line;
             }
-            assert!(Instant::now() < deadline, "the line stays as it is: {line:#?}\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "the line stays as it is: {line:#?}\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
