@@ -131,7 +131,7 @@ impl Connection {
     /// Discord refuses, or the database fails.
     pub async fn listen(self, stage: &DiscordStage) -> Result<Discord, DiscordError> {
         let bot = stage.0.clone();
-        register::register(&bot).await?;
+        register(&bot).await?;
         let gateway = self.api.gateway_bot().await?;
         let shard_count = self.settings.shards.set().copied().unwrap_or(gateway.shards).max(1);
         let from = self.settings.shard_from.set().copied().unwrap_or(0);

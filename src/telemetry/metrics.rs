@@ -47,6 +47,19 @@ pub const INTERACTIONS: Name =
     name("dramatis_interactions_total", "Uses of commands, buttons and forms.", "outcome");
 /// Jobs of the queue, by state.
 pub const JOBS: Name = name("dramatis_jobs", "Jobs of the reply queue.", "state");
+/// Events of Discord that we could not read, by what was strange: the event's name,
+/// its shape, or the frame around it.
+pub const DISCORD_UNKNOWN_EVENTS: Name = name(
+    "dramatis_discord_unknown_events_total",
+    "Events of Discord that could not be read.",
+    "strange",
+);
+/// What happened to connections to Discord's gateway.
+pub const DISCORD_GATEWAY: Name =
+    name("dramatis_discord_gateway_total", "Steps of connections to Discord's gateway.", "step");
+/// What became of messages in channels where scenes are played.
+pub const DISCORD_MESSAGES: Name =
+    name("dramatis_discord_messages_total", "Messages where scenes are played.", "outcome");
 /// Requests to Discord, by outcome.
 pub const DISCORD_REQUESTS: Name =
     name("dramatis_discord_requests_total", "Requests to Discord that came to an end.", "outcome");

@@ -21,6 +21,7 @@ pub(super) enum Endpoint {
     MessageThreads(ChannelId, MessageId),
     ActiveThreads(GuildId),
     GuildChannels(GuildId),
+    MyGuilds,
     Guild(GuildId),
     Member(GuildId, UserId),
     Messages(ChannelId),
@@ -69,6 +70,7 @@ impl Endpoint {
             Self::MessageThreads(..) => "/channels/{channel}/messages/{message}/threads",
             Self::ActiveThreads(_) => "/guilds/{guild}/threads/active",
             Self::GuildChannels(_) => "/guilds/{guild}/channels",
+            Self::MyGuilds => "/users/@me/guilds",
             Self::Guild(_) => "/guilds/{guild}",
             Self::Member(..) => "/guilds/{guild}/members/{user}",
             Self::Messages(_) => "/channels/{channel}/messages",
@@ -102,6 +104,7 @@ impl Endpoint {
             }
             Self::ActiveThreads(guild_id) => Route::GuildThreadsActive { guild_id },
             Self::GuildChannels(guild_id) => Route::GuildChannels { guild_id },
+            Self::MyGuilds => Route::UserMeGuilds,
             Self::Guild(guild_id) => Route::Guild { guild_id },
             Self::Member(guild_id, user_id) => Route::GuildMember { guild_id, user_id },
             Self::Messages(channel_id) => Route::ChannelMessages { channel_id },
@@ -141,7 +144,7 @@ impl Endpoint {
 
     fn major(&self) -> Major {
         match self {
-            Self::Me | Self::Application | Self::GatewayBot => (0, 0),
+            Self::Me | Self::Application | Self::GatewayBot | Self::MyGuilds => (0, 0),
             Self::Commands(application) => (application.get(), 0),
             Self::GuildCommands(_, guild)
             | Self::ActiveThreads(guild)

@@ -7,9 +7,11 @@ use serenity::model::id::{ChannelId, ForumTagId, GuildId, MessageId, UserId};
 use super::calls::{Api, read};
 use super::endpoint::Endpoint;
 use super::error::ApiError;
-use super::model::{Channel, Guild, Member, Message, read_each};
+use super::model::{Channel, Guild, Member, Message, MyGuild, read_each};
 use super::payload::Payload;
 
+/// The most guilds of a page.
+const MAX_GUILDS: u8 = 200;
 /// Discord's number for a thread that everybody sees who sees its channel.
 const PUBLIC_THREAD: u8 = 11;
 
@@ -128,6 +130,17 @@ impl Api {
     /// All channels of a guild, without threads.
     pub(crate) async fn guild_channels(&self, guild: GuildId) -> Result<Vec<Channel>, ApiError> {
         Ok(read_each(self.read(self.get(Endpoint::GuildChannels(guild))).await?))
+    }
+
+    /// The guilds that we are in, by id, after one of them; at most two hundred.
+    pub(crate) async fn my_guilds(
+        &self,
+        after: Option<GuildId>,
+    ) -> Result<Vec<MyGuild>, ApiError> {
+        let mut request = self.get(Endpoint::MyGuilds);
+        request.params = vec![("limit", MAX_GUILDS.to_string())];
+        request.params.extend(after.map(|guild| ("after", guild.to_string())));
+        Ok(read_each(self.read(request).await?))
     }
 
     /// A guild, with its roles.

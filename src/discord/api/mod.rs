@@ -32,8 +32,8 @@ pub(crate) use error::{ApiError, TOO_MANY_WEBHOOKS, UNKNOWN_WEBHOOK};
 pub(crate) use guilds::ThreadEdit;
 pub(crate) use messages::Speaker;
 pub(crate) use model::{
-    Application, Channel, ChannelWebhook, GatewayBot, Guild, Member, Message, Overwrite, Reference,
-    Role, SessionStartLimit, Tag, User, Webhook,
+    Application, Channel, ChannelWebhook, GatewayBot, Guild, Member, Message, MyGuild, Overwrite,
+    Reference, Role, SessionStartLimit, Tag, User, Webhook,
 };
 pub(crate) use payload::{File, MAX_CONTENT, Mentions, Payload};
 pub(crate) use response::{Choice, Response};

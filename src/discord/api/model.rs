@@ -277,6 +277,19 @@ pub(crate) struct Guild {
     pub(crate) preferred_locale: Option<String>,
 }
 
+/// A guild that we are in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct MyGuild {
+    /// Its id.
+    pub(crate) id: GuildId,
+    /// Its name.
+    #[serde(default, deserialize_with = "lenient")]
+    pub(crate) name: String,
+    /// Bits of what we may do there, where no channel says otherwise.
+    #[serde(default, deserialize_with = "number")]
+    pub(crate) permissions: u64,
+}
+
 /// A role.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Role {

@@ -1,7 +1,7 @@
 //! Telling Discord which commands there are.
 
 use super::super::bot::Bot;
-use super::super::call::Refusal;
+use super::super::connection::DiscordError;
 use super::super::locale;
 
 /// Under which platform the store keeps what belongs to the application itself and
@@ -12,7 +12,7 @@ const APPLICATION: &str = "discord-application";
 /// it was told.
 ///
 /// They are told at once and for all guilds; what was there before is replaced.
-pub(in super::super) async fn register(bot: &Bot) -> Result<bool, Refusal> {
+pub(in super::super) async fn register(bot: &Bot) -> Result<bool, DiscordError> {
     let store = bot.chat.store();
     let application = bot.application.id.to_string();
     let keeper = store.upsert_guild(APPLICATION, &application, &bot.application.name).await?.id;

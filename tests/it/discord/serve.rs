@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::discord::Discord;
+use crate::support::discord::{ChannelId, Discord};
 use crate::support::models::small_model;
 use crate::support::postgres::TestDatabase;
 
@@ -74,6 +74,72 @@ impl Home {
         command
     }
 
+    /// The line of the scene of a channel: who said what.
+    pub(super) async fn line(&self, channel: ChannelId) -> Vec<(String, String)> {
+        sqlx::query_as(
+            "WITH RECURSIVE line AS (
+                SELECT turn.*, 0 AS depth FROM turn
+                JOIN scene ON scene.head_turn_id = turn.id
+                WHERE scene.channel = $1 AND scene.state <> 'ended'
+                UNION ALL
+                SELECT turn.*, depth + 1 FROM turn JOIN line ON turn.id = line.parent_id)
+             SELECT speaker_name, swipe.text FROM line JOIN swipe ON swipe.id = line.swipe_id
+             WHERE removed_at IS NULL ORDER BY depth DESC",
+        )
+        .bind(channel.0.to_string())
+        .fetch_all(&self.database.pool)
+        .await
+        .unwrap()
+    }
+
+    /// Waits until the line of a channel's scene is as wanted.
+    pub(super) async fn line_until(
+        &self,
+        channel: ChannelId,
+        mut is_so: impl FnMut(&[(String, String)]) -> bool,
+    ) -> Vec<(String, String)> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let line = self.line(channel).await;
+            if is_so(&line) {
+                return line;
+            }
+            assert!(Instant::now() < deadline, "the line stays as it is: {line:#?}\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until nothing is left to be made or shown.
+    pub(super) async fn quiet(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let open: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM job
+                 WHERE state IN ('queued', 'claimed', 'generated', 'sending')",
+            )
+            .fetch_one(&self.database.pool)
+            .await
+            .unwrap();
+            if open == 0 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{open} jobs are never done\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Where the newest scene is played, if it is not here.
+    pub(super) async fn channel_of_newest_scene(&self, other_than: ChannelId) -> ChannelId {
+        let newest: String = sqlx::query_scalar(
+            "SELECT channel FROM scene WHERE channel <> $1 ORDER BY id DESC LIMIT 1",
+        )
+        .bind(other_than.0.to_string())
+        .fetch_one(&self.database.pool)
+        .await
+        .unwrap();
+        ChannelId(newest.parse().unwrap())
+    }
+
     /// Starts the bot; it is listening once this returns.
     pub(super) async fn serve(&self, discord: &Discord) -> Serve {
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
@@ -83,11 +149,8 @@ impl Home {
             .stderr(log)
             .spawn()
             .expect("the binary was built with the tests");
-        let sessions = discord.num_identified();
         let serve = Serve { child: Some(child), log: self.log_path() };
-        discord
-            .wait_until(PATIENCE, "the bot listens", |_| discord.num_identified() > sessions)
-            .await;
+        discord.gateway().connected(1, PATIENCE).await;
         serve
     }
 }

@@ -26,6 +26,7 @@ async fn reads_what_a_bot_asks_for_at_its_start() {
     let guild = discord.guild("Skerry");
     guild.text_channel("harbour");
     guild.forum("stories", &["Maren"]);
+    guild.media_channel("pictures", &[]);
     let ann = guild.member("ann");
     let rest = Rest::new(&discord);
     let id = guild.id;
@@ -35,7 +36,7 @@ async fn reads_what_a_bot_asks_for_at_its_start() {
     assert_eq!(rest.get("/gateway/bot").await["session_start_limit"]["remaining"], 1000);
     assert_eq!(rest.get("/users/@me/guilds").await[0]["name"], "Skerry");
     assert_eq!(rest.get(&format!("/guilds/{id}?with_counts=true")).await["name"], "Skerry");
-    assert_eq!(rest.get(&format!("/guilds/{id}/channels")).await.as_array().unwrap().len(), 2);
+    assert_eq!(rest.get(&format!("/guilds/{id}/channels")).await.as_array().unwrap().len(), 3);
     assert_eq!(rest.get(&format!("/guilds/{id}/roles")).await.as_array().unwrap().len(), 2);
     let member = rest.get(&format!("/guilds/{id}/members/{}", ann.id)).await;
     assert_eq!(member["user"]["global_name"], "Ann");

@@ -47,7 +47,19 @@ fn amend(json: &mut Value) {
         let field = format!("/components/schemas/{schema}/properties/default_member_permissions");
         let field = json.pointer_mut(&field).expect("the description has command schemas");
         *field = json!({"type": ["integer", "string", "null"]});
+        // "nsfw?: boolean", on the same page.
+        let fields = format!("/components/schemas/{schema}/properties");
+        let fields = json.pointer_mut(&fields).expect("the description has command schemas");
+        fields["nsfw"] = json!({"type": ["boolean", "null"]});
     }
+    // "GUILD_MEDIA 16".
+    // https://docs.discord.com/developers/resources/channel#channel-object-channel-types
+    let kinds = json.pointer_mut("/components/schemas/ChannelTypes/oneOf");
+    let kinds = kinds.and_then(Value::as_array_mut).expect("the description has channel types");
+    kinds.push(json!({"title": "GUILD_MEDIA", "const": 16}));
+    let field = "/components/schemas/GuildChannelResponse/properties/type/enum";
+    let kinds = json.pointer_mut(field).and_then(Value::as_array_mut);
+    kinds.expect("the description has guild channels").push(16.into());
     // The number of a file in the form: `"attachments": [{"id": 0, …}]`.
     // https://docs.discord.com/developers/reference#uploading-files
     let field = "/components/schemas/MessageAttachmentRequest/properties/id";
