@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::discord::Discord;
 use crate::support::discord::answer::AnswerKind;
 
-use super::scene::{has_button, replies, reply_after, reply_at_end, reply_that};
+use super::scene::{has_button, num_replies_is, replies, reply_after, reply_at_end};
 use super::serve::{Home, PATIENCE};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,7 +23,7 @@ async fn an_evening_in_a_forum_from_the_set_up_to_the_pause() {
     let options = json!({ "channel": stories.0.to_string(), "scenes": "post", "length": "micro" });
     let answer = mod_.command(lobby, "setup channel", options).await;
     let told = answer.settled(PATIENCE).await;
-    assert!(told.is_ephemeral && told.content.contains("stories"), "{told:?}");
+    assert!(told.is_ephemeral && told.content.contains("every new post"), "{told:?}");
     let shown = mod_.command(lobby, "setup show", json!({})).await.settled(PATIENCE).await;
     assert!(shown.content.contains(&stories.0.to_string()), "{shown:?}");
 
@@ -47,7 +47,7 @@ async fn an_evening_in_a_forum_from_the_set_up_to_the_pause() {
     for (person, words) in [
         (&ann, "I light the other lamp."),
         (&ben, "Is anybody there?"),
-        (&cy, "((brb, tea)) I hold the rope. // nobody saw this"),
+        (&cy, "((brb, tea)) I hold the rope.\n// nobody sees this"),
         (&ann, "Row, then."),
         (&ben, "I row."),
     ] {
@@ -55,6 +55,7 @@ async fn an_evening_in_a_forum_from_the_set_up_to_the_pause() {
         last = reply_after(&discord, post, last).await.id;
     }
     assert_eq!(replies(&discord, post).len(), 6, "a greeting and five answers");
+    home.quiet().await;
     let with_buttons = discord.messages(post).into_iter().filter(|m| !m.buttons.is_empty());
     assert_eq!(with_buttons.count(), 1, "only the latest reply has buttons");
     let context = ann.command(post, "context", json!({})).await.settled(PATIENCE).await;
@@ -106,12 +107,16 @@ async fn an_evening_in_a_forum_from_the_set_up_to_the_pause() {
     home.line_until(post, |line| line.len() == 9).await;
 
     // Undo can be undone.
+    let last = replies(&discord, post).pop().unwrap().id;
+    ann.say(post, "One more thing.");
+    reply_after(&discord, post, last).await;
+    home.quiet().await;
     let before = replies(&discord, post).len();
     let undone = ben.command(post, "undo", json!({})).await.settled(PATIENCE).await;
     assert!(undone.is_ephemeral, "{undone:?}");
-    discord.wait_until(PATIENCE, |_| replies(&discord, post).len() == before - 1).await;
+    num_replies_is(&discord, post, before - 1).await;
     ben.command(post, "redo", json!({})).await.settled(PATIENCE).await;
-    reply_that(&discord, post, |_| replies(&discord, post).len() == before).await;
+    num_replies_is(&discord, post, before).await;
 
     // A branch from an earlier turn, in a post of its own.
     let earlier = replies(&discord, post)[1].id;
@@ -140,7 +145,7 @@ async fn an_evening_in_a_forum_from_the_set_up_to_the_pause() {
     assert_eq!(replies(&discord, post).len(), num_replies);
     ann.command(post, "scene resume", json!({})).await.settled(PATIENCE).await;
     cy.say(post, "And now?");
-    discord.wait_until(PATIENCE, |_| replies(&discord, post).len() == num_replies + 1).await;
+    num_replies_is(&discord, post, num_replies + 1).await;
 
     let (status, took) = serve.stop().await;
     assert!(status.success(), "{status}\n{}", home.log());

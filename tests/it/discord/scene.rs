@@ -1,6 +1,7 @@
 //! What tests say of a scene's channel.
 
 use crate::support::discord::seen::SeenMessage;
+use crate::support::discord::world::World;
 use crate::support::discord::{ChannelId, Discord, MessageId};
 
 use super::serve::PATIENCE;
@@ -16,8 +17,18 @@ pub(super) fn has_button(message: &SeenMessage, label: &str) -> bool {
 
 /// What characters say in a channel: posts of ours that are story.
 pub(super) fn replies(discord: &Discord, channel: ChannelId) -> Vec<SeenMessage> {
-    let messages = discord.messages(channel).into_iter();
+    replies_in(&discord.lock().world, channel)
+}
+
+/// The same, for conditions that are looked at while the world is held still.
+pub(super) fn replies_in(world: &World, channel: ChannelId) -> Vec<SeenMessage> {
+    let messages = world.seen(channel).into_iter();
     messages.filter(|message| message.webhook.is_some() && message.kind == 0).collect()
+}
+
+/// Waits until so many posts of ours are there.
+pub(super) async fn num_replies_is(discord: &Discord, channel: ChannelId, wanted: usize) {
+    discord.wait_until(PATIENCE, |world| replies_in(world, channel).len() == wanted).await;
 }
 
 /// Waits until the newest message of a channel is a finished reply.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,7 @@ impl Home {
             "engine.kv_cache_mib=128",
             "model.context_tokens=2048",
             "chat.poll_ms=100",
-            "discord.stream_edit_ms=200",
+            "discord.stream_edit_ms=500",
             "discord.proxy_hold_ms=400",
             "discord.order_hold_ms=100",
         ];
@@ -150,8 +151,15 @@ impl Home {
 
     /// Starts the bot; it is listening once this returns.
     pub(super) async fn serve(&self, discord: &Discord) -> Serve {
-        let serve = self.spawn(self.command(discord, &[]));
-        discord.gateway().connected(1, PATIENCE).await;
+        let mut serve = self.spawn(self.command(discord, &[]));
+        let gateway = discord.gateway();
+        let mut connected = pin!(gateway.connected(1, PATIENCE));
+        loop {
+            tokio::select! {
+                () = &mut connected => break,
+                () = tokio::time::sleep(Duration::from_millis(200)) => serve.assert_alive(),
+            }
+        }
         serve
     }
 
@@ -190,6 +198,15 @@ pub(super) struct Serve {
 }
 
 impl Serve {
+    /// A bot that ended by itself says why in its log.
+    fn assert_alive(&mut self) {
+        let ended = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
+        if let Some(status) = ended {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            panic!("the bot ended: {status}\n{log}");
+        }
+    }
+
     /// As a power cut would.
     pub(super) fn kill(mut self) {
         let mut child = self.child.take().unwrap();

@@ -24,7 +24,7 @@ fn config(discord: &Discord, database: &TestDatabase) -> Config {
         "engine.kv_cache_mib=128",
         "model.context_tokens=2048",
         "chat.poll_ms=100",
-        "discord.stream_edit_ms=200",
+        "discord.stream_edit_ms=500",
     ];
     let (token, url) = (discord.token(), database.url());
     let variables = [
