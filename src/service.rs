@@ -22,6 +22,7 @@ use crate::model::{self, LoadOptions, ModelError, WeightType};
 use crate::pool::{Pool, WorkerOptions};
 use crate::store::embedded::{EmbeddedOptions, ServerStep};
 use crate::store::{Database, Store, StoreOptions};
+use crate::telemetry::metrics::Metrics;
 
 /// What a start is about, for whoever waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Ground {
     pub fetch_progress: Arc<dyn Progress + Send + Sync>,
     /// Is told how the start goes.
     pub on_step: Arc<dyn Fn(StartStep) + Send + Sync>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// How the configured database is opened; a private server lives in `dir`.
@@ -90,7 +93,14 @@ impl Service {
             .await
             .context("loading the model broke down")??;
         let clock = Arc::new(SystemClock);
-        let chat = Chat::new(store, pool, clock, config.generation.clone(), &config.chat)?;
+        let chat = Chat::new(
+            store,
+            pool,
+            clock,
+            config.generation.clone(),
+            &config.chat,
+            ground.metrics.clone(),
+        )?;
         let chat = Arc::new(chat);
         let (stopping, stopped) = watch::channel(false);
         // Some replies load or send while others decode: keep the engine full.

@@ -11,6 +11,8 @@ use super::{Chat, ChatError, clean_name};
 const MAX_NAMES: u32 = 1_000;
 /// How many names a completion offers, and a refusal lists.
 const MAX_OFFERED: usize = 25;
+/// The longest address of a picture.
+const MAX_URL_BYTES: usize = 1_024;
 /// How like a name must be to be meant: 1 is the same.
 const ALIKE: f64 = 0.8;
 
@@ -118,6 +120,7 @@ impl Chat {
         let greetings = sheet.alternate_greetings.iter();
         Ok(CharacterSheet {
             name: clean_name(&sheet.name)?,
+            avatar_url: sheet.avatar_url.as_deref().map(clean_avatar_url).transpose()?,
             nickname: nickname.map(clean_name).transpose()?,
             description: self.clean_text(&sheet.description)?,
             personality: self.clean_text(&sheet.personality)?,
@@ -187,6 +190,20 @@ fn meant(names: &[(CharacterId, String)], written: &str) -> Result<CharacterId, 
             format!("there is no character “{written}” here; there are {}", known(&names))
         }
     }))
+}
+
+/// The address of a picture. It is handed to the platform, which fetches it; so
+/// nothing but `https`, and no login in it.
+fn clean_avatar_url(url: &str) -> Result<String, ChatError> {
+    let url = url.trim();
+    let host = url.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next());
+    let is_plain = url.chars().all(|c| c.is_ascii_graphic()) && url.len() <= MAX_URL_BYTES;
+    match host {
+        Some(host) if is_plain && host.contains('.') && !host.contains('@') => Ok(url.to_owned()),
+        _ => Err(ChatError::refused(
+            "a picture needs an address that begins with https:// and that everybody can open",
+        )),
+    }
 }
 
 #[cfg(test)]

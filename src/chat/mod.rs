@@ -67,7 +67,7 @@ pub struct Chat {
     pool: Pool,
     clock: Arc<dyn Clock>,
     settings: Settings,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     /// How to stop the replies that this process is making.
     running: Mutex<HashMap<SceneId, watch::Sender<bool>>>,
 }
@@ -116,9 +116,9 @@ impl Chat {
         clock: Arc<dyn Clock>,
         generation: GenerationConfig,
         chat: &ChatConfig,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, ChatError> {
         let settings = Settings::new(generation, chat)?;
-        let metrics = Metrics::default();
         Ok(Self { store, pool, clock, settings, metrics, running: Mutex::default() })
     }
 

@@ -61,9 +61,7 @@ impl Chat {
         let mut sink = stage.sink(&scene);
         let shown = match (&claim.job.work, claim.job.state) {
             (Work::Show, _) => self.redraw(&mut sink, claim).await,
-            (_, JobState::Generated | JobState::Sending) => {
-                self.show_reply(&mut sink, claim).await
-            }
+            (_, JobState::Generated | JobState::Sending) => self.show_reply(&mut sink, claim).await,
             _ => match self.write_reply(&mut sink, claim, stopping).await {
                 Ok(()) => self.show_reply(&mut sink, claim).await,
                 Err(ended) => Err(ended),

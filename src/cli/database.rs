@@ -31,6 +31,7 @@ impl Session {
                     note(text);
                 }
             }),
+            metrics: Arc::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ mod model;
 mod output;
 mod play;
 mod progress;
+mod serve;
 mod session;
 
 use std::ffi::OsString;
@@ -37,6 +38,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   dramatis play                              play a scene; fetches what it needs
+  dramatis serve                             run the bot on Discord
   dramatis model pull                        fetch the model that is configured
   dramatis doctor                            check everything that a start needs
   dramatis --set engine.threads=4 doctor     the same with another setting
@@ -69,6 +71,8 @@ pub struct GlobalArgs {
 pub enum Command {
     /// Play a scene in the terminal
     Play(play::PlayArgs),
+    /// Run the bot on Discord
+    Serve(serve::ServeArgs),
     /// Fetch models, list them, look into them
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -108,14 +112,16 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         _ => {}
     }
     let session = Session::open(&cli.global)?;
-    if let Command::Play(args) = &cli.command {
-        return play::run(&session, args);
+    match &cli.command {
+        Command::Play(args) => return play::run(&session, args),
+        Command::Serve(args) => return serve::run(&session, args),
+        _ => {}
     }
     session.start_logging(LogDestination::Quiet)?;
     match &cli.command {
         Command::Model(command) => model::run(&session, command),
         Command::Migrate => database::migrate(&session),
         Command::Config(command) => config::run(&session, command),
-        Command::Play(_) | Command::Doctor(_) => unreachable!("dispatched above"),
+        Command::Play(_) | Command::Serve(_) | Command::Doctor(_) => unreachable!("dispatched above"),
     }
 }

@@ -1,6 +1,6 @@
 //! `dramatis model`: fetch models, list them, look into them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -9,7 +9,7 @@ use super::Session;
 use super::output::{bytes, line, note};
 use super::progress::ShownProgress;
 use crate::clock::{Clock as _, SystemClock};
-use crate::fetch::{Digest, ModelRequest, PulledModel, known_models};
+use crate::fetch::{Digest, ModelRequest, ModelStoreError, PulledModel, known_models};
 use crate::model::{self, ModelInfo};
 
 /// Fetch models, list them, look into them.
@@ -72,6 +72,16 @@ pub(super) fn run(session: &Session, command: &ModelCommand) -> anyhow::Result<E
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the configured model is; it is pulled if it is not here yet.
+pub(super) fn path(session: &Session) -> anyhow::Result<PathBuf> {
+    match session.models().resolve(&session.config.model.name) {
+        Err(ModelStoreError::NotPulled { name }) => {
+            Ok(pull(session, &ModelRequest::parse(&name, None, None)?)?.path)
+        }
+        resolved => Ok(resolved?),
+    }
 }
 
 /// Pulls a model and shows how it goes.

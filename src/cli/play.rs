@@ -11,7 +11,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{LogDestination, Session, model};
 use crate::domain::Length;
-use crate::fetch::{ModelRequest, ModelStoreError};
 use crate::service::Service;
 use crate::terminal::{PlayOptions, play, stage};
 
@@ -59,12 +58,7 @@ In the scene, /help lists the commands.";
 
 pub(super) fn run(session: &Session, args: &PlayArgs) -> anyhow::Result<ExitCode> {
     session.start_logging(LogDestination::File("play.log"))?;
-    let model_path = match session.models().resolve(&session.config.model.name) {
-        Err(ModelStoreError::NotPulled { name }) => {
-            model::pull(session, &ModelRequest::parse(&name, None, None)?)?.path
-        }
-        resolved => resolved?,
-    };
+    let model_path = model::path(session)?;
     let interactive = stdin().is_terminal() && stdout().is_terminal();
     let options = PlayOptions {
         user: args.user.clone(),

@@ -1,1 +1,200 @@
 //! What every part of the front end shares.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use serenity::model::id::{ChannelId, GuildId};
+
+use super::api::{Api, ApiError, Application, Speaker};
+use super::dispatch::Desk;
+use super::locale::Locale;
+use super::names;
+use super::webhooks::Webhooks;
+use crate::chat::{Chat, ChatError, clean_name};
+use crate::config::DiscordConfig;
+use crate::domain::{self, Participant, Person, SceneId};
+use crate::store::StoreError;
+
+/// How we call ourselves in the store.
+pub(super) const PLATFORM: &str = "discord";
+
+/// The most entries of a map from channels; beyond it begins anew. Everything in
+/// one is found again by asking.
+const MAX_CHANNELS: usize = 20_000;
+
+/// The front end at work.
+pub(super) struct Bot {
+    pub(super) chat: Arc<Chat>,
+    pub(super) api: Api,
+    pub(super) webhooks: Webhooks,
+    /// Who we are to Discord.
+    pub(super) application: Application,
+    pub(super) settings: DiscordConfig,
+    /// The interactions that are being answered.
+    pub(super) desk: Desk,
+    guilds: Mutex<HashMap<GuildId, domain::Guild>>,
+    places: Mutex<HashMap<ChannelId, Option<Place>>>,
+    venues: Mutex<HashMap<ChannelId, Venue>>,
+}
+
+/// Where a scene is played, by our keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) guild: domain::GuildId,
+    pub(super) scene: SceneId,
+}
+
+/// Where a scene is played, by Discord's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Venue {
+    /// Where messages go.
+    pub(super) channel: ChannelId,
+    /// The channel that owns the webhooks: a thread's parent, else itself.
+    pub(super) stage: ChannelId,
+}
+
+impl Venue {
+    /// The thread, for requests that name it beside a webhook.
+    pub(super) fn thread(&self) -> Option<ChannelId> {
+        (self.channel != self.stage).then_some(self.channel)
+    }
+}
+
+/// Somebody who wrote or pressed something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Author {
+    /// Their id on Discord, or `proxy:…` for somebody who speaks through a proxy.
+    pub(super) external_id: String,
+    /// The name that people see.
+    pub(super) display_name: String,
+}
+
+impl Bot {
+    pub(super) fn new(
+        chat: Arc<Chat>,
+        api: Api,
+        application: Application,
+        settings: DiscordConfig,
+    ) -> Self {
+        Self {
+            webhooks: Webhooks::new(application.id),
+            chat,
+            api,
+            application,
+            settings,
+            desk: Desk::default(),
+            guilds: Mutex::default(),
+            places: Mutex::default(),
+            venues: Mutex::default(),
+        }
+    }
+
+    /// A guild as the store knows it; made known at the first call. Its characters
+    /// are the shipped ones until somebody makes others.
+    pub(super) async fn guild(&self, id: GuildId) -> Result<domain::Guild, ChatError> {
+        if let Some(guild) = self.guilds.lock().expect("nothing panics here").get(&id) {
+            return Ok(guild.clone());
+        }
+        let store = self.chat.store();
+        let guild = match store.get_guild_by_external(PLATFORM, &id.to_string()).await? {
+            Some(guild) => guild,
+            None => {
+                let guild = store.upsert_guild(PLATFORM, &id.to_string(), "").await?;
+                self.chat.welcome(guild.id).await?;
+                guild
+            }
+        };
+        self.guilds.lock().expect("nothing panics here").insert(id, guild.clone());
+        Ok(guild)
+    }
+
+    /// The live scene of a channel.
+    pub(super) async fn place(
+        &self,
+        guild: GuildId,
+        channel: ChannelId,
+    ) -> Result<Option<Place>, ChatError> {
+        if let Some(place) = self.places.lock().expect("nothing panics here").get(&channel) {
+            return Ok(*place);
+        }
+        let guild = self.guild(guild).await?.id;
+        let scene = self.chat.store().get_scene_by_channel(guild, &channel.to_string()).await?;
+        let place = scene.map(|scene| Place { guild, scene: scene.id });
+        let mut places = self.places.lock().expect("nothing panics here");
+        if places.len() >= MAX_CHANNELS {
+            places.clear();
+        }
+        places.insert(channel, place);
+        Ok(place)
+    }
+
+    /// To be called after a scene began or ended in a channel, and after the channel
+    /// itself changed.
+    pub(super) fn forget_channel(&self, channel: ChannelId) {
+        self.places.lock().expect("nothing panics here").remove(&channel);
+        self.venues.lock().expect("nothing panics here").remove(&channel);
+    }
+
+    /// Where messages of a scene go.
+    pub(super) async fn venue(&self, channel: ChannelId) -> Result<Venue, ApiError> {
+        if let Some(venue) = self.venues.lock().expect("nothing panics here").get(&channel) {
+            return Ok(*venue);
+        }
+        let found = self.api.channel(channel).await?;
+        let stage = if found.is_thread() { found.parent_id.unwrap_or(channel) } else { channel };
+        let venue = Venue { channel, stage };
+        let mut venues = self.venues.lock().expect("nothing panics here");
+        if venues.len() >= MAX_CHANNELS {
+            venues.clear();
+        }
+        venues.insert(channel, venue);
+        Ok(venue)
+    }
+
+    /// A person, as the guild knows them from now on.
+    pub(super) async fn person(
+        &self,
+        guild: domain::GuildId,
+        who: &Author,
+    ) -> Result<Person, ChatError> {
+        let name = clean_name(&who.display_name).unwrap_or_else(|_| "Somebody".to_owned());
+        Ok(self.chat.store().upsert_person(guild, &who.external_id, &name).await?)
+    }
+
+    /// A person in a scene, with whom they play there.
+    pub(super) async fn participant(
+        &self,
+        guild: domain::GuildId,
+        scene: SceneId,
+        who: &Author,
+    ) -> Result<Participant, ChatError> {
+        let person = self.person(guild, who).await?;
+        let store = self.chat.store();
+        store.insert_participant(guild, scene, person.id).await?;
+        let people = store.list_participants(guild, scene).await?;
+        let found = people.into_iter().find(|participant| participant.person.id == person.id);
+        Ok(found.unwrap_or(Participant { person, persona: None }))
+    }
+
+    /// The language that a guild chose for what everybody sees.
+    pub(super) async fn locale(&self, guild: domain::GuildId) -> Result<Locale, StoreError> {
+        let settings = self.chat.store().get_guild_settings(guild).await?;
+        Ok(settings.locale.as_deref().map(Locale::of).unwrap_or_default())
+    }
+
+    /// How somebody appears in a channel.
+    pub(super) async fn speaker(
+        &self,
+        guild: domain::GuildId,
+        speaker: &domain::Speaker,
+    ) -> Result<Speaker, StoreError> {
+        let avatar_url = match speaker {
+            domain::Speaker::Character { id, .. } => {
+                let character = self.chat.store().get_character(guild, *id).await?;
+                character.and_then(|character| character.sheet.avatar_url)
+            }
+            domain::Speaker::Person { .. } => None,
+        };
+        Ok(Speaker { name: names::webhook_name(speaker.name()), avatar_url })
+    }
+}

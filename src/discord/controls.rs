@@ -6,6 +6,7 @@
 
 use crate::domain::{JobId, Length, TurnId};
 
+use super::api;
 use super::custom_id::{Confirm, CustomId, ReplyAction};
 use super::locale::Locale;
 
@@ -35,6 +36,24 @@ pub(super) enum ButtonStyle {
     Success = 3,
     /// Red.
     Danger = 4,
+}
+
+/// The same for Discord.
+pub(super) fn rows(rows: Vec<Vec<Button>>) -> Vec<api::Row> {
+    let button = |button: Button| api::Button {
+        custom_id: button.custom_id.encode(),
+        label: button.label,
+        emoji: button.emoji.map(str::to_owned),
+        style: match button.style {
+            ButtonStyle::Primary => api::ButtonStyle::Primary,
+            ButtonStyle::Secondary => api::ButtonStyle::Secondary,
+            ButtonStyle::Success => api::ButtonStyle::Success,
+            ButtonStyle::Danger => api::ButtonStyle::Danger,
+        },
+        disabled: button.disabled,
+    };
+    let row = |row: Vec<Button>| api::Row::Buttons(row.into_iter().map(button).collect());
+    rows.into_iter().map(row).collect()
 }
 
 /// What the buttons under the latest reply depend on.

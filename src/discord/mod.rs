@@ -4,30 +4,41 @@
 //! and what lies below it. Everything that it asks of Discord goes through `api`,
 //! everything that it hears comes through `gateway`.
 
+#![allow(dead_code)]
+mod answering;
 mod api;
 mod bot;
+mod call;
 mod catch_up;
 mod check;
 mod commands;
 mod components;
+mod connection;
 mod controls;
 mod convert;
 mod custom_id;
 mod dispatch;
 mod gateway;
+mod hearing;
 mod intake;
+mod interaction;
 mod locale;
 mod menus;
 mod modals;
 mod names;
 mod permissions;
+mod pluralkit;
 mod posting;
 mod proxies;
 mod render;
+mod reports;
 mod scenes;
 mod shown;
 mod split;
 mod stage;
 mod webhooks;
 
+pub use check::{Found, Verdict, check};
+pub use connection::{Connection, Discord, DiscordError, Farewell};
 pub use locale::{definitions, definitions_hash};
+pub use stage::DiscordStage;

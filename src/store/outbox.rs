@@ -85,9 +85,11 @@ pub struct OutboxMessage {
     pub scene_id: SceneId,
     /// The job that it was reserved for, before there was a text.
     pub job: Option<JobId>,
-    /// The turn it belongs to and the text it shows. `None` while it is a job's
-    /// alone, and while something else is written over it.
-    pub text: Option<(TurnId, SwipeId)>,
+    /// The turn it belongs to; `None` while it is a job's alone.
+    pub turn: Option<TurnId>,
+    /// The text of that turn that it shows; `None` while something else is written
+    /// over it.
+    pub swipe: Option<SwipeId>,
     /// Which part of the text, from 0.
     pub part: u32,
     /// The platform's id of the place it is in.
@@ -130,7 +132,8 @@ impl TryFrom<OutboxRow> for OutboxMessage {
             id: row.id,
             scene_id: SceneId(row.scene_id),
             job: row.job_id.map(JobId),
-            text: row.turn_id.map(TurnId).zip(row.swipe_id.map(SwipeId)),
+            turn: row.turn_id.map(TurnId),
+            swipe: row.swipe_id.map(SwipeId),
             part: row::count(row.part.into()),
             channel: row.channel,
             route: row.webhook.map_or(PostRoute::Bot, PostRoute::Webhook),

@@ -42,8 +42,33 @@ pub const PREFILL_MS: Name =
     name("dramatis_prefill_ms", "Milliseconds to read a reply's prompt.", "");
 /// Time from first to last token.
 pub const DECODE_MS: Name = name("dramatis_decode_ms", "Milliseconds to write a reply.", "");
+/// Uses of commands, buttons and forms, by what came of them.
+pub const INTERACTIONS: Name =
+    name("dramatis_interactions_total", "Uses of commands, buttons and forms.", "outcome");
 /// Jobs of the queue, by state.
 pub const JOBS: Name = name("dramatis_jobs", "Jobs of the reply queue.", "state");
+/// Events of Discord that we could not read, by what was strange: the event's name,
+/// its shape, or the frame around it.
+pub const DISCORD_UNKNOWN_EVENTS: Name = name(
+    "dramatis_discord_unknown_events_total",
+    "Events of Discord that could not be read.",
+    "strange",
+);
+/// What happened to connections to Discord's gateway.
+pub const DISCORD_GATEWAY: Name =
+    name("dramatis_discord_gateway_total", "Steps of connections to Discord's gateway.", "step");
+/// What became of messages in channels where scenes are played.
+pub const DISCORD_MESSAGES: Name =
+    name("dramatis_discord_messages_total", "Messages where scenes are played.", "outcome");
+/// Requests to Discord, by outcome.
+pub const DISCORD_REQUESTS: Name =
+    name("dramatis_discord_requests_total", "Requests to Discord that came to an end.", "outcome");
+/// Requests that Discord did not take because of a limit, by the limit's scope.
+pub const DISCORD_RATE_LIMITED: Name =
+    name("dramatis_discord_rate_limited_total", "Answers of Discord with status 429.", "scope");
+/// Time from asking for a request to its first sending.
+pub const DISCORD_WAIT_MS: Name =
+    name("dramatis_discord_wait_ms", "Milliseconds that a request to Discord waited.", "");
 
 /// Upper bounds of the histograms' buckets, in milliseconds.
 pub const BUCKETS_MS: [f64; 14] = [

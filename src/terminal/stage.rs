@@ -84,8 +84,7 @@ impl TerminalSink {
 impl ReplySink for TerminalSink {
     async fn begin(&mut self, start: &ReplyStart) {
         self.shown_bytes = start.standing_text.len();
-        let (name, standing_text) =
-            (start.speaker.name().to_owned(), start.standing_text.clone());
+        let (name, standing_text) = (start.speaker.name().to_owned(), start.standing_text.clone());
         self.send(StageEvent::Begin { name, standing_text });
     }
 

@@ -3,6 +3,7 @@
 
 mod chat;
 mod cli;
+mod discord;
 mod double;
 mod engine;
 mod fetch;

@@ -105,7 +105,8 @@ fn settings(session: &Session) -> Finding {
     Finding::ok("settings", format!("valid; {} differ from the defaults", changed.count()))
 }
 
-fn show(finding: &Finding) {
+/// One finding, as people read it.
+pub(super) fn show(finding: &Finding) {
     let mark = match finding.status {
         Status::Ok => "ok",
         Status::Warning => "warning",

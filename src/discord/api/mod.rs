@@ -1,1 +1,39 @@
 //! Discord over REST: typed calls, each through the queue of its bucket.
+//!
+//! A call becomes a request (`endpoint` says where to, `payload`, `components` and
+//! `response` what with) that the `sender` takes to Discord: it stands in the queue
+//! of its bucket (`queue`), heeds the global limit (`limiter`), stops when too much
+//! is refused (`breaker`), and goes by one of two ways (`transport`). `model` is what
+//! comes back, `error` why it does not.
+
+mod breaker;
+mod calls;
+mod components;
+mod endpoint;
+mod error;
+mod guilds;
+mod interactions;
+mod limiter;
+mod messages;
+mod model;
+mod payload;
+mod queue;
+mod refusals;
+mod response;
+mod sender;
+mod transport;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use calls::{Api, ApiOptions};
+pub(crate) use components::{Button, ButtonStyle, Modal, Row, Select, SelectOption, TextInput};
+pub(crate) use error::{ApiError, TOO_MANY_WEBHOOKS, UNKNOWN_WEBHOOK};
+pub(crate) use guilds::ThreadEdit;
+pub(crate) use messages::Speaker;
+pub(crate) use model::{
+    Application, Channel, ChannelWebhook, GatewayBot, Guild, Member, Message, MyGuild, Overwrite,
+    Reference, Role, SessionStartLimit, Tag, User, Webhook,
+};
+pub(crate) use payload::{File, MAX_CONTENT, Mentions, Payload};
+pub(crate) use response::{Choice, Response};

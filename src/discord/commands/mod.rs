@@ -1,1 +1,274 @@
-//! Slash commands: one file for each.
+//! The slash commands, one file each.
+//!
+//! What each can be given is data (`config/discord/commands.json`); here is what it
+//! does. Every command asks first whether the person may, then does it by the chat
+//! room's verbs, and says in a sentence or two what came of it.
+
+mod cast;
+mod character;
+pub(super) mod complete;
+mod help;
+mod length;
+mod note;
+mod persona;
+mod preset;
+mod receipt;
+pub(super) mod register;
+mod reply;
+mod scene;
+mod setup;
+mod undo;
+
+pub(super) use character::{apply as apply_character, delete as delete_character};
+pub(super) use note::submit as submit_note;
+pub(super) use persona::submit as submit_persona;
+pub(super) use receipt::seen;
+pub(super) use scene::{end, submit_scenario};
+
+use std::str::FromStr;
+
+use super::call::{Answer, Call, FormSheet, Refusal};
+use super::interaction::{Command, Options};
+use super::locale::AUTO;
+use crate::domain::Length;
+
+/// Everything that a slash command can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    SceneStart,
+    SceneScenario,
+    SceneStatus,
+    ScenePause,
+    SceneResume,
+    SceneEnd,
+    SceneBranch,
+    SceneExport,
+    CastAdd,
+    CastRemove,
+    CastList,
+    CastLength,
+    PersonaSet,
+    PersonaShow,
+    PersonaClear,
+    Length,
+    Reply,
+    Stop,
+    Note,
+    Preset,
+    Context,
+    Why,
+    Undo,
+    Redo,
+    Help,
+    CharacterCreate,
+    CharacterEdit,
+    CharacterShow,
+    CharacterList,
+    CharacterDelete,
+    SetupChannel,
+    SetupRoles,
+    SetupReports,
+    SetupShow,
+}
+
+impl Verb {
+    /// What a command means; `None` for one that this version does not have.
+    pub(super) fn of(command: &Command) -> Option<Self> {
+        Some(match (command.name.as_str(), command.subcommand.as_str()) {
+            ("scene", "start") => Self::SceneStart,
+            ("scene", "scenario") => Self::SceneScenario,
+            ("scene", "status") => Self::SceneStatus,
+            ("scene", "pause") => Self::ScenePause,
+            ("scene", "resume") => Self::SceneResume,
+            ("scene", "end") => Self::SceneEnd,
+            ("scene", "branch") => Self::SceneBranch,
+            ("scene", "export") => Self::SceneExport,
+            ("cast", "add") => Self::CastAdd,
+            ("cast", "remove") => Self::CastRemove,
+            ("cast", "list") => Self::CastList,
+            ("cast", "length") => Self::CastLength,
+            ("persona", "set") => Self::PersonaSet,
+            ("persona", "show") => Self::PersonaShow,
+            ("persona", "clear") => Self::PersonaClear,
+            ("length", "") => Self::Length,
+            ("reply", "") => Self::Reply,
+            ("stop", "") => Self::Stop,
+            ("note", "") => Self::Note,
+            ("preset", "") => Self::Preset,
+            ("context", "") => Self::Context,
+            ("why", "") => Self::Why,
+            ("undo", "") => Self::Undo,
+            ("redo", "") => Self::Redo,
+            ("help", "") => Self::Help,
+            ("character", "create") => Self::CharacterCreate,
+            ("character", "edit") => Self::CharacterEdit,
+            ("character", "show") => Self::CharacterShow,
+            ("character", "list") => Self::CharacterList,
+            ("character", "delete") => Self::CharacterDelete,
+            ("setup", "channel") => Self::SetupChannel,
+            ("setup", "roles") => Self::SetupRoles,
+            ("setup", "reports") => Self::SetupReports,
+            ("setup", "show") => Self::SetupShow,
+            _ => return None,
+        })
+    }
+
+    /// Whether the answer is a form to fill in, which nothing may come before.
+    pub(super) fn opens_form(self, options: &Options) -> bool {
+        match self {
+            Self::CharacterCreate | Self::CharacterEdit => true,
+            Self::SceneScenario => options.text("text").is_none(),
+            Self::PersonaSet => options.text("name").is_none(),
+            Self::Note => options.text("text").is_none() && options.boolean("clear") != Some(true),
+            _ => false,
+        }
+    }
+}
+
+/// Does what a command asks for.
+pub(super) async fn run(call: &Call, command: &Command) -> Result<Answer, Refusal> {
+    let options = &command.options;
+    let verb = Verb::of(command).ok_or_else(unknown)?;
+    match verb {
+        Verb::SceneStart => scene::start(call, options).await,
+        Verb::SceneScenario => scene::scenario(call, options).await,
+        Verb::SceneStatus => scene::status(call).await,
+        Verb::ScenePause => scene::pause(call).await,
+        Verb::SceneResume => scene::resume(call).await,
+        Verb::SceneEnd => scene::ask_end(call).await,
+        Verb::SceneBranch => scene::branch(call, options).await,
+        Verb::SceneExport => scene::export(call, options).await,
+        Verb::CastAdd => cast::add(call, options).await,
+        Verb::CastRemove => cast::remove(call, options).await,
+        Verb::CastList => cast::list(call).await,
+        Verb::CastLength => length::of_character(call, options, "character").await,
+        Verb::PersonaSet => persona::set(call, options).await,
+        Verb::PersonaShow => persona::show(call).await,
+        Verb::PersonaClear => persona::clear(call, options).await,
+        Verb::Length if options.text("for").is_some() => {
+            length::of_character(call, options, "for").await
+        }
+        Verb::Length => length::of_scene(call, options).await,
+        Verb::Reply => reply::reply(call, options).await,
+        Verb::Stop => reply::stop(call).await,
+        Verb::Note => note::set(call, options).await,
+        Verb::Preset => preset::choose(call, options).await,
+        Verb::Context => receipt::context(call).await,
+        Verb::Why => receipt::why(call).await,
+        Verb::Undo => undo::undo(call).await,
+        Verb::Redo => undo::redo(call).await,
+        Verb::Help => Ok(help::help(call, options)),
+        Verb::CharacterShow => character::show(call, options).await,
+        Verb::CharacterList => character::list(call).await,
+        Verb::CharacterDelete => character::ask_delete(call, options).await,
+        Verb::SetupChannel => setup::channel(call, options).await,
+        Verb::SetupRoles => setup::roles(call, options).await,
+        Verb::SetupReports => setup::reports(call, options).await,
+        Verb::SetupShow => setup::show(call).await,
+        Verb::CharacterCreate | Verb::CharacterEdit => Err(unknown()),
+    }
+}
+
+/// The form that a command opens.
+pub(super) async fn form(call: &Call, command: &Command) -> Result<FormSheet, Refusal> {
+    let options = &command.options;
+    match Verb::of(command) {
+        Some(Verb::CharacterCreate) => character::create(call).await,
+        Some(Verb::CharacterEdit) => character::edit(call, options).await,
+        Some(Verb::SceneScenario) => scene::scenario_form(call).await,
+        Some(Verb::PersonaSet) => persona::form(call, options).await,
+        Some(Verb::Note) => note::form(call, options).await,
+        _ => Err(unknown()),
+    }
+}
+
+fn unknown() -> Refusal {
+    Refusal::plain("there is no such command here; /help lists them")
+}
+
+/// A length as it is chosen: `None` where nothing is said, `Some(None)` for *auto*.
+fn length_option(options: &Options) -> Result<Option<Option<Length>>, Refusal> {
+    match options.text("length") {
+        None => Ok(None),
+        Some(word) if word.eq_ignore_ascii_case(AUTO) => Ok(Some(None)),
+        Some(word) => {
+            let length =
+                Length::from_str(word).map_err(|error| Refusal::plain(error.to_string()))?;
+            Ok(Some(Some(length)))
+        }
+    }
+}
+
+/// A length in words.
+fn length_words(length: Option<Length>) -> &'static str {
+    length.map_or("auto: the model chooses", Length::as_str)
+}
+
+/// What must have been given; Discord sees to it, and we do not rely on that.
+fn required<'a>(options: &'a Options, name: &str) -> Result<&'a str, Refusal> {
+    options.text(name).ok_or_else(|| Refusal::plain(format!("say which {name} you mean")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::locale;
+    use super::*;
+
+    fn options(pairs: &[(&str, Value)]) -> Options {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+    }
+
+    #[test]
+    fn every_command_that_people_see_does_something() {
+        let commands = locale::definitions().iter().filter(|command| command["type"] == 1);
+        let mut seen = Vec::new();
+        for definition in commands {
+            let name = definition["name"].as_str().expect("a name");
+            let options = definition["options"].as_array().into_iter().flatten();
+            let mut subs: Vec<&str> = options
+                .filter(|option| option["type"] == 1)
+                .map(|option| option["name"].as_str().expect("a name"))
+                .collect();
+            if subs.is_empty() {
+                subs.push("");
+            }
+            for sub in subs {
+                let command = Command {
+                    name: name.to_owned(),
+                    subcommand: sub.to_owned(),
+                    ..Command::default()
+                };
+                let verb = Verb::of(&command);
+                assert!(verb.is_some(), "/{name} {sub}");
+                assert!(!seen.contains(&verb), "/{name} {sub} means what another means");
+                seen.push(verb);
+            }
+        }
+        assert_eq!(seen.len(), 34);
+        assert_eq!(Verb::of(&Command { name: "dance".into(), ..Command::default() }), None);
+    }
+
+    #[test]
+    fn forms_open_where_the_words_are_missing() {
+        let none = Options::default();
+        assert!(Verb::CharacterCreate.opens_form(&none));
+        assert!(Verb::SceneScenario.opens_form(&none));
+        assert!(!Verb::SceneScenario.opens_form(&options(&[("text", json!("Rain."))])));
+        assert!(Verb::Note.opens_form(&options(&[("depth", json!(3))])));
+        assert!(!Verb::Note.opens_form(&options(&[("clear", json!(true))])));
+        assert!(Verb::PersonaSet.opens_form(&options(&[("scope", json!("server"))])));
+        assert!(!Verb::Undo.opens_form(&none));
+    }
+
+    #[test]
+    fn lengths_are_read_and_said() {
+        let read = |word: &str| length_option(&options(&[("length", json!(word))]));
+        assert_eq!(read("auto").expect("fine"), Some(None));
+        assert_eq!(read("Huge").expect("fine"), Some(Some(Length::Huge)));
+        assert_eq!(length_option(&Options::default()).expect("fine"), None);
+        assert!(read("lnog").expect_err("no length").notice().starts_with("“lnog” is not"));
+        assert_eq!(length_words(None), "auto: the model chooses");
+    }
+}

@@ -29,7 +29,12 @@ async fn those_who_are_mentioned_answer_in_order_each_once() {
     let second = house.prompt_of(&line[2]).await;
     assert!(second.contains("### Response:\nTamsin: "), "the second has heard the first: {second}");
     assert!(second.ends_with("\nMira:"), "{second}");
-    let shown: Vec<_> = house.stage.finished(scene).into_iter().map(|reply| reply.turn.speaker.name().to_owned()).collect();
+    let shown: Vec<_> = house
+        .stage
+        .finished(scene)
+        .into_iter()
+        .map(|reply| reply.turn.speaker.name().to_owned())
+        .collect();
     assert_eq!(shown, ["Tamsin", "Mira"]);
 }
 

@@ -83,7 +83,7 @@ async fn chat(store: &Store) -> Arc<Chat> {
     let config = config.unwrap();
     let pool = tokio::task::spawn_blocking(small).await.unwrap();
     let clock = Arc::new(SystemClock);
-    Arc::new(Chat::new(store.clone(), pool, clock, config.generation, &config.chat).unwrap())
+    Arc::new(Chat::new(store.clone(), pool, clock, config.generation, &config.chat, Arc::default()).unwrap())
 }
 
 impl Evening {
@@ -237,7 +237,7 @@ async fn stored_text_is_shown_after_a_crash_and_never_made_again() {
     evening.answer().await;
     let shown = evening.shown.0.lock().unwrap().clone();
     assert_eq!(shown.len(), 1);
-    assert_eq!(shown[0].text, "I was never away.");
+    assert_eq!(shown[0].turn.swipe.text, "I was never away.");
     assert_eq!(evening.speakers().await, ["Tamsin", "Ann", "Tamsin"]);
     let job = evening.chat.store().get_job(evening.guild, claim.job.id).await.unwrap().unwrap();
     assert_eq!(job.state, JobState::Sent);

@@ -2,10 +2,14 @@
 //! is stored and shown, and whatever may come between.
 
 mod casts;
+mod curtains;
 mod evenings;
+mod exports;
 mod failures;
 mod fairness;
 mod house;
+mod library;
+mod lines;
 mod long_scene;
 mod models;
 mod replies;

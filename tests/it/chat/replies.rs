@@ -61,7 +61,10 @@ async fn a_message_is_answered_stored_and_shown_once() {
     assert!(texts.len() > 3, "it streams: {texts:?}");
     assert!(texts.windows(2).all(|pair| pair[1].starts_with(pair[0]) && pair[0] != pair[1]));
     assert!(texts.last().unwrap().starts_with(&reply.swipe.text));
-    assert_eq!((finished.job, finished.turn.id, finished.turn.swipe.ordinal), (queued.job, reply.id, 0));
+    assert_eq!(
+        (finished.job, finished.turn.id, finished.turn.swipe.ordinal),
+        (queued.job, reply.id, 0)
+    );
     assert_eq!(finished.turn.swipe.text, reply.swipe.text);
 
     let receipt = receipt(&reply.swipe);

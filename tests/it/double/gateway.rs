@@ -42,6 +42,11 @@ async fn a_session_starts_and_hears_what_happens() {
     guild.deny_bot(harbour, VIEW_CHANNEL);
     ann.say(harbour, "whispered");
     assert!(socket.is_quiet().await, "what it cannot see it does not hear");
+    guild.change(harbour, |channel| channel.overwrites.clear());
+    socket.event("CHANNEL_UPDATE").await;
+    socket.event("THREAD_LIST_SYNC").await;
+    ann.say_with_unknown_component(harbour, "new");
+    assert_eq!(socket.event("MESSAGE_CREATE").await["components"][0]["type"], 99);
     guild.kick_bot();
     socket.event("GUILD_DELETE").await;
     guild.let_bot_in();

@@ -2,8 +2,8 @@
 
 use dramatis::domain::{CharacterSheet, Length, Note, SceneState, SwipeOrigin, TurnId};
 use dramatis::store::{
-    ChannelSettings, NewMessage, NewScene, NewSwipe, NewTurn, Noun, OutboxState, Preset,
-    SceneOpening, SceneUpdate, StoreError, Work,
+    ChannelSettings, GuildSettings, NewMessage, NewPost, NewScene, NewSwipe, NewTurn, Noun,
+    PostOwner, PostRoute, Preset, SceneOpening, SceneUpdate, StoreError, Work,
 };
 use serde_json::json;
 
@@ -172,31 +172,6 @@ async fn the_cast_keeps_its_order_and_lengths() {
 }
 
 #[tokio::test]
-async fn a_message_to_post_is_made_once_and_found_by_its_id() {
-    let db = TestDatabase::fresh().await;
-    let stage = stage(&db.store, "one").await;
-    let (guild, scene) = (stage.guild, stage.scene.id);
-    let turn = db.store.append_turn(guild, scene, &stage.said("a")).await.unwrap();
-    let made =
-        async || db.store.upsert_outbox(guild, scene, turn.id, turn.swipe.id, 2).await.unwrap();
-    let parts = made().await;
-    assert_eq!(parts.iter().map(|part| part.part).collect::<Vec<_>>(), [0, 1]);
-    assert_eq!(made().await, parts);
-    db.store.begin_outbox(guild, parts[1].id).await.unwrap();
-    db.store.begin_outbox(guild, parts[1].id).await.unwrap();
-    let begun = &db.store.list_outbox(guild, turn.id, turn.swipe.id).await.unwrap()[1];
-    assert_eq!((begun.state, begun.attempts), (OutboxState::Sending, 2));
-    assert!(begun.sending_for.is_some());
-    db.store.finish_outbox(guild, parts[1].id, "posted").await.unwrap();
-    let sent = &db.store.list_outbox(guild, turn.id, turn.swipe.id).await.unwrap()[1];
-    assert_eq!((sent.state, sent.external_id.as_deref()), (OutboxState::Sent, Some("posted")));
-    let again = db.store.begin_outbox(guild, parts[1].id).await;
-    assert!(matches!(again, Err(StoreError::NotFound(_))), "a sent message is not sent again");
-    let found = db.store.get_turn_by_message(guild, "posted").await.unwrap().unwrap();
-    assert_eq!(found.id, turn.id);
-}
-
-#[tokio::test]
 async fn presets_lorebooks_channels_and_the_audit_are_kept() {
     let db = TestDatabase::fresh().await;
     let stage = stage(&db.store, "one").await;
@@ -226,7 +201,7 @@ async fn presets_lorebooks_channels_and_the_audit_are_kept() {
 
     let settings = ChannelSettings {
         channel: "42".into(),
-        opens: SceneOpening::Post,
+        opens: SceneOpening::Channel,
         starter_roles: vec!["9".into()],
         character: Some(stage.character.id),
         length: Some(Length::Long),
@@ -289,7 +264,7 @@ async fn nul_is_taken_everywhere() {
         work: Some(Work::REPLY),
     };
     store.accept_message(guild, scene.id, &message).await.unwrap();
-    let turn = store.get_turn_by_message(guild, &nul).await.unwrap().unwrap();
+    let (turn, _) = store.get_turn_by_message(guild, &nul).await.unwrap().unwrap();
     assert_eq!(turn.swipe.text, "a\u{fffd}b");
     let new = NewTurn {
         speaker: turn.speaker.clone(),
@@ -301,8 +276,24 @@ async fn nul_is_taken_everywhere() {
     store.append_turn(guild, scene.id, &new).await.unwrap();
     let swipe = NewSwipe { text: nul.clone(), origin: SwipeOrigin::Edited, receipt: None };
     store.insert_swipe(guild, scene.id, turn.id, &swipe).await.unwrap();
-    let parts = store.upsert_outbox(guild, scene.id, turn.id, turn.swipe.id, 1).await.unwrap();
-    store.finish_outbox(guild, parts[0].id, &nul).await.unwrap();
+    let route = PostRoute::Webhook(nul.clone());
+    let owner = PostOwner::Turn(turn.id, turn.swipe.id);
+    let post = NewPost { owner, part: 0, channel: nul.clone(), route: route.clone() };
+    let post = store.reserve_outbox(guild, scene.id, &post).await.unwrap();
+    store.set_outbox_route(guild, post.id, &route).await.unwrap();
+    store.finish_outbox(guild, post.id, &nul).await.unwrap();
+    assert!(store.get_outbox_by_message(guild, &nul).await.unwrap().is_some());
+    let settings = GuildSettings {
+        moderator_roles: vec![nul.clone()],
+        reports_channel: Some(nul.clone()),
+        locale: Some(nul.clone()),
+        commands_hash: None,
+    };
+    store.upsert_guild_settings(guild, &settings).await.unwrap();
+    store.set_commands_hash(guild, &nul).await.unwrap();
+    store.insert_report(guild, scene.id, turn.id, turn.swipe.id, person.id, &nul).await.unwrap();
+    assert!(store.get_guild_by_external(&nul, &nul).await.unwrap().is_some());
+    assert_eq!(store.list_live_scenes(&nul, None, None, 9).await.unwrap().len(), 1);
     let preset = Preset { name: nul.clone(), params: json!(&nul) };
     store.upsert_preset(guild, &preset).await.unwrap();
     assert!(store.get_preset(guild, &nul).await.unwrap().is_some());

@@ -2,7 +2,7 @@
 
 use dramatis::domain::SceneState;
 use dramatis::domain::SwipeOrigin;
-use dramatis::store::{Accepted, Generated, Line, NewMessage, Target, Work};
+use dramatis::store::{Accepted, Generated, Line, MessageOrigin, NewMessage, Target, Work};
 
 use super::{Stage, stage};
 use crate::support::postgres::TestDatabase;
@@ -33,8 +33,8 @@ async fn a_second_delivery_changes_nothing() {
     assert_eq!(line.len(), 1);
     let jobs = db.store.list_open_jobs(stage.guild, stage.scene.id).await.unwrap();
     assert_eq!((jobs.len(), jobs[0].id, jobs[0].person), (1, queued.job, Some(stage.person.id)));
-    let found = db.store.get_turn_by_message(stage.guild, "1").await.unwrap().unwrap();
-    assert_eq!(found.id, turn);
+    let (found, origin) = db.store.get_turn_by_message(stage.guild, "1").await.unwrap().unwrap();
+    assert_eq!((found.id, origin), (turn, MessageOrigin::Person));
     let people = db.store.list_participants(stage.guild, stage.scene.id).await.unwrap();
     assert_eq!(people[0].person, stage.person);
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use dramatis::domain::{GuildId, SceneState, SwipeOrigin};
 use dramatis::store::{
-    Accepted, ChannelSettings, Generated, Line, NewBranch, NewMessage, NewScene, NewSwipe, Preset,
-    SceneOpening, SceneUpdate, StoreError, Target, Work,
+    Accepted, ChannelSettings, Generated, GuildSettings, Line, NewBranch, NewMessage, NewPost,
+    NewScene, NewSwipe, PostOwner, PostRoute, Preset, SceneOpening, SceneUpdate, StoreError,
+    Target, Work,
 };
 use serde_json::{Value, json};
 
@@ -79,7 +80,19 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     };
     store.upsert_channel_settings(guild, &settings).await.unwrap();
     store.insert_audit(guild, Some(own.person.id), "scene.start", &json!({})).await.unwrap();
-    let part = store.upsert_outbox(guild, scene, turn.id, turn.swipe.id, 1).await.unwrap()[0].id;
+    let owner = PostOwner::Turn(turn.id, turn.swipe.id);
+    let post = NewPost { owner, part: 0, channel: "here".into(), route: PostRoute::Bot };
+    let part = store.reserve_outbox(guild, scene, &post).await.unwrap().id;
+    store.finish_outbox(guild, part, "p").await.unwrap();
+    let of_job = NewPost { owner: PostOwner::Job(queued.job), ..post.clone() };
+    store.reserve_outbox(guild, scene, &of_job).await.unwrap();
+    let of_guild = GuildSettings { locale: Some("de".into()), ..GuildSettings::default() };
+    store.upsert_guild_settings(guild, &of_guild).await.unwrap();
+    store.set_guild_persona(guild, own.person.id, Some(persona.id)).await.unwrap();
+    let report = store
+        .insert_report(guild, scene, turn.id, turn.swipe.id, own.person.id, "secret")
+        .await
+        .unwrap();
     let claim = store.claim_lane().await.unwrap().unwrap();
     let reply = Generated {
         target: Target::Turn(own.speaks()),
@@ -115,12 +128,22 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(store.list_line(us, our_scene, ended).await.unwrap().is_empty());
     assert_eq!(store.get_turn(us, turn.id).await.unwrap(), None);
     assert_eq!(store.get_turn_by_message(us, "m").await.unwrap(), None);
+    assert_eq!(store.get_turn_by_message(us, "p").await.unwrap(), None);
+    assert!(store.list_tree(us, scene).await.unwrap().is_empty());
+    assert_eq!(store.get_guild_persona(us, own.person.id).await.unwrap(), None);
+    assert!(store.list_scenes_as_in_guild(us, own.person.id, 9).await.unwrap().is_empty());
     assert!(store.list_children(us, scene, None).await.unwrap().is_empty());
     assert!(store.list_swipes(us, turn.id).await.unwrap().is_empty());
     assert_eq!(store.get_prompt_ids(us, reply, made).await.unwrap(), None);
     assert_eq!(store.get_job(us, queued.job).await.unwrap(), None);
     assert!(store.list_open_jobs(us, scene).await.unwrap().is_empty());
-    assert!(store.list_outbox(us, turn.id, turn.swipe.id).await.unwrap().is_empty());
+    assert_eq!(store.get_outbox(us, part).await.unwrap(), None);
+    assert_eq!(store.get_outbox_by_message(us, "p").await.unwrap(), None);
+    assert!(store.list_job_outbox(us, queued.job).await.unwrap().is_empty());
+    assert!(store.list_turn_outbox(us, turn.id).await.unwrap().is_empty());
+    assert!(store.list_scene_outbox(us, scene).await.unwrap().is_empty());
+    assert_eq!(store.get_guild_settings(us).await.unwrap(), GuildSettings::default());
+    assert!(store.list_reports(us, false).await.unwrap().is_empty());
     assert_eq!(store.get_preset(us, "Wild").await.unwrap(), None);
     assert!(store.list_presets(us).await.unwrap().is_empty());
     assert_eq!(store.get_lorebook_by_name(us, "Book").await.unwrap(), None);
@@ -144,6 +167,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     refused(store.upsert_cast_member(us, scene, mira.id, None).await);
     refused(store.upsert_cast_member(us, our_scene, own.character.id, None).await);
     assert!(!store.remove_cast_member(us, scene, own.character.id).await.unwrap());
+    refused(store.set_cast_length(us, scene, own.character.id, None).await);
     let cast = vec![own.character.id];
     let with_theirs = NewScene { channel: "x".into(), cast, ..NewScene::default() };
     refused(store.insert_scene(us, &with_theirs).await);
@@ -159,7 +183,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     refused(store.rewind(us, scene, None).await);
     refused(store.rewind(us, our_scene, Some(turn.id)).await);
     refused(store.remove_turn(us, scene, turn.id).await);
-    assert!(!store.remove_turn(us, our_scene, turn.id).await.unwrap());
+    assert_eq!(store.remove_turn(us, our_scene, turn.id).await.unwrap(), None);
     refused(store.undo(us, scene).await);
     refused(store.redo(us, scene).await);
     refused(store.insert_swipe(us, scene, turn.id, &edit).await);
@@ -171,9 +195,33 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     refused(store.insert_job(us, scene, None, &Work::REPLY).await);
     refused(store.insert_job(us, our_scene, theirs, &Work::REPLY).await);
     refused(store.cancel_jobs(us, scene).await);
-    refused(store.upsert_outbox(us, scene, turn.id, turn.swipe.id, 1).await);
+    refused(store.cancel_waiting_jobs(us, scene).await);
+    for post in [&post, &of_job] {
+        refused(store.reserve_outbox(us, scene, post).await);
+        refused(store.reserve_outbox(us, our_scene, post).await);
+    }
+    let ours = store.insert_job(us, our_scene, None, &Work::REPLY).await.unwrap().job;
+    let our_post = NewPost { owner: PostOwner::Job(ours), ..post };
+    store.reserve_outbox(us, our_scene, &our_post).await.unwrap();
+    refused(store.bind_outbox(us, ours, turn.id, turn.swipe.id).await);
+    store.bind_outbox(us, queued.job, turn.id, turn.swipe.id).await.unwrap();
     refused(store.begin_outbox(us, part).await);
     refused(store.finish_outbox(us, part, "x").await);
+    refused(store.set_outbox_shown(us, part, None, true).await);
+    refused(store.set_outbox_route(us, part, &PostRoute::Bot).await);
+    refused(store.delete_outbox(us, part).await);
+    let swipe = turn.swipe.id;
+    refused(store.insert_report(us, scene, turn.id, swipe, we, "").await);
+    refused(store.insert_report(us, our_scene, turn.id, swipe, we, "").await);
+    refused(store.insert_report(us, our_scene, turn.id, swipe, own.person.id, "").await);
+    refused(store.resolve_report(us, report, we).await);
+    // What says nothing of whether there was such a scene.
+    store.set_fresh(us, scene).await.unwrap();
+    store.set_stale(us, scene, false).await.unwrap();
+    store.raise_cursor(us, scene, 99).await.unwrap();
+    store.upsert_guild_settings(us, &of_guild).await.unwrap();
+    store.set_commands_hash(us, "x").await.unwrap();
+    store.set_guild_left(us, true).await.unwrap();
     assert!(!store.delete_preset(us, "Wild").await.unwrap());
     assert!(!store.delete_lorebook(us, book.id).await.unwrap());
     refused(store.set_scene_lorebook(us, scene, book.id, true).await);

@@ -1,11 +1,15 @@
 //! The store on real Postgres.
 
+mod display;
 mod embedded;
 mod fields;
+mod guilds;
 mod inbound;
 mod isolation;
 mod lanes;
 mod open;
+mod outbox;
+mod removal;
 mod tree;
 
 use dramatis::domain::{Character, CharacterSheet, GuildId, Person, Scene, Speaker, SwipeOrigin};

@@ -45,6 +45,11 @@ impl TestDatabase {
         open(&self.server, &self.name).await
     }
 
+    /// Its address, for another process.
+    pub(crate) fn url(&self) -> String {
+        self.server.url(&self.name)
+    }
+
     pub(crate) async fn execute(&self, sql: &'static str) {
         sqlx::raw_sql(sql).execute(&self.pool).await.unwrap();
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::call::id_of;
 use super::ledger::{Action, Deed};
 use super::model::{Author, Channel, Message, Thread, flag, kind};
 use super::render;
@@ -158,7 +159,7 @@ impl World {
         };
         let listed = |id: u64| {
             let listed = rule.and_then(|rule| rule["users"].as_array());
-            listed.is_some_and(|users| users.iter().any(|user| *user == id.to_string()))
+            listed.is_some_and(|users| users.iter().any(|user| id_of(user) == Some(id)))
         };
         let mut pinged: Vec<u64> = mentioned(&draft.content)
             .filter(|id| self.users.contains_key(id) && (parses("users") || listed(*id)))
@@ -224,6 +225,7 @@ impl World {
     /// Changes a channel or thread and tells of it.
     pub(crate) fn change_channel(&mut self, id: u64, change: impl FnOnce(&mut Channel)) {
         let now = self.clock.now_ms();
+        let was_seen = self.sees(self.bot, id);
         let channel = self.channels.get_mut(&id).expect("the channel was looked up");
         let was = channel.thread.as_ref().map(|thread| thread.archived);
         change(channel);
@@ -238,6 +240,32 @@ impl World {
         };
         let data = self.channel_json(&self.channels[&id]);
         self.emit_in(id, name, intent::GUILDS, data);
+        if !was_seen {
+            self.tell_threads(id);
+        }
+    }
+
+    /// "Sent when the current user gains access to a channel." Losing it is not told.
+    /// <https://docs.discord.com/developers/events/gateway-events#thread-list-sync>
+    fn tell_threads(&mut self, parent: u64) {
+        let active = |one: &&Channel| {
+            one.parent == Some(parent) && one.thread.as_ref().is_some_and(|one| !one.archived)
+        };
+        let threads: Vec<&Channel> = self.channels.values().filter(active).collect();
+        let is_in = |one: &&&Channel| {
+            one.thread.as_ref().is_some_and(|thread| thread.members.contains(&self.bot))
+        };
+        let members: Vec<Value> = threads
+            .iter()
+            .filter(is_in)
+            .map(|one| render::thread_member(one.id, self.bot))
+            .collect();
+        let mut data = json!({
+            "channel_ids": [parent.to_string()], "members": members,
+            "threads": threads.iter().map(|one| self.channel_json(one)).collect::<Vec<_>>(),
+        });
+        self.add_guild(&mut data, parent);
+        self.emit_in(parent, "THREAD_LIST_SYNC", intent::GUILDS, data);
     }
 
     /// A message in an archived thread wakes it.

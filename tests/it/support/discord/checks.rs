@@ -47,7 +47,19 @@ fn amend(json: &mut Value) {
         let field = format!("/components/schemas/{schema}/properties/default_member_permissions");
         let field = json.pointer_mut(&field).expect("the description has command schemas");
         *field = json!({"type": ["integer", "string", "null"]});
+        // "nsfw?: boolean", on the same page.
+        let fields = format!("/components/schemas/{schema}/properties");
+        let fields = json.pointer_mut(&fields).expect("the description has command schemas");
+        fields["nsfw"] = json!({"type": ["boolean", "null"]});
     }
+    // "GUILD_MEDIA 16".
+    // https://docs.discord.com/developers/resources/channel#channel-object-channel-types
+    let kinds = json.pointer_mut("/components/schemas/ChannelTypes/oneOf");
+    let kinds = kinds.and_then(Value::as_array_mut).expect("the description has channel types");
+    kinds.push(json!({"title": "GUILD_MEDIA", "const": 16}));
+    let field = "/components/schemas/GuildChannelResponse/properties/type/enum";
+    let kinds = json.pointer_mut(field).and_then(Value::as_array_mut);
+    kinds.expect("the description has guild channels").push(16.into());
     // The number of a file in the form: `"attachments": [{"id": 0, …}]`.
     // https://docs.discord.com/developers/reference#uploading-files
     let field = "/components/schemas/MessageAttachmentRequest/properties/id";
@@ -91,6 +103,41 @@ impl Description {
         let options = options.with_registry(&self.registry).should_validate_formats(true);
         options.build(&schema).unwrap_or_else(|error| panic!("{pointer}: {error}"))
     }
+}
+
+/// The properties that a schema speaks of, with all its variants; none where it
+/// speaks of none.
+fn properties<'a>(root: &'a Value, schema: &'a Value, found: &mut Vec<&'a str>) {
+    if let Some(place) = schema["$ref"].as_str()
+        && let Some(schema) = root.pointer(place.trim_start_matches('#'))
+    {
+        properties(root, schema, found);
+    }
+    found.extend(schema["properties"].as_object().into_iter().flatten().map(|(key, _)| &**key));
+    for key in ["anyOf", "oneOf", "allOf"] {
+        for variant in schema[key].as_array().into_iter().flatten() {
+            properties(root, variant, found);
+        }
+    }
+    if schema["items"].is_object() {
+        properties(root, &schema["items"], found);
+    }
+}
+
+/// Properties that Discord would drop without a word.
+pub(crate) fn unknown_properties(method: &str, template: &str, body: &Value) -> Vec<String> {
+    let Some(description) = description() else { return Vec::new() };
+    let Some(operation) = description.operation(method, template) else { return Vec::new() };
+    let pointer = format!("{operation}/requestBody/content/application~1json/schema");
+    let Some(schema) = description.json.pointer(&pointer) else { return Vec::new() };
+    let mut known = Vec::new();
+    properties(&description.json, schema, &mut known);
+    let objects = match body {
+        Value::Array(items) => items.iter().collect(),
+        other => vec![other],
+    };
+    let keys = objects.into_iter().filter_map(Value::as_object).flat_map(|object| object.keys());
+    keys.filter(|key| !known.contains(&key.as_str())).cloned().collect()
 }
 
 /// What is wrong with a request's body.

@@ -177,14 +177,16 @@ impl Pause {
     /// Waits until a request stands here; its number in the ledger. Each request is
     /// told of once.
     pub(crate) async fn reached(&self, within: Duration) -> usize {
+        let next = || {
+            let mut arrived = self.arrived.0.lock().unwrap_or_else(PoisonError::into_inner);
+            (!arrived.is_empty()).then(|| arrived.remove(0))
+        };
         let wait = async {
             loop {
                 let notified = self.arrived.1.notified();
-                let mut arrived = self.arrived.0.lock().unwrap_or_else(PoisonError::into_inner);
-                if !arrived.is_empty() {
-                    return arrived.remove(0);
+                if let Some(number) = next() {
+                    return number;
                 }
-                drop(arrived);
                 notified.await;
             }
         };

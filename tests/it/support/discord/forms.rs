@@ -69,13 +69,13 @@ fn find_command(
         panic!("no command {name:?} of type {kind} is registered; there are {names:?}")
     });
     let permissions = world.permissions(person.id, channel.0);
-    let needed = command["default_member_permissions"].as_str().map(|bits| bits.parse::<u64>());
-    // "0" is for administrators only.
-    let needed = needed.map_or(0, |bits| {
-        Ok::<u64, ()>(bits.unwrap())
-            .map(|bits| if bits == 0 { ADMINISTRATOR } else { bits })
-            .unwrap()
-    }) | USE_APPLICATION_COMMANDS;
+    let needed = match command["default_member_permissions"].as_str() {
+        None => 0,
+        // No bits at all are for administrators only.
+        Some("0") => ADMINISTRATOR,
+        Some(bits) => bits.parse().expect("permissions are a set of bits"),
+    };
+    let needed = needed | USE_APPLICATION_COMMANDS;
     assert!(permissions & needed == needed, "{name:?} is not shown to this person here");
     let channel = &world.channels[&channel.0];
     let holder = channel.thread.as_ref().and(channel.parent).unwrap_or(channel.id);
@@ -357,7 +357,7 @@ pub(crate) fn interact(world: &mut World, person: &Person, asked: Interact<'_>) 
     let id = world.id();
     let guild = person.guild.id;
     let channel = asked.channel.0;
-    let token = format!("{:-<180}", format!("interaction-token-{id}"));
+    let token = format!("{:-<180}", format!("{id}-interaction-token"));
     let mut member = world.member_json(guild, person.id);
     member["permissions"] = world.permissions(person.id, channel).to_string().into();
     let known = &world.guilds[&guild].members[&person.id];

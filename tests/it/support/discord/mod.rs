@@ -22,6 +22,7 @@ mod pluralkit;
 pub(crate) mod rates;
 pub(crate) mod refusal;
 mod render;
+mod request;
 mod rest;
 mod routes;
 mod rules;

@@ -19,12 +19,13 @@ pub(crate) struct Route {
 
 /// In this order: a literal part before a placeholder.
 #[rustfmt::skip]
-static ROUTES: [(&str, &str, Handler); 74] = [
+static ROUTES: [(&str, &str, Handler); 75] = [
     ("GET", "/gateway", guilds::gateway),
     ("GET", "/gateway/bot", guilds::gateway_bot),
     ("GET", "/applications/@me", guilds::application),
     ("GET", "/oauth2/applications/@me", guilds::application),
     ("GET", "/users/@me", guilds::me),
+    ("GET", "/users/{user_id}", guilds::user),
     ("GET", "/users/@me/guilds", guilds::my_guilds),
     ("DELETE", "/users/@me/guilds/{guild_id}", guilds::leave),
     ("POST", "/users/@me/channels", guilds::open_dm),

@@ -51,6 +51,11 @@ pub(crate) enum Payload {
     Response,
 }
 
+/// The violation of a property that is dropped without a word.
+pub(crate) fn unknown_property(key: &str) -> String {
+    format!("the property {key:?} is not known here")
+}
+
 /// Checks a message's payload, and notes what Discord would let through but this
 /// project forbids: unknown properties, content without `allowed_mentions`.
 pub(crate) fn check_message(
@@ -67,7 +72,7 @@ pub(crate) fn check_message(
     // Unknown properties are dropped without a word, and with them what they meant.
     for key in body.as_object().into_iter().flat_map(|object| object.keys()) {
         if !known.contains(&key.as_str()) {
-            ledger.violation(format!("the property {key:?} is not one of a message's"));
+            ledger.violation(unknown_property(key));
         }
     }
     // https://docs.discord.com/developers/resources/message#allowed-mentions-object

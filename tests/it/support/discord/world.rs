@@ -110,6 +110,8 @@ pub(crate) struct World {
     pub(crate) proxy_members: HashMap<u64, (String, String)>,
     /// Who was seen typing, and where: (channel, user).
     pub(crate) typing: Vec<(u64, u64)>,
+    /// There are messages that do not fit Discord's description, on purpose.
+    pub(crate) has_oddities: bool,
     pub(crate) ledger: Ledger,
     pub(crate) outbox: Vec<Event>,
 }
@@ -140,6 +142,7 @@ impl World {
             proxied: HashMap::new(),
             proxy_members: HashMap::new(),
             typing: Vec::new(),
+            has_oddities: false,
             ledger: Ledger::default(),
             outbox: Vec::new(),
         }

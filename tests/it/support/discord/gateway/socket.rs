@@ -67,7 +67,7 @@ impl Client {
                 biased;
                 out = receiver.recv() => match out {
                     Some(Out::Text(text)) => {
-                        if socket.send(Message::Text(text.into())).await.is_err() {
+                        if socket.send(Message::Text(text)).await.is_err() {
                             return false;
                         }
                     }

@@ -61,6 +61,14 @@ pub(crate) fn me(world: &mut World, _: &Call) -> Outcome {
     ok(me)
 }
 
+pub(crate) fn user(world: &mut World, call: &Call) -> Outcome {
+    let id = call.id("user_id")?;
+    match world.users.contains_key(&id) {
+        true => ok(world.user_json(id)),
+        false => Err(Refusal::of(10013)),
+    }
+}
+
 pub(crate) fn my_guilds(world: &mut World, call: &Call) -> Outcome {
     let limit = call.query("limit")?.unwrap_or(200);
     let after: u64 = call.query("after")?.unwrap_or(0);

@@ -86,6 +86,9 @@ pub(crate) fn create(world: &mut World, call: &Call) -> Outcome {
     draft.nonce = nonce.clone();
     draft.reference = reference.map(|id| (channel, id));
     draft.kind = if reference.is_some() { 19 } else { 0 };
+    if world.channels[&channel].thread.is_some() {
+        world.join_thread(channel, world.bot);
+    }
     let id = world.post(channel, Author::User(world.bot), draft);
     if let Some(nonce) = enforced {
         let now = world.clock.now_ms();

@@ -1,0 +1,228 @@
+//! What messages do to the story.
+
+use std::time::Duration;
+
+use serenity::model::id::{ChannelId, GuildId, MessageId};
+use tokio::time::sleep;
+
+use super::{Shared, stopped};
+use crate::chat::{Answer, ChatError, Message, story_text};
+use crate::discord::bot::{Author, Place};
+use crate::discord::proxies::{By, Said, Step};
+use crate::domain::{Participant, Speaker};
+use crate::store::{Accepted, MessageOrigin, NewMessage};
+
+/// How long after a failure it is tried again at first, and at most.
+const TRY_AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(10)];
+/// What tells a person that their message did not become part of the story.
+const NOT_TAKEN: &str = "⚠️";
+
+impl Shared {
+    /// Does a step. A database that is away is waited for, unless everything stops.
+    pub(super) async fn perform(&self, guild: GuildId, channel: ChannelId, step: Step) {
+        let mut stop = self.stop.subscribe();
+        let [mut wait, longest] = TRY_AGAIN;
+        loop {
+            let error = match self.attempt(guild, channel, &step).await {
+                Ok(outcome) => return self.count(outcome),
+                Err(error) => error,
+            };
+            if !error.is_transient() {
+                return self.give_up(guild, channel, &step, &error).await;
+            }
+            tracing::warn!(error.kind = error.kind(), %error, "discord.message.waits");
+            tokio::select! {
+                // The cursor stands before it: the next start reads it again.
+                () = stopped(&mut stop) => return self.count("left"),
+                () = sleep(wait) => wait = (wait * 2).min(longest),
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        guild: GuildId,
+        channel: ChannelId,
+        step: &Step,
+    ) -> Result<&'static str, ChatError> {
+        let Some(place) = self.bot.place(guild, channel).await? else { return Ok("no_scene") };
+        match step {
+            Step::Accept { said, instead_of } => self.accept(place, said, *instead_of).await,
+            Step::Change { id, content } => self.change(place, *id, content).await,
+            Step::Remove(id) => self.remove(place, *id).await,
+        }
+    }
+
+    /// Tells the person, on the message itself and without a word to the channel.
+    async fn give_up(&self, guild: GuildId, channel: ChannelId, step: &Step, error: &ChatError) {
+        self.count("refused");
+        tracing::info!(
+            error.kind = error.kind(),
+            reason = error.notice(),
+            "discord.message.refused"
+        );
+        let (Step::Accept { said: Said { id, .. }, .. } | Step::Change { id, .. }) = step else {
+            return;
+        };
+        if let Err(error) = self.bot.api.add_reaction(channel, *id, NOT_TAKEN).await {
+            tracing::debug!(error.kind = error.kind(), "discord.reaction.lost");
+        }
+        if let (Step::Accept { said, .. }, Ok(Some(place))) =
+            (step, self.bot.place(guild, channel).await)
+        {
+            self.pass(place, said.id).await;
+        }
+    }
+
+    /// Notes that a message was looked at and needs nothing more.
+    async fn pass(&self, place: Place, message: MessageId) {
+        let Ok(message) = i64::try_from(message.get()) else { return };
+        let store = self.bot.chat.store();
+        if let Err(error) = store.raise_cursor(place.guild, place.scene, message).await {
+            // It is looked at again after the next start, with the same outcome.
+            tracing::debug!(error.kind = error.kind(), "discord.cursor.not_raised");
+        }
+    }
+
+    async fn accept(
+        &self,
+        place: Place,
+        said: &Said,
+        instead_of: Option<MessageId>,
+    ) -> Result<&'static str, ChatError> {
+        let was_answered = match instead_of {
+            Some(original) => self.take_out(place, original).await?,
+            None => false,
+        };
+        let Some(text) = story_text(&said.content) else {
+            self.pass(place, said.id).await;
+            return Ok("aside");
+        };
+        let who = self.author(said).await;
+        let author = self.bot.participant(place.guild, place.scene, &who).await?;
+        let accepted = if was_answered {
+            self.accept_unanswered(place, said, &author, &text).await?
+        } else {
+            let message = Message {
+                guild: place.guild,
+                scene: place.scene,
+                author: &author,
+                external_id: said.id.to_string(),
+                text: &text,
+                answer: self.answer(place, said).await?,
+            };
+            self.bot.chat.accept_turn(message).await?
+        };
+        Ok(match accepted {
+            Accepted::New { .. } if instead_of.is_some() => "reposted",
+            Accepted::New { .. } => "accepted",
+            Accepted::Duplicate { .. } => "duplicate",
+        })
+    }
+
+    /// Takes out what a repost stands for; whether it was answered already.
+    async fn take_out(&self, place: Place, original: MessageId) -> Result<bool, ChatError> {
+        let chat = &self.bot.chat;
+        let found = chat.store().get_turn_by_message(place.guild, &original.to_string()).await?;
+        let Some((turn, MessageOrigin::Person)) = found else { return Ok(false) };
+        if turn.scene_id != place.scene {
+            return Ok(false);
+        }
+        // Turns are numbered as they are made.
+        let reply = chat.latest_reply(place.guild, place.scene).await?;
+        let was_answered = reply.is_some_and(|reply| reply.id > turn.id);
+        if chat.remove_turn(place.guild, place.scene, turn.id).await? {
+            chat.ask_show(place.guild, place.scene).await?;
+        }
+        Ok(was_answered)
+    }
+
+    /// Takes words whose original was answered: they need no second answer.
+    async fn accept_unanswered(
+        &self,
+        place: Place,
+        said: &Said,
+        author: &Participant,
+        text: &str,
+    ) -> Result<Accepted, ChatError> {
+        let message = NewMessage {
+            external_id: said.id.to_string(),
+            person: author.person.id,
+            name: author.name().to_owned(),
+            text: text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect(),
+            work: None,
+        };
+        Ok(self.bot.chat.store().accept_message(place.guild, place.scene, &message).await?)
+    }
+
+    /// Whoever is replied to answers; a name in the text is seen by the scene itself.
+    async fn answer(&self, place: Place, said: &Said) -> Result<Option<Answer>, ChatError> {
+        let Some(replied) = said.replies_to else { return Ok(None) };
+        let store = self.bot.chat.store();
+        let found = store.get_turn_by_message(place.guild, &replied.to_string()).await?;
+        let Some((turn, MessageOrigin::Ours)) = found else { return Ok(None) };
+        let Speaker::Character { id, .. } = turn.speaker else { return Ok(None) };
+        let cast = store.list_cast(place.guild, place.scene).await?;
+        let is_there = cast.iter().any(|member| member.character.id == id);
+        Ok(is_there.then_some(Answer { character: Some(id), length: None }))
+    }
+
+    /// Who speaks, by a key that stays the same for whoever it is.
+    async fn author(&self, said: &Said) -> Author {
+        match &said.by {
+            By::Person { id, name } => {
+                Author { external_id: id.to_string(), display_name: name.clone() }
+            }
+            By::Proxy { name, owner } => {
+                let known = match &self.pluralkit {
+                    Some(pluralkit) => pluralkit.member(said.id).await,
+                    None => None,
+                };
+                let external_id = match (known, owner) {
+                    (Some(member), _) => format!("proxy:{}:{}", member.sender, member.uuid),
+                    (None, Some(owner)) => format!("proxy:{owner}:{name}"),
+                    (None, None) => format!("proxy:{name}"),
+                };
+                Author { external_id, display_name: name.clone() }
+            }
+        }
+    }
+
+    async fn change(
+        &self,
+        place: Place,
+        id: MessageId,
+        content: &str,
+    ) -> Result<&'static str, ChatError> {
+        let chat = &self.bot.chat;
+        let found = chat.store().get_turn_by_message(place.guild, &id.to_string()).await?;
+        // What was no story before does not become part of it in hindsight, and our
+        // own posts are changed by us alone.
+        let Some((turn, MessageOrigin::Person)) = found else { return Ok("no_turn") };
+        if turn.scene_id != place.scene {
+            return Ok("no_turn");
+        }
+        match story_text(content) {
+            Some(text) => {
+                chat.edit_turn(place.guild, place.scene, turn.id, &text).await?;
+                Ok("edited")
+            }
+            None => self.remove(place, id).await,
+        }
+    }
+
+    /// Takes a turn out whose message is gone: a person's own, or one of ours that
+    /// somebody else deleted. What we delete ourselves belongs to no turn any more.
+    async fn remove(&self, place: Place, id: MessageId) -> Result<&'static str, ChatError> {
+        let chat = &self.bot.chat;
+        let found = chat.store().get_turn_by_message(place.guild, &id.to_string()).await?;
+        let Some((turn, _)) = found.filter(|(turn, _)| turn.scene_id == place.scene) else {
+            return Ok("no_turn");
+        };
+        if !chat.remove_turn(place.guild, place.scene, turn.id).await? {
+            return Ok("no_turn");
+        }
+        chat.ask_show(place.guild, place.scene).await?;
+        Ok("removed")
+    }
+}
