@@ -8,7 +8,7 @@ use crate::domain::{Turn, TurnId};
 pub(super) async fn context(call: &Call) -> Result<Answer, Refusal> {
     let place = call.place().await?;
     let (prompt, reply_tokens) = call.bot.chat.preview_prompt(place.guild, place.scene).await?;
-    Ok(Answer::text(render::context(&prompt.receipt, reply_tokens)))
+    Ok(Answer::text(render::context(&prompt.receipt, reply_tokens, None)))
 }
 
 pub(super) async fn why(call: &Call) -> Result<Answer, Refusal> {
@@ -22,7 +22,7 @@ pub(super) async fn why(call: &Call) -> Result<Answer, Refusal> {
 pub(in super::super) async fn seen(call: &Call, turn: TurnId) -> Result<Answer, Refusal> {
     let turn = call.turn_here(turn).await?;
     let receipt = receipt(&turn)?;
-    let context = render::context(&receipt.prompt, receipt.max_tokens);
+    let context = render::context(&receipt.prompt, receipt.max_tokens, Some(receipt.timings.num_cached_tokens));
     Ok(Answer::text(format!("{context}\n{}", render::why(&receipt))))
 }
 
