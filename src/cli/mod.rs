@@ -122,6 +122,8 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Model(command) => model::run(&session, command),
         Command::Migrate => database::migrate(&session),
         Command::Config(command) => config::run(&session, command),
-        Command::Play(_) | Command::Serve(_) | Command::Doctor(_) => unreachable!("dispatched above"),
+        Command::Play(_) | Command::Serve(_) | Command::Doctor(_) => {
+            unreachable!("dispatched above")
+        }
     }
 }

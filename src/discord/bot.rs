@@ -1,6 +1,7 @@
 //! What every part of the front end shares.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serenity::model::id::{ChannelId, GuildId};
@@ -34,6 +35,8 @@ pub(super) struct Bot {
     pub(super) desk: Desk,
     guilds: Mutex<HashMap<GuildId, domain::Guild>>,
     places: Mutex<HashMap<ChannelId, Option<Place>>>,
+    /// How often a place was forgotten: what was looked up meanwhile may be wrong.
+    forgotten: AtomicU64,
     venues: Mutex<HashMap<ChannelId, Venue>>,
 }
 
@@ -85,6 +88,7 @@ impl Bot {
             desk: Desk::default(),
             guilds: Mutex::default(),
             places: Mutex::default(),
+            forgotten: AtomicU64::new(0),
             venues: Mutex::default(),
         }
     }
@@ -117,6 +121,7 @@ impl Bot {
         if let Some(place) = self.places.lock().expect("nothing panics here").get(&channel) {
             return Ok(*place);
         }
+        let forgotten = self.forgotten.load(Ordering::SeqCst);
         let guild = self.guild(guild).await?.id;
         let scene = self.chat.store().get_scene_by_channel(guild, &channel.to_string()).await?;
         let place = scene.map(|scene| Place { guild, scene: scene.id });
@@ -124,14 +129,19 @@ impl Bot {
         if places.len() >= MAX_CHANNELS {
             places.clear();
         }
-        places.insert(channel, place);
+        if self.forgotten.load(Ordering::SeqCst) == forgotten {
+            places.insert(channel, place);
+        }
         Ok(place)
     }
 
     /// To be called after a scene began or ended in a channel, and after the channel
     /// itself changed.
     pub(super) fn forget_channel(&self, channel: ChannelId) {
-        self.places.lock().expect("nothing panics here").remove(&channel);
+        let mut places = self.places.lock().expect("nothing panics here");
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        places.remove(&channel);
+        drop(places);
         self.venues.lock().expect("nothing panics here").remove(&channel);
     }
 

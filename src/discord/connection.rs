@@ -13,7 +13,7 @@ use secrecy::SecretString;
 
 use super::api::{Api, ApiError, ApiOptions, Application};
 use super::bot::{Bot, PLATFORM};
-use super::commands::register;
+use super::commands::register::register;
 use super::gateway::{Fatal, Gateway, GatewayOptions, PlainGateway, Shared};
 use super::hearing::Ears;
 use super::stage::DiscordStage;

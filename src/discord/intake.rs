@@ -28,6 +28,8 @@ use crate::telemetry::metrics;
 const MAX_WAITING: usize = 8_192;
 /// How often a worker looks whether it is still needed.
 const IDLE_LOOK: Duration = Duration::from_secs(30);
+/// How often a guild's webhooks are looked through for those of proxies.
+const LOOK_EVERY: Duration = Duration::from_secs(300);
 /// A message of a person: an ordinary one, or a reply.
 const KINDS_OF_WORDS: [u8; 2] = [0, 19];
 
@@ -46,6 +48,8 @@ struct Shared {
     channels: Mutex<HashMap<ChannelId, mpsc::UnboundedSender<Item>>>,
     /// Guilds in which a proxy was seen.
     with_proxies: Mutex<HashSet<GuildId>>,
+    /// When guilds were last looked through for one.
+    looked: Mutex<HashMap<GuildId, Instant>>,
     /// Guilds whose missed messages are still being read; watchers are told when that
     /// changes. Nothing newer goes in before them.
     behind: watch::Sender<HashMap<GuildId, usize>>,
@@ -53,7 +57,7 @@ struct Shared {
 }
 
 /// Something that happened in a channel, with its share of the room.
-struct Item(News, OwnedSemaphorePermit);
+struct Item(News, Option<OwnedSemaphorePermit>);
 
 enum News {
     Said(Said),
@@ -61,14 +65,17 @@ enum News {
     Deleted(MessageId),
 }
 
-/// A guild whose missed messages are being read, until this is dropped.
+/// A guild whose missed messages are being read. Until it is released nothing newer
+/// goes in; one that is lost, in a stop, leaves all of it to the next start.
+#[must_use]
 pub(super) struct Behind {
     shared: Arc<Shared>,
     guild: GuildId,
 }
 
-impl Drop for Behind {
-    fn drop(&mut self) {
+impl Behind {
+    /// What was missed is in, or was given up.
+    pub(super) fn release(self) {
         self.shared.behind.send_modify(|behind| {
             if let Some(count) = behind.get_mut(&self.guild) {
                 *count -= 1;
@@ -89,6 +96,7 @@ impl Intake {
             holds,
             channels: Mutex::default(),
             with_proxies: Mutex::default(),
+            looked: Mutex::default(),
             behind: watch::Sender::new(HashMap::new()),
             stop: watch::Sender::new(false),
             bot,
@@ -97,9 +105,9 @@ impl Intake {
         Self { shared: Arc::new(shared), workers: Mutex::default(), room }
     }
 
-    /// Somebody wrote.
+    /// Somebody wrote, we ourselves among them.
     pub(super) async fn message(&self, guild: GuildId, message: Message) {
-        let Some(said) = self.shared.sort(guild, &message) else { return };
+        let said = self.shared.sort(guild, &message);
         self.put(guild, message.channel_id, News::Said(said)).await;
     }
 
@@ -121,8 +129,41 @@ impl Intake {
         }
     }
 
-    /// Holds a guild's messages back until older ones, which were missed, are read:
-    /// for as long as what this gives is kept.
+    /// A message that was missed, or was near one: up to the cursor it went in long
+    /// ago, and only what it says may be new.
+    pub(super) async fn missed(&self, guild: GuildId, message: Message, cursor: MessageId) {
+        let said = self.shared.sort(guild, &message);
+        let news = match said.id <= cursor {
+            true if message.edited_timestamp.is_none() || said.by == By::Other => return,
+            true => News::Changed(said.id, said.content),
+            false => News::Said(said),
+        };
+        if !matches!(self.shared.bot.place(guild, message.channel_id).await, Ok(None)) {
+            // They are as many as were asked for, and what is held back must not keep
+            // them out.
+            self.give(guild, message.channel_id, Item(news, None));
+        }
+    }
+
+    /// Webhooks of a channel changed: a proxy's may be among them, from its first
+    /// repost on.
+    pub(super) async fn webhooks_changed(&self, guild: GuildId, channel: ChannelId) {
+        let shared = &self.shared;
+        if shared.has_proxies(guild) || !shared.may_look(guild) {
+            return;
+        }
+        match shared.bot.api.channel_webhooks(channel).await {
+            Ok(webhooks) => {
+                if webhooks.iter().any(|webhook| is_proxy(webhook.application_id)) {
+                    shared.with_proxies.lock().expect("no holder panics").insert(guild);
+                }
+            }
+            // Then the first repost tells.
+            Err(error) => tracing::debug!(error.kind = error.kind(), "discord.proxies.not_known"),
+        }
+    }
+
+    /// Holds a guild's messages back until older ones, which were missed, are read.
     pub(super) fn hold_back(&self, guild: GuildId) -> Behind {
         self.shared.behind.send_modify(|behind| *behind.entry(guild).or_default() += 1);
         Behind { shared: self.shared.clone(), guild }
@@ -147,6 +188,11 @@ impl Intake {
             return;
         }
         let Ok(room) = self.room.clone().acquire_owned().await else { return };
+        self.give(guild, channel, Item(news, Some(room)));
+    }
+
+    /// Puts something before a channel's worker.
+    fn give(&self, guild: GuildId, channel: ChannelId, item: Item) {
         let mut channels = self.shared.channels.lock().expect("no holder panics");
         let worker = channels.entry(channel).or_insert_with(|| {
             let (worker, news) = mpsc::unbounded_channel();
@@ -156,36 +202,44 @@ impl Intake {
             worker
         });
         // A worker leaves the list before it ends.
-        let _ = worker.send(Item(news, room));
+        let _ = worker.send(item);
     }
 }
 
 impl Shared {
-    /// What of a message may be story; `None` where a machine wrote it.
-    fn sort(&self, guild: GuildId, message: &Message) -> Option<Said> {
+    /// Whose words a message holds. Those of machines are no story, but are seen to
+    /// have been said, so that nobody asks for them again.
+    fn sort(&self, guild: GuildId, message: &Message) -> Said {
+        let author = &message.author;
         let is_words = KINDS_OF_WORDS.contains(&message.kind);
         // The message that a forum post or a thread begins with belongs to its frame.
-        if !is_words || message.id.get() == message.channel_id.get() {
-            return None;
-        }
-        let author = &message.author;
-        let by = if message.webhook_id.is_some() && is_proxy(message.application_id) {
+        let by = if !is_words || message.id.get() == message.channel_id.get() {
+            By::Other
+        } else if message.webhook_id.is_some() && is_proxy(message.application_id) {
             self.with_proxies.lock().expect("no holder panics").insert(guild);
             By::Proxy { name: author.username.clone(), owner: None }
         } else if message.webhook_id.is_some() || author.bot {
-            return None;
+            By::Other
         } else {
             let names = [message.nick.as_ref(), author.global_name.as_ref()];
             let name = names.into_iter().flatten().find(|name| !name.trim().is_empty());
             By::Person { id: author.id, name: name.unwrap_or(&author.username).clone() }
         };
         let answers = message.reference.as_ref().filter(|reference| reference.kind == 0);
-        Some(Said {
-            id: message.id,
-            by,
-            content: message.content.clone(),
-            replies_to: answers.and_then(|reference| reference.message_id),
-        })
+        let content = match by {
+            By::Other => String::new(),
+            _ => message.content.clone(),
+        };
+        let replies_to = answers.and_then(|reference| reference.message_id);
+        Said { id: message.id, by, content, replies_to }
+    }
+
+    /// Whether a guild's webhooks may be looked through now: not for each of ours.
+    fn may_look(&self, guild: GuildId) -> bool {
+        let mut looked = self.looked.lock().expect("no holder panics");
+        let now = Instant::now();
+        looked.retain(|_, at| now - *at < LOOK_EVERY);
+        looked.insert(guild, now).is_none()
     }
 
     fn has_proxies(&self, guild: GuildId) -> bool {
@@ -207,35 +261,53 @@ impl Shared {
         loop {
             let is_behind = behind.borrow_and_update().contains_key(&guild);
             let due = waiting.next_due().filter(|_| !is_behind);
-            tokio::select! {
+            let goes_on = tokio::select! {
                 biased;
-                () = stopped(&mut stop) => break,
+                () = stopped(&mut stop) => {
+                    return self.finish(guild, channel, waiting, news).await;
+                }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    while let Some(step) = waiting.due(Instant::now()) {
-                        self.perform(guild, channel, step).await;
+                    self.let_in(guild, channel, &mut waiting).await
+                }
+                _ = behind.changed(), if is_behind => true,
+                item = news.recv() => match item {
+                    Some(Item(news, room)) => {
+                        rooms.push(room);
+                        self.heed(guild, channel, &mut waiting, news).await
                     }
-                }
-                _ = behind.changed(), if is_behind => {}
-                item = news.recv() => {
-                    let Some(Item(news, room)) = item else { break };
-                    rooms.push(room);
-                    self.heed(guild, channel, &mut waiting, news).await;
-                }
+                    None => false,
+                },
                 () = tokio::time::sleep(IDLE_LOOK) => {
-                    if waiting.is_idle(Instant::now()) && self.leave(channel, &news) {
-                        return;
-                    }
+                    !waiting.is_idle(Instant::now()) || !self.leave(channel, &news)
                 }
+            };
+            if !goes_on {
+                return;
             }
             if waiting.next_due().is_none() {
                 rooms.clear();
             }
         }
-        self.finish(guild, channel, waiting, news).await;
     }
 
-    /// Takes one piece of news.
-    async fn heed(&self, guild: GuildId, channel: ChannelId, waiting: &mut Waiting, news: News) {
+    /// Lets in what may go in by now. Says whether all of it did.
+    async fn let_in(&self, guild: GuildId, channel: ChannelId, waiting: &mut Waiting) -> bool {
+        while let Some(step) = waiting.due(Instant::now()) {
+            if !self.perform(guild, channel, step).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Takes one piece of news. Says whether it was done.
+    async fn heed(
+        &self,
+        guild: GuildId,
+        channel: ChannelId,
+        waiting: &mut Waiting,
+        news: News,
+    ) -> bool {
         let now = Instant::now();
         let step = match news {
             News::Said(said) => {
@@ -245,8 +317,9 @@ impl Shared {
             News::Changed(id, content) => waiting.change(id, content),
             News::Deleted(id) => waiting.delete(id, now),
         };
-        if let Some(step) = step {
-            self.perform(guild, channel, step).await;
+        match step {
+            Some(step) => self.perform(guild, channel, step).await,
+            None => true,
         }
     }
 
@@ -269,15 +342,13 @@ impl Shared {
         mut news: mpsc::UnboundedReceiver<Item>,
     ) {
         while let Ok(Item(news, _)) = news.try_recv() {
-            self.heed(guild, channel, &mut waiting, news).await;
+            if !self.heed(guild, channel, &mut waiting, news).await {
+                return;
+            }
         }
-        if self.behind.borrow().contains_key(&guild) {
-            return;
-        }
-        let now = Instant::now();
-        waiting.hurry(now);
-        while let Some(step) = waiting.due(now) {
-            self.perform(guild, channel, step).await;
+        if !self.behind.borrow().contains_key(&guild) {
+            waiting.hurry(Instant::now());
+            self.let_in(guild, channel, &mut waiting).await;
         }
     }
 
@@ -290,22 +361,4 @@ impl Shared {
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     // Whoever could have said so is gone: that says it too.
     let _ = stop.wait_for(|&stop| stop).await;
-}
-
-/// Learns whether the channel of a scene has a proxy's webhook, which is there from
-/// its first repost on.
-pub(super) async fn look_for_proxies(intake: &Intake, guild: GuildId, stage: ChannelId) {
-    let shared = &intake.shared;
-    if shared.has_proxies(guild) {
-        return;
-    }
-    match shared.bot.api.channel_webhooks(stage).await {
-        Ok(webhooks) => {
-            if webhooks.iter().any(|webhook| is_proxy(webhook.application_id)) {
-                shared.with_proxies.lock().expect("no holder panics").insert(guild);
-            }
-        }
-        // Then the first repost tells.
-        Err(error) => tracing::debug!(error.kind = error.kind(), "discord.proxies.not_known"),
-    }
 }

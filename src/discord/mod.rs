@@ -11,6 +11,7 @@ mod bot;
 mod call;
 mod catch_up;
 mod check;
+mod comings;
 mod commands;
 mod components;
 mod connection;

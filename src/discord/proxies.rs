@@ -50,6 +50,8 @@ pub(super) enum By {
     Person { id: UserId, name: String },
     /// A proxy, for somebody who may be known.
     Proxy { name: String, owner: Option<UserId> },
+    /// We ourselves, another bot, or Discord: nothing goes in, but it was seen.
+    Other,
 }
 
 /// What is to be done.
@@ -102,6 +104,12 @@ struct Past {
     said: Option<Said>,
 }
 
+impl Past {
+    fn is_other(&self) -> bool {
+        self.said.as_ref().is_some_and(|said| said.by == By::Other)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// It went in.
@@ -138,6 +146,7 @@ impl Waiting {
         match &said.by {
             By::Person { .. } => self.arrive_from_person(said, has_proxies, now),
             By::Proxy { .. } => self.arrive_from_proxy(said, now),
+            By::Other => self.hold(said, now + self.holds.order, false),
         }
     }
 
@@ -190,7 +199,7 @@ impl Waiting {
             return None;
         }
         match self.past.iter().find(|past| past.id == id) {
-            Some(past) if past.fate != Fate::Accepted => None,
+            Some(past) if past.fate != Fate::Accepted || past.is_other() => None,
             _ => Some(Step::Change { id, content }),
         }
     }

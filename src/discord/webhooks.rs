@@ -5,6 +5,7 @@
 //! use and then kept in memory; Discord remembers it across restarts.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,9 +27,14 @@ pub(super) struct Webhooks {
     channels: Mutex<HashMap<ChannelId, Arc<Entry>>>,
 }
 
-/// One channel. The lock is held while it is looked for, so that two callers make
-/// only one.
-type Entry = tokio::sync::Mutex<Known>;
+/// One channel.
+#[derive(Default)]
+struct Entry {
+    /// Held while it is looked for, so that two callers make only one.
+    known: tokio::sync::Mutex<Known>,
+    /// What is known may be wrong.
+    is_stale: AtomicBool,
+}
 
 #[derive(Default)]
 enum Known {
@@ -53,12 +59,15 @@ impl Webhooks {
         channel: ChannelId,
     ) -> Result<Option<Webhook>, ApiError> {
         let entry = self.entry(channel);
-        let mut known = entry.lock().await;
+        let mut known = entry.known.lock().await;
+        let is_stale = entry.is_stale.swap(false, Ordering::AcqRel);
         match &*known {
+            _ if is_stale => {}
             Known::Ours(webhook) => return Ok(Some(webhook.clone())),
             Known::None(until) if Instant::now() < *until => return Ok(None),
             Known::None(_) | Known::Unknown => {}
         }
+        *known = Known::Unknown;
         let found = match self.find_or_make(api, channel).await {
             Ok(webhook) => Some(webhook),
             Err(error) if is_no(&error) => {
@@ -89,27 +98,35 @@ impl Webhooks {
 
     /// We may not speak through webhooks here: as the bot, for a while.
     pub(super) fn refuse(&self, channel: ChannelId) {
-        let refused = Known::None(Instant::now() + BELIEVED_FOR);
-        let mut channels = self.channels.lock().expect("nothing panics here");
-        channels.insert(channel, Arc::new(Entry::new(refused)));
+        // Whoever is looking for it just now will be refused too.
+        if let Ok(mut known) = self.entry(channel).known.try_lock() {
+            *known = Known::None(Instant::now() + BELIEVED_FOR);
+        }
     }
 
     /// Webhooks or permissions of a channel changed: it is looked for again.
     pub(super) fn forget(&self, channel: ChannelId) {
-        self.channels.lock().expect("nothing panics here").remove(&channel);
+        let channels = self.channels.lock().expect("nothing panics here");
+        if let Some(entry) = channels.get(&channel) {
+            entry.is_stale.store(true, Ordering::Release);
+        }
     }
 
     /// The same for every channel that gives us none: a role changed.
     pub(super) fn forget_refused(&self) {
-        let mut channels = self.channels.lock().expect("nothing panics here");
-        channels.retain(|_, entry| !matches!(entry.try_lock().as_deref(), Ok(Known::None(_))));
+        let channels = self.channels.lock().expect("nothing panics here");
+        for entry in channels.values() {
+            if let Ok(Known::None(_)) = entry.known.try_lock().as_deref() {
+                entry.is_stale.store(true, Ordering::Release);
+            }
+        }
     }
 
     fn entry(&self, channel: ChannelId) -> Arc<Entry> {
         let mut channels = self.channels.lock().expect("nothing panics here");
         if channels.len() >= MAX_CHANNELS && !channels.contains_key(&channel) {
             // Those that are being looked for stay, lest two be made.
-            channels.retain(|_, entry| entry.try_lock().is_err());
+            channels.retain(|_, entry| Arc::strong_count(entry) > 1);
         }
         channels.entry(channel).or_default().clone()
     }

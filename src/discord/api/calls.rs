@@ -14,8 +14,10 @@ use super::endpoint::Endpoint;
 use super::error::ApiError;
 use super::model::{Application, GatewayBot, User};
 use super::payload::Payload;
-use super::sender::{Pressure, Sender};
-use super::transport::{Answer, Request, Transport, Wiring};
+use super::pressure::Pressure;
+use super::sender::Sender;
+use super::transport::{Answer, Request, Transport};
+use super::wiring::Wiring;
 use crate::telemetry::metrics::Metrics;
 
 /// For how long most requests wait for their turn.

@@ -7,7 +7,8 @@ use serenity::model::id::{ChannelId, ForumTagId, GuildId, MessageId, UserId};
 use super::calls::{Api, read};
 use super::endpoint::Endpoint;
 use super::error::ApiError;
-use super::model::{Channel, Guild, Member, Message, MyGuild, read_each};
+use super::lenient::read_each;
+use super::model::{Channel, Guild, Member, Message, MyGuild};
 use super::payload::Payload;
 
 /// The most guilds of a page.
@@ -133,10 +134,7 @@ impl Api {
     }
 
     /// The guilds that we are in, by id, after one of them; at most two hundred.
-    pub(crate) async fn my_guilds(
-        &self,
-        after: Option<GuildId>,
-    ) -> Result<Vec<MyGuild>, ApiError> {
+    pub(crate) async fn my_guilds(&self, after: Option<GuildId>) -> Result<Vec<MyGuild>, ApiError> {
         let mut request = self.get(Endpoint::MyGuilds);
         request.params = vec![("limit", MAX_GUILDS.to_string())];
         request.params.extend(after.map(|guild| ("after", guild.to_string())));

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use serenity::http::LightMethod;
 use serenity::model::id::{ApplicationId, InteractionId};
 
@@ -60,8 +59,7 @@ impl Api {
             false => payload.clone(),
         };
         let json = payload.create_json()?;
-        let mut request = self.saying(LightMethod::Post, endpoint, json, &payload);
-        request.params.push(("wait", Value::Bool(true).to_string()));
+        let request = self.saying(LightMethod::Post, endpoint, json, &payload);
         self.read(Request { patience: PATIENCE, ..request }).await
     }
 

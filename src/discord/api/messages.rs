@@ -9,7 +9,8 @@ use serenity::model::id::{ChannelId, MessageId, WebhookId};
 use super::calls::{Api, read};
 use super::endpoint::{Endpoint, encode_emoji};
 use super::error::{ApiError, UNKNOWN_WEBHOOK};
-use super::model::{ChannelWebhook, Message, Webhook, read_each};
+use super::lenient::read_each;
+use super::model::{ChannelWebhook, Message, Webhook};
 use super::payload::Payload;
 use super::transport::Request;
 

@@ -3,8 +3,8 @@
 //! A call becomes a request (`endpoint` says where to, `payload`, `components` and
 //! `response` what with) that the `sender` takes to Discord: it stands in the queue
 //! of its bucket (`queue`), heeds the global limit (`limiter`), stops when too much
-//! is refused (`breaker`), and goes by one of two ways (`transport`). `model` is what
-//! comes back, `error` why it does not.
+//! is refused (`breaker`, `refusals`), and goes by one of two ways (`wiring`). `model`
+//! is what comes back, `error` why it does not.
 
 mod breaker;
 mod calls;
@@ -13,15 +13,18 @@ mod endpoint;
 mod error;
 mod guilds;
 mod interactions;
+mod lenient;
 mod limiter;
 mod messages;
 mod model;
 mod payload;
+mod pressure;
 mod queue;
 mod refusals;
 mod response;
 mod sender;
 mod transport;
+mod wiring;
 
 #[cfg(test)]
 mod tests;

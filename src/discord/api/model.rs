@@ -5,12 +5,12 @@
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde::Deserialize;
 use serenity::model::id::{
     ApplicationId, ChannelId, ForumTagId, GuildId, MessageId, RoleId, UserId, WebhookId,
 };
+
+use super::lenient::{count, custom_ids, each, ids, kind, lenient, nick, nonce, number};
 
 /// Who we are to Discord.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +93,7 @@ pub(crate) struct Message {
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) edited_timestamp: Option<DateTime<Utc>>,
     /// Discord's number for its type: 0 and 19 are written by somebody.
-    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    #[serde(default, rename = "type", deserialize_with = "kind")]
     pub(crate) kind: u8,
     /// Discord's flags.
     #[serde(default, deserialize_with = "lenient")]
@@ -125,7 +125,7 @@ pub(crate) struct Message {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Reference {
     /// 0 answers it, 1 forwards it.
-    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    #[serde(default, rename = "type", deserialize_with = "kind")]
     pub(crate) kind: u8,
     /// The message.
     #[serde(default, deserialize_with = "lenient")]
@@ -147,7 +147,7 @@ pub(crate) struct Channel {
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) parent_id: Option<ChannelId>,
     /// Discord's number for its type.
-    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    #[serde(default, rename = "type", deserialize_with = "kind")]
     pub(crate) kind: u8,
     /// Its name.
     #[serde(default, deserialize_with = "lenient")]
@@ -249,7 +249,7 @@ pub(crate) struct Overwrite {
     #[serde(deserialize_with = "number")]
     pub(crate) id: u64,
     /// 0 for a role, 1 for a user.
-    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    #[serde(default, rename = "type", deserialize_with = "kind")]
     pub(crate) kind: u8,
     /// Bits of what is allowed.
     #[serde(default, deserialize_with = "number")]
@@ -346,81 +346,6 @@ impl ChannelWebhook {
     /// To speak through, where its token was told.
     pub(crate) fn speakable(self) -> Option<Webhook> {
         self.token.map(|token| Webhook { id: self.id, token })
-    }
-}
-
-/// The value, or the default if it is of another shape.
-fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).unwrap_or_default())
-}
-
-/// Those elements of a list that can be read.
-fn each<'de, D: Deserializer<'de>, T: DeserializeOwned>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
-    Ok(read_each(Value::deserialize(deserializer)?))
-}
-
-pub(super) fn read_each<T: DeserializeOwned>(list: Value) -> Vec<T> {
-    let Value::Array(list) = list else { return Vec::new() };
-    list.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect()
-}
-
-/// Ids, whether bare or in objects that have more.
-fn ids<'de, D: Deserializer<'de>, T: DeserializeOwned>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
-    let Value::Array(list) = Value::deserialize(deserializer)? else { return Ok(Vec::new()) };
-    let bare = list.into_iter().map(|mut value| match &mut value {
-        Value::Object(object) => object.remove("id").unwrap_or_default(),
-        _ => value,
-    });
-    Ok(read_each(bare.collect()))
-}
-
-/// A number that may be written as a text.
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::String(text) => text.parse().unwrap_or(0),
-        value => value.as_u64().unwrap_or(0),
-    })
-}
-
-fn nonce<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::String(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    })
-}
-
-fn nick<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let member = Value::deserialize(deserializer)?;
-    Ok(member["nick"].as_str().map(str::to_owned))
-}
-
-fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let list = Value::deserialize(deserializer)?;
-    Ok(list.as_array().map_or(0, Vec::len))
-}
-
-fn custom_ids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let mut found = Vec::new();
-    collect_custom_ids(&Value::deserialize(deserializer)?, &mut found);
-    Ok(found)
-}
-
-fn collect_custom_ids(value: &Value, found: &mut Vec<String>) {
-    match value {
-        Value::Array(list) => list.iter().for_each(|inner| collect_custom_ids(inner, found)),
-        Value::Object(object) => {
-            found.extend(object.get("custom_id").and_then(Value::as_str).map(str::to_owned));
-            object.values().for_each(|inner| collect_custom_ids(inner, found));
-        }
-        _ => {}
     }
 }
 

@@ -168,7 +168,8 @@ impl Payload {
         }
         if !self.files.is_empty() {
             let files = self.files.iter().enumerate();
-            let list = files.map(|(id, file)| json!({ "id": id, "filename": file.name }));
+            let list =
+                files.map(|(id, file)| json!({ "id": id.to_string(), "filename": file.name }));
             json.insert("attachments".to_owned(), list.collect());
         }
         Ok(json)

@@ -10,53 +10,21 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::Instrument;
 
-use super::breaker::{Breaker, Pace};
+use super::breaker::Pace;
 use super::endpoint::{Key, method_name};
 use super::error::ApiError;
-use super::limiter::Limiter;
+use super::pressure::{Pressure, UNKNOWN_WAIT, is_global, ms, retry_after, scope};
 use super::queue::{Queues, Turn};
 use super::refusals::Refusals;
-use super::transport::{Answer, Request, SendError, Transport, seconds};
-use crate::telemetry::metrics::{DISCORD_RATE_LIMITED, DISCORD_REQUESTS, DISCORD_WAIT_MS, Metrics};
+use super::transport::{Answer, Request, SendError, Transport};
+use crate::telemetry::metrics::{DISCORD_REQUESTS, DISCORD_WAIT_MS};
 
 /// How often a request is tried that may be tried again.
 const MAX_TRIES: u32 = 4;
 /// The first pause before another try; each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// How long to wait after a refusal that does not say.
-const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 /// An exchange that is under way may take this long beyond the caller's patience.
 const GRACE: Duration = Duration::from_secs(30);
-
-/// What Discord's refusals do to all requests.
-pub(super) struct Pressure {
-    limiter: Limiter,
-    breaker: Breaker,
-    metrics: Arc<Metrics>,
-}
-
-impl Pressure {
-    pub(super) fn new(requests_per_s: u32, metrics: Arc<Metrics>) -> Self {
-        Self { limiter: Limiter::new(requests_per_s), breaker: Breaker::new(), metrics }
-    }
-
-    /// serenity's limiter met a 429, and waits.
-    pub(super) fn refused(&self, wait: Duration, is_global: bool) {
-        self.rate_limited(if is_global { "global" } else { "user" }, wait, is_global);
-    }
-
-    fn rate_limited(&self, scope: &'static str, wait: Duration, is_global: bool) {
-        self.metrics.count(DISCORD_RATE_LIMITED, scope, 1);
-        tracing::debug!(discord.scope = scope, wait.ms = ms(wait), "discord.rate_limited");
-        if is_global {
-            self.limiter.pause(wait);
-        }
-        // Limits that others use up with us do not count.
-        if scope != "shared" {
-            self.breaker.count();
-        }
-    }
-}
 
 /// Takes requests to Discord. Clones share everything.
 #[derive(Clone)]
@@ -250,23 +218,30 @@ impl Inner {
             true => deadline,
             false => deadline.max(Instant::now() + GRACE),
         };
-        let sent = timeout_at(latest, self.transport.send(request)).await;
+        let sent = timeout_at(latest, self.transport.send(request, latest)).await;
         let sent = sent.unwrap_or_else(|_| {
             let reason = "no answer in time".to_owned();
             Err(SendError::Cut { reason, limits: Default::default() })
         });
-        if let (Some(turn), Ok(Answer { limits, .. }) | Err(SendError::Cut { limits, .. })) =
-            (&turn, &sent)
-        {
-            turn.learn(limits, Instant::now());
-            if let Ok(answer) = &sent
-                && answer.status == 429
-                && !is_global(answer)
-            {
-                turn.block(retry_after(answer), Instant::now());
-            }
+        if let Some(turn) = &turn {
+            self.learn(turn, &sent);
         }
         (sent, turn)
+    }
+
+    /// Keeps in the queue what came of a try.
+    fn learn(&self, turn: &Turn, sent: &Result<Answer, SendError>) {
+        let now = Instant::now();
+        if let Ok(Answer { limits, .. }) | Err(SendError::Cut { limits, .. }) = sent {
+            turn.learn(limits, now);
+        }
+        match sent {
+            Ok(answer) if answer.status == 429 && !is_global(answer) => {
+                turn.block(retry_after(answer), now);
+            }
+            Err(SendError::Refused(wait)) => turn.block(*wait, now),
+            _ => {}
+        }
     }
 
     /// What an answer, or none, means.
@@ -294,6 +269,7 @@ impl Inner {
             Err(SendError::NotSent(reason)) => Verdict::Retry(ApiError::NotSent { reason }),
             Err(SendError::Impossible(reason)) => Verdict::Failed(ApiError::Invalid { reason }),
             Err(SendError::Cut { reason, .. }) => retry(ApiError::Ambiguous { reason }),
+            Err(SendError::Refused(wait)) => Verdict::Failed(ApiError::RateLimited { wait }),
         }
     }
 
@@ -321,42 +297,10 @@ async fn wait_for(wait: Option<Duration>, deadline: Instant) -> Result<(), ApiEr
     Ok(())
 }
 
-/// How long a 429 asks us to wait.
-fn retry_after(answer: &Answer) -> Duration {
-    let from_body = || seconds(body(answer)["retry_after"].as_f64()?);
-    answer.limits.retry_after.or_else(from_body).unwrap_or(UNKNOWN_WAIT)
-}
-
-/// Whether a 429 is meant for all requests. One that is not from Discord itself but
-/// from the servers before it has no JSON, and is meant for our address.
-fn is_global(answer: &Answer) -> bool {
-    let body = body(answer);
-    let is_foreign = body.is_null() && answer.limits.scope.is_none();
-    answer.limits.is_global || body["global"].as_bool().unwrap_or(is_foreign)
-}
-
-fn scope(answer: &Answer) -> &'static str {
-    match answer.limits.scope.as_deref() {
-        Some("shared") => "shared",
-        Some("global") => "global",
-        Some("user") => "user",
-        _ if is_global(answer) => "global",
-        _ => "unknown",
-    }
-}
-
-fn body(answer: &Answer) -> serde_json::Value {
-    serde_json::from_slice(&answer.body).unwrap_or_default()
-}
-
 fn ambiguous(reason: &str) -> ApiError {
     ApiError::Ambiguous { reason: reason.to_owned() }
 }
 
 fn outcome(sent: &Result<Answer, ApiError>) -> &'static str {
     sent.as_ref().map_or_else(ApiError::kind, |_| "done")
-}
-
-fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,10 +5,10 @@ use super::super::call::{Answer, Call, Field, FormSheet, Refusal};
 use super::super::controls;
 use super::super::custom_id::{Confirm, CustomId, Form};
 use super::super::interaction::{Fields, Options};
-use super::super::permissions::Deed;
-use super::super::scenes::{self, Wish};
 use super::super::names;
+use super::super::permissions::Deed;
 use super::super::render::{self, Status};
+use super::super::scenes::{self, Wish};
 use super::length_option;
 use crate::domain::{Character, Scene, SceneId};
 

@@ -18,22 +18,30 @@ const TRY_AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_sec
 const NOT_TAKEN: &str = "⚠️";
 
 impl Shared {
-    /// Does a step. A database that is away is waited for, unless everything stops.
-    pub(super) async fn perform(&self, guild: GuildId, channel: ChannelId, step: Step) {
+    /// Does a step. A database that is away is waited for, unless everything stops:
+    /// then it says that the step was left, and nothing later may be done.
+    pub(super) async fn perform(&self, guild: GuildId, channel: ChannelId, step: Step) -> bool {
         let mut stop = self.stop.subscribe();
         let [mut wait, longest] = TRY_AGAIN;
         loop {
             let error = match self.attempt(guild, channel, &step).await {
-                Ok(outcome) => return self.count(outcome),
+                Ok(outcome) => {
+                    self.count(outcome);
+                    return true;
+                }
                 Err(error) => error,
             };
             if !error.is_transient() {
-                return self.give_up(guild, channel, &step, &error).await;
+                self.give_up(guild, channel, &step, &error).await;
+                return true;
             }
             tracing::warn!(error.kind = error.kind(), %error, "discord.message.waits");
             tokio::select! {
                 // The cursor stands before it: the next start reads it again.
-                () = stopped(&mut stop) => return self.count("left"),
+                () = stopped(&mut stop) => {
+                    self.count("left");
+                    return false;
+                }
                 () = sleep(wait) => wait = (wait * 2).min(longest),
             }
         }
@@ -90,6 +98,10 @@ impl Shared {
         said: &Said,
         instead_of: Option<MessageId>,
     ) -> Result<&'static str, ChatError> {
+        if said.by == By::Other {
+            self.pass(place, said.id).await;
+            return Ok("other");
+        }
         let was_answered = match instead_of {
             Some(original) => self.take_out(place, original).await?,
             None => false,
@@ -185,6 +197,7 @@ impl Shared {
                 };
                 Author { external_id, display_name: name.clone() }
             }
+            By::Other => unreachable!("what others say is no turn"),
         }
     }
 

@@ -29,7 +29,7 @@ fn repost(at_ms: u64, content: &str) -> Said {
 fn owner(said: &Said) -> Option<u64> {
     match said.by {
         By::Proxy { owner, .. } => owner.map(UserId::get),
-        By::Person { .. } => None,
+        By::Person { .. } | By::Other => None,
     }
 }
 
@@ -79,6 +79,20 @@ fn what_is_held_can_still_be_changed_and_deleted() {
     assert_eq!(waiting.delete(id(9), now), Some(Step::Remove(id(9))));
     waiting.arrive(person(9, 1, "late"), false, now);
     assert_eq!(rest(&mut waiting, now), []);
+}
+
+#[test]
+fn our_own_posts_pass_in_their_turn_and_their_edits_are_nothing() {
+    let now = Instant::now();
+    let mut waiting = Waiting::new(HOLDS);
+    let ours = Said { by: By::Other, ..person(2, 1, "") };
+    waiting.arrive(ours, true, now);
+    assert_eq!(waiting.change(id(2), "streaming".into()), None);
+    waiting.arrive(person(1, 1, "x"), true, now);
+    let steps = rest(&mut waiting, now);
+    assert_eq!(accepted(&steps), [(id(1), None), (id(2), None)]);
+    assert_eq!(waiting.change(id(2), "streaming on".into()), None);
+    assert_eq!(waiting.delete(id(2), now), Some(Step::Remove(id(2))));
 }
 
 #[test]

@@ -83,7 +83,10 @@ async fn chat(store: &Store) -> Arc<Chat> {
     let config = config.unwrap();
     let pool = tokio::task::spawn_blocking(small).await.unwrap();
     let clock = Arc::new(SystemClock);
-    Arc::new(Chat::new(store.clone(), pool, clock, config.generation, &config.chat, Arc::default()).unwrap())
+    Arc::new(
+        Chat::new(store.clone(), pool, clock, config.generation, &config.chat, Arc::default())
+            .unwrap(),
+    )
 }
 
 impl Evening {

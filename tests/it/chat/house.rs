@@ -52,7 +52,9 @@ pub(super) fn chat(store: Store, pool: Pool) -> Arc<Chat> {
     };
     let config = Config::load(&options).unwrap();
     let clock = Arc::new(SystemClock);
-    Arc::new(Chat::new(store, pool, clock, config.generation, &config.chat, Arc::default()).unwrap())
+    Arc::new(
+        Chat::new(store, pool, clock, config.generation, &config.chat, Arc::default()).unwrap(),
+    )
 }
 
 impl House {

@@ -76,7 +76,10 @@ async fn an_evening_in_a_forum_from_the_set_up_to_the_pause() {
     };
     discord
         .wait_until(PATIENCE, |world| {
-            world.seen(post).iter().any(|message| message.id == reply.id && position("2/2")(message))
+            world
+                .seen(post)
+                .iter()
+                .any(|message| message.id == reply.id && position("2/2")(message))
         })
         .await;
     ann.press(reply.id, "◀️").await;
@@ -93,7 +96,10 @@ async fn an_evening_in_a_forum_from_the_set_up_to_the_pause() {
     ann.edit(said[3], "Row faster, then.");
     home.line_until(post, |line| line[7].1 == "Row faster, then.").await;
     ben.delete(said[1]);
-    home.line_until(post, |line| line.len() == 10 && line.iter().all(|(_, t)| !t.starts_with("Is any"))).await;
+    home.line_until(post, |line| {
+        line.len() == 10 && line.iter().all(|(_, t)| !t.starts_with("Is any"))
+    })
+    .await;
     // The bot's own message, deleted by a moderator: the turn goes.
     let first = replies(&discord, post)[1].clone();
     mod_.delete(first.id);

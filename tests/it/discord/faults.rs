@@ -55,7 +55,11 @@ impl Play {
             line.iter().filter(|(who, _)| who == "Ann").map(|(_, text)| text.as_str()).collect();
         assert_eq!(said, messages, "{what}: every message is a turn, once");
         assert_eq!(line.len(), 1 + 2 * messages.len(), "{what}: each is answered once: {line:#?}");
-        assert_eq!(seen.len(), line.len(), "{what}: every turn is shown once: {seen:#?}\n{line:#?}");
+        assert_eq!(
+            seen.len(),
+            line.len(),
+            "{what}: every turn is shown once: {seen:#?}\n{line:#?}"
+        );
         for (shown, (who, text)) in seen.iter().zip(&line) {
             assert_eq!((&shown.0, shown.1.trim()), (who, text.trim()), "{what}");
         }
@@ -182,7 +186,10 @@ async fn posts_whose_answer_is_lost_are_not_posted_again() {
     play.assert_whole(&messages, "cut after").await;
     let cut = play.discord.requests().iter().filter(|entry| entry.status.is_none()).count();
     let posts = play.discord.requests().iter().filter(|entry| entry.method == "POST").count();
-    print(&format!("{cut} answers lost of {} requests, {posts} of them posts", play.discord.requests().len()));
+    print(&format!(
+        "{cut} answers lost of {} requests, {posts} of them posts",
+        play.discord.requests().len()
+    ));
     assert!(cut > 0, "the fault has struck");
     assert!(serve.stop().await.0.success());
 }
@@ -229,7 +236,8 @@ async fn a_lost_webhook_is_made_again_and_without_leave_the_bot_speaks() {
     play.home.quiet().await;
     let missing = Fault::on("POST /webhooks/**", Trouble::Refuse(Refusal::of(10_015)));
     play.discord.fault(missing.times(1));
-    play.discord.fault(Fault::on("POST /channels/*/webhooks", Trouble::Refuse(Refusal::of(50_013))));
+    play.discord
+        .fault(Fault::on("POST /channels/*/webhooks", Trouble::Refuse(Refusal::of(50_013))));
     play.discord.fault(Fault::on("GET /channels/*/webhooks", Trouble::Refuse(Refusal::of(50_013))));
     play.ann.say(play.thread, "And now?");
     let third = reply_after(&play.discord, play.thread, second.id).await;

@@ -59,16 +59,20 @@ impl Home {
     /// The command, as an operator would write it: the token comes from the
     /// environment.
     pub(super) fn command(&self, discord: &Discord, arguments: &[&str]) -> Command {
+        self.command_at(&discord.url(), &discord.token(), arguments)
+    }
+
+    fn command_at(&self, url: &str, token: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dramatis"));
         command.args(["--data-dir", path(self.dir.path())]);
         command.args(["--set", &format!("model.name={}", path(&small_model()))]);
-        command.args(["--set", &format!("discord.api_url={}", discord.url())]);
+        command.args(["--set", &format!("discord.api_url={url}")]);
         for setting in &self.settings {
             command.args(["--set", setting]);
         }
         command.arg("serve").args(arguments);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.dir.path());
-        command.env("DISCORD_TOKEN", discord.token());
+        command.env("DISCORD_TOKEN", token);
         command.env("DRAMATIS_DATABASE__URL", self.database.url());
         command.stdin(Stdio::null());
         command
@@ -104,7 +108,11 @@ impl Home {
             if is_so(&line) {
                 return line;
             }
-            assert!(Instant::now() < deadline, "the line stays as it is: {line:#?}\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "the line stays as it is: {line:#?}\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -142,16 +150,32 @@ impl Home {
 
     /// Starts the bot; it is listening once this returns.
     pub(super) async fn serve(&self, discord: &Discord) -> Serve {
+        let serve = self.spawn(self.command(discord, &[]));
+        discord.gateway().connected(1, PATIENCE).await;
+        serve
+    }
+
+    /// The same on a server that is not our double: the bot's log tells.
+    pub(super) async fn serve_at(&self, url: &str, token: &str) -> Serve {
+        let num_sessions = |log: &str| log.matches("discord.ready").count();
+        let before = num_sessions(&self.log());
+        let serve = self.spawn(self.command_at(url, token, &[]));
+        let deadline = Instant::now() + PATIENCE;
+        while num_sessions(&self.log()) == before {
+            assert!(Instant::now() < deadline, "it never listens\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        serve
+    }
+
+    fn spawn(&self, mut command: Command) -> Serve {
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
-        let mut command = self.command(discord, &[]);
         let child = command
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .expect("the binary was built with the tests");
-        let serve = Serve { child: Some(child), log: self.log_path() };
-        discord.gateway().connected(1, PATIENCE).await;
-        serve
+        Serve { child: Some(child), log: self.log_path() }
     }
 }
 
