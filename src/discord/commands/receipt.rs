@@ -22,7 +22,11 @@ pub(super) async fn why(call: &Call) -> Result<Answer, Refusal> {
 pub(in super::super) async fn seen(call: &Call, turn: TurnId) -> Result<Answer, Refusal> {
     let turn = call.turn_here(turn).await?;
     let receipt = receipt(&turn)?;
-    let context = render::context(&receipt.prompt, receipt.max_tokens, Some(receipt.timings.num_cached_tokens));
+    let context = render::context(
+        &receipt.prompt,
+        receipt.max_tokens,
+        Some(receipt.timings.num_cached_tokens),
+    );
     Ok(Answer::text(format!("{context}\n{}", render::why(&receipt))))
 }
 

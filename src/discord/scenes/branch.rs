@@ -119,7 +119,7 @@ mod tests {
         };
         let [one, two, four, gone] = [1, 2, 4, 7].map(ForumTagId::new);
         assert_eq!(branch_tags(&forum(0), &[one, four, gone]), [four]);
-        assert_eq!(branch_tags(&forum(0), &[one]), []);
+        assert!(branch_tags(&forum(0), &[one]).is_empty());
         assert_eq!(branch_tags(&forum(16), &[one]), [two], "the forum wants a tag");
     }
 }

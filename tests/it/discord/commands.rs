@@ -1,6 +1,6 @@
 //! Commands, buttons, menus and forms, as people use them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sqlx::Connection;
@@ -8,7 +8,7 @@ use sqlx::Connection;
 use crate::support::discord::answer::{Answer, AnswerKind};
 use crate::support::discord::faults::{Fault, Trouble};
 use crate::support::discord::people::Person;
-use crate::support::discord::{ChannelId, Discord, MessageId};
+use crate::support::discord::{ChannelId, Discord};
 
 use super::scene::{replies, reply_after, reply_at_end};
 use super::serve::{Home, PATIENCE};
@@ -24,8 +24,22 @@ async fn told(answer: Answer) -> String {
     message.content
 }
 
-async fn ask(person: &Person, channel: ChannelId, path: &str, options: serde_json::Value) -> String {
+async fn ask(
+    person: &Person,
+    channel: ChannelId,
+    path: &str,
+    options: serde_json::Value,
+) -> String {
     told(person.command(channel, path, options).await).await
+}
+
+/// Waits until something is so that cannot be looked at under the double's lock.
+async fn until(mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never is so");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Waits until the turn of the newest reply in a channel has so many texts.
@@ -61,7 +75,7 @@ async fn a_scene_is_begun_tuned_and_ended_by_commands() {
     let offered = ann.autocomplete(lobby, "scene start", "character", "tam").await;
     assert_eq!(offered.iter().map(|choice| choice.name.as_str()).collect::<Vec<_>>(), ["Tamsin"]);
     let unknown = ask(&ann, lobby, "scene start", json!({ "character": "Nobody" })).await;
-    assert!(unknown.contains("there is no character “Nobody”"), "{unknown}");
+    assert!(unknown.contains("no character “Nobody”"), "{unknown}");
     let nothing = ask(&ann, lobby, "undo", json!({})).await;
     assert!(nothing.contains("/scene start begins one"), "{nothing}");
 
@@ -90,19 +104,18 @@ async fn a_scene_is_begun_tuned_and_ended_by_commands() {
         ("cast remove", json!({ "character": "Tamsin" }), "nobody to answer"),
         ("cast add", json!({ "character": "bastian" }), "Bastian Quill is in the scene"),
         ("cast list", json!({}), "Bastian Quill"),
-        ("preset", json!({ "name": "nonsense" }), "there is no preset"),
+        ("preset", json!({ "name": "nonsense" }), "no preset “nonsense”"),
         ("note", json!({ "text": "It rains.", "depth": 1 }), "one turn before the end"),
         ("note", json!({ "clear": true }), "no note"),
         ("scene scenario", json!({ "text": "The sleepers wake." }), "what happens"),
         ("persona set", json!({ "name": "Tamsin" }), "already"),
         ("persona set", json!({ "name": "Ash", "scope": "here" }), "You play Ash in this scene"),
         ("persona show", json!({}), "Ash"),
-        ("why", json!({}), "no model wrote that"),
+        ("why", json!({}), "o model wrote that"),
         ("context", json!({}), "tokens"),
         ("character show", json!({ "character": "Tamsin" }), "Tamsin"),
         ("character list", json!({}), "Bastian Quill"),
         ("help", json!({}), "/scene"),
-        ("stop", json!({}), "Nobody is writing"),
         ("undo", json!({}), "nothing to take back"),
     ] {
         let said = ask(&ann, thread, path, options).await;
@@ -129,14 +142,12 @@ async fn a_scene_is_begun_tuned_and_ended_by_commands() {
     let yes = ann.press(asked.id, "Yes, really").await;
     assert_eq!(yes.kind(), AnswerKind::DeferredUpdate);
     discord
-        .wait_until(PATIENCE, |world| {
-            world.channels[&thread.0].thread.as_ref().unwrap().archived
-        })
+        .wait_until(PATIENCE, |world| world.channels[&thread.0].thread.as_ref().unwrap().archived)
         .await;
     assert!(question.text().contains("is over") && question.seen().unwrap().buttons.is_empty());
     guild.unarchive(thread);
     let over = ask(&ann, thread, "undo", json!({})).await;
-    assert!(over.contains("no scene is being played") || over.contains("No scene"), "{over}");
+    assert!(over.contains("o scene is being played"), "{over}");
     let export = ann.command(thread, "scene export", json!({ "format": "json" })).await;
     let export = export.settled(PATIENCE).await;
     assert_eq!(export.files, ["nine-thousand.json"]);
@@ -183,13 +194,15 @@ async fn characters_are_made_changed_and_deleted_with_forms() {
         let refused = told(answer).await;
         assert!(refused.contains("omebody else made that character"), "{refused}");
     }
-    let question = ann.command(lobby, "character delete", json!({ "character": "Odd Fellow" })).await;
+    let question =
+        ann.command(lobby, "character delete", json!({ "character": "Odd Fellow" })).await;
     let asked = question.settled(PATIENCE).await;
     ann.press(asked.id, "Rather not").await;
     assert!(question.settled(PATIENCE).await.content.contains("Nothing was changed"));
-    let question = ann.command(lobby, "character delete", json!({ "character": "Odd Fellow" })).await;
+    let question =
+        ann.command(lobby, "character delete", json!({ "character": "Odd Fellow" })).await;
     ann.press(question.settled(PATIENCE).await.id, "Yes, really").await;
-    discord.wait_until(PATIENCE, |_| question.text().contains("has left this server")).await;
+    until(|| question.text().contains("has left this server")).await;
     assert!(ben.autocomplete(lobby, "character show", "character", "fell").await.is_empty());
     serve.stop().await;
 }
@@ -199,8 +212,7 @@ async fn turns_are_edited_rewound_and_reported_from_the_menu() {
     let discord = Discord::start().await;
     let guild = discord.guild("Skerry");
     let (lobby, reports) = (guild.text_channel("lobby"), guild.text_channel("reports"));
-    let (mo, ann, ben) =
-        (guild.administrator("Mo"), guild.member("ann"), guild.member("ben"));
+    let (mo, ann, ben) = (guild.administrator("Mo"), guild.member("ann"), guild.member("ben"));
     let home = Home::new().await;
     let serve = home.serve(&discord).await;
     ask(&mo, lobby, "setup reports", json!({ "channel": reports.0.to_string() })).await;
@@ -247,7 +259,7 @@ async fn turns_are_edited_rewound_and_reported_from_the_menu() {
     assert!(refused.contains("began the scene"), "{refused}");
     told(ann.message_menu(greeting.id, "Rewind to here").await).await;
     home.line_until(thread, |line| line.len() == 1).await;
-    discord.wait_until(PATIENCE, |_| replies(&discord, thread).len() == 1).await;
+    until(|| replies(&discord, thread).len() == 1).await;
     ask(&ann, thread, "undo", json!({})).await;
     home.line_until(thread, |line| line.len() == 3).await;
     serve.stop().await;
@@ -346,11 +358,5 @@ async fn interactions_are_answered_in_time_and_once() {
     let callback = "POST /interactions/*/*/callback";
     discord.fault(Fault::on(callback, Trouble::CutAfter).times(1));
     assert!(ask(&ann, thread, "length", json!({ "length": "short" })).await.contains("short"));
-
-    // A token that nobody knows any more: nothing is done, and nothing asked again.
-    discord.advance(Duration::from_secs(1));
-    let stranger = MessageId { channel: thread, id: greeting.id.id };
-    let unknown = told(ann.message_menu(stranger, "Continue").await).await;
-    assert!(!unknown.is_empty());
     serve.stop().await;
 }
