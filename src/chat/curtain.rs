@@ -61,7 +61,10 @@ impl Chat {
     }
 
     /// Calls off all that is to be written in a scene; what is being written is lost.
-    pub(super) async fn call_off(&self, guild: GuildId, scene: SceneId) -> Result<(), ChatError> {
+    ///
+    /// # Errors
+    /// There is no such scene, or the database fails.
+    pub async fn call_off(&self, guild: GuildId, scene: SceneId) -> Result<(), ChatError> {
         let writing = self.stopper(scene);
         self.store.cancel_jobs(guild, scene).await?;
         if let Some(stop) = writing {

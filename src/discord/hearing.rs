@@ -57,11 +57,19 @@ impl Hearer for Ears {
             Heard::ThreadDeleted(gone) | Heard::ChannelDeleted(gone) => {
                 comings::channel_gone(&bot, gone.guild, gone.id).await;
             }
-            Heard::ChannelUpdated { channel, .. } => bot.api.forgive(channel.id),
-            Heard::RightsChanged(_) => bot.api.forgive_all(),
+            Heard::ChannelUpdated { channel, .. } => {
+                bot.api.forgive(channel.id);
+                bot.webhooks.forget(channel.id);
+            }
+            Heard::RightsChanged(_) => {
+                bot.api.forgive_all();
+                bot.webhooks.forget_refused();
+            }
             Heard::GuildSeen(guild) => self.catch_up.guild(*guild),
             Heard::GuildLeft(guild) => comings::guild_left(&bot, guild).await,
             Heard::WebhooksChanged { guild, channel } => {
+                bot.api.forgive(channel);
+                bot.webhooks.forget(channel);
                 let intake = self.intake.clone();
                 tokio::spawn(async move { intake.webhooks_changed(guild, channel).await });
             }

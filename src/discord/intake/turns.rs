@@ -10,7 +10,7 @@ use crate::chat::{Answer, ChatError, Message, story_text};
 use crate::discord::bot::{Author, Place};
 use crate::discord::proxies::{By, Said, Step};
 use crate::domain::{Participant, Speaker};
-use crate::store::{Accepted, MessageOrigin, NewMessage};
+use crate::store::{Accepted, MessageOrigin, NewMessage, OutboxState};
 
 /// How long after a failure it is tried again at first, and at most.
 const TRY_AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(10)];
@@ -229,6 +229,16 @@ impl Shared {
     async fn remove(&self, place: Place, id: MessageId) -> Result<&'static str, ChatError> {
         let chat = &self.bot.chat;
         let found = chat.store().get_turn_by_message(place.guild, &id.to_string()).await?;
+        if let Some(post) = chat.store().get_outbox_by_message(place.guild, &id.to_string()).await?
+            && post.state != OutboxState::Deleted
+        {
+            // Nobody needs to ask for what is gone.
+            chat.store().delete_outbox(place.guild, post.id).await?;
+            if post.turn.is_none() {
+                chat.call_off(place.guild, place.scene).await?;
+                return Ok("called_off");
+            }
+        }
         let Some((turn, _)) = found.filter(|(turn, _)| turn.scene_id == place.scene) else {
             return Ok("no_turn");
         };

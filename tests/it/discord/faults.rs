@@ -75,6 +75,10 @@ enum Moment {
     Before(&'static str, usize),
     /// When the nth such request was done and not answered.
     After(&'static str, usize),
+    /// When the edit that makes the reply final has arrived.
+    BeforeFinal,
+    /// When it was done and not answered.
+    AfterFinal,
 }
 
 const EXECUTE: &str = "POST /webhooks/*/*";
@@ -99,20 +103,23 @@ impl Moment {
         Self::After(EDIT, 1),
         Self::Before(EDIT, 2),
         Self::After(EDIT, 2),
-        Self::Before("GET /channels/*", 1),
+        Self::BeforeFinal,
         Self::Before("GET /channels/*/webhooks", 1),
-        Self::After("GET /channels/*/webhooks", 1),
+        Self::AfterFinal,
         Self::AfterMs(1_500),
     ];
 
     fn set(self, discord: &Discord) -> Option<Pause> {
         let pause = Pause::new();
-        let (pattern, nth, trouble) = match self {
+        let before = || Trouble::PauseBefore(pause.clone());
+        let after = || Trouble::PauseAfter(pause.clone());
+        discord.fault(match self {
             Self::AfterMs(_) => return None,
-            Self::Before(pattern, nth) => (pattern, nth, Trouble::PauseBefore(pause.clone())),
-            Self::After(pattern, nth) => (pattern, nth, Trouble::PauseAfter(pause.clone())),
-        };
-        discord.fault(Fault::on(pattern, trouble).nth(nth));
+            Self::Before(pattern, nth) => Fault::on(pattern, before()).nth(nth),
+            Self::After(pattern, nth) => Fault::on(pattern, after()).nth(nth),
+            Self::BeforeFinal => Fault::on(EDIT, before()).containing("Continue").nth(1),
+            Self::AfterFinal => Fault::on(EDIT, after()).containing("Continue").nth(1),
+        });
         Some(pause)
     }
 }
