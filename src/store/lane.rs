@@ -87,8 +87,8 @@ impl Store {
                   AND (NOT lane.paused OR EXISTS (
                     SELECT FROM job
                     WHERE job.guild_id = lane.guild_id AND job.scene_id = lane.scene_id
-                      AND (job.state IN ('generated', 'sending')
-                           OR job.state IN ('queued', 'claimed') AND job.work ->> 'kind' = 'show')))
+                      AND job.state IN ('queued', 'claimed', 'generated', 'sending')
+                      AND (job.state IN ('generated', 'sending') OR job.work ->> 'kind' = 'show')))
                 ORDER BY queue.vtime, lane.vtime, lane.scene_id
                 LIMIT 1
                 FOR UPDATE OF lane SKIP LOCKED
@@ -125,8 +125,8 @@ impl Store {
              WHERE guild_id = $1 AND id = (
                 SELECT id FROM job
                 WHERE guild_id = $1 AND scene_id = $2
-                  AND (state IN ('generated', 'sending')
-                       OR state IN ('queued', 'claimed') AND (NOT $3 OR work ->> 'kind' = 'show'))
+                  AND state IN ('queued', 'claimed', 'generated', 'sending')
+                  AND (NOT $3 OR state IN ('generated', 'sending') OR work ->> 'kind' = 'show')
                 ORDER BY id LIMIT 1)
              RETURNING id, scene_id, person_id, work, state, attempts, turn_id, swipe_id, error,
                        extract(epoch FROM now() - attempt_at)::double precision AS sending_s,
