@@ -4,7 +4,6 @@
 //! and what lies below it. Everything that it asks of Discord goes through `api`,
 //! everything that it hears comes through `gateway`.
 
-#![allow(dead_code)]
 mod answering;
 mod api;
 mod bot;

@@ -307,7 +307,7 @@ impl Poster {
                 self.bot.webhooks.refuse(self.venue.stage);
                 Ok(())
             }
-            (ApiError::Archived { .. }, _) => {
+            (ApiError::Archived, _) => {
                 Ok(self.bot.api.unarchive(self.venue.channel).await?)
             }
             (error, _) => Err(error.into()),
@@ -362,7 +362,7 @@ impl Poster {
             }
         };
         match edit().await {
-            Err(ApiError::Archived { .. }) => {
+            Err(ApiError::Archived) => {
                 self.bot.api.unarchive(channel).await?;
                 edit().await?;
             }

@@ -30,13 +30,12 @@ mod wiring;
 mod tests;
 
 pub(crate) use calls::{Api, ApiOptions};
-pub(crate) use components::{Button, ButtonStyle, Modal, Row, Select, SelectOption, TextInput};
-pub(crate) use error::{ApiError, TOO_MANY_WEBHOOKS, UNKNOWN_WEBHOOK};
+pub(crate) use components::{Button, ButtonStyle, Modal, Row, TextInput};
+pub(crate) use error::{ApiError, TOO_MANY_WEBHOOKS};
 pub(crate) use guilds::ThreadEdit;
 pub(crate) use messages::Speaker;
 pub(crate) use model::{
-    Application, Channel, ChannelWebhook, GatewayBot, Guild, Member, Message, MyGuild, Overwrite,
-    Reference, Role, SessionStartLimit, Tag, User, Webhook,
+    Application, Channel, ChannelWebhook, Guild, Message, MyGuild, Role, Webhook,
 };
-pub(crate) use payload::{File, MAX_CONTENT, Mentions, Payload};
+pub(crate) use payload::{File, Mentions, Payload};
 pub(crate) use response::{Choice, Response};

@@ -34,8 +34,8 @@ use shard::{Parts, Shard};
 use wire::Internet;
 
 pub(super) use close::Fatal;
-pub(super) use event::{ChannelGone, Edited, GuildSeen, Heard, Ready};
-pub(super) use health::{Health, ShardHealth, ShardState};
+pub(super) use event::{Edited, GuildSeen, Heard, Ready};
+pub(super) use health::{Health, ShardState};
 
 /// How many events of a shard may wait for us.
 const MAX_WAITING: usize = 1_024;

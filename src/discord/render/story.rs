@@ -143,9 +143,9 @@ pub(in crate::discord) fn character(sheet: &CharacterSheet) -> String {
         let _ = write!(text, ", called {}", plain(nickname, 100));
     }
     let talkativeness = (sheet.talkativeness * 100.0).round();
-    let _ = write!(
+    let _ = writeln!(
         text,
-        " · speaks unasked {talkativeness} % of the time · {}\n",
+        " · speaks unasked {talkativeness} % of the time · {}",
         count(greetings, "greeting")
     );
     let fields = [

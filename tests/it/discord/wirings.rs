@@ -48,7 +48,11 @@ async fn over_tls_and_with_serenitys_own_limiter_a_scene_is_played() {
     let harbour = guild.text_channel("harbour");
     let ann = guild.member("ann");
     // Far less than the bot would like, so that the limiter has to wait.
-    discord.rate("PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}", 2, Duration::from_secs(1));
+    discord.rate(
+        "PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}",
+        2,
+        Duration::from_secs(1),
+    );
     let database = TestDatabase::fresh().await;
     let config = config(&discord, &database);
     let root = reqwest::Certificate::from_pem(discord.root_certificate_pem().as_bytes()).unwrap();
@@ -66,8 +70,7 @@ async fn over_tls_and_with_serenitys_own_limiter_a_scene_is_played() {
     };
     let token = config.discord.token().unwrap().unwrap();
     let metrics = ground.metrics.clone();
-    let connection =
-        Connection::open(&config.discord, token, Some(client), metrics).await.unwrap();
+    let connection = Connection::open(&config.discord, token, Some(client), metrics).await.unwrap();
     let mut stage = None;
     let set_up = |chat: &_| stage.insert(connection.stage(chat)).clone();
     let service = Service::start(&config, small_model(), set_up, &ground).await.unwrap();
