@@ -9,7 +9,7 @@ use super::api::{ApiError, File};
 use super::bot::{Author, Bot, Place};
 use super::controls::Button;
 use super::custom_id::CustomId;
-use super::interaction::{Asker, Handle, Interaction, PlaceSeen};
+use super::interaction::{Asker, Handle, Interaction};
 use super::locale::Locale;
 use super::permissions::{self, Deed, Part, Who};
 use crate::chat::ChatError;
@@ -23,8 +23,6 @@ pub(super) struct Call {
     pub(super) guild: domain::GuildId,
     pub(super) guild_id: GuildId,
     pub(super) channel: ChannelId,
-    /// What the interaction told of the channel.
-    pub(super) seen: PlaceSeen,
     pub(super) who: Asker,
     pub(super) locale: Locale,
 }
@@ -175,7 +173,6 @@ impl Call {
             handle: asked.handle.clone(),
             guild_id,
             channel,
-            seen: asked.place,
             who: asked.who.clone(),
             locale: Locale::of(&asked.locale),
             bot,

@@ -34,7 +34,7 @@ impl Hearer for Ears {
         let bot = self.bot.clone();
         match heard {
             Heard::Ready(ready) => self.catch_up.ready(&ready),
-            Heard::Resumed | Heard::GuildUnavailable(_) => {}
+            Heard::Resumed | Heard::GuildUnavailable => {}
             Heard::Message { guild, message } => self.intake.message(guild, *message).await,
             Heard::MessageEdited(edited) => self.intake.edited(edited).await,
             Heard::MessagesDeleted { guild, channel, messages } => {
@@ -57,11 +57,11 @@ impl Hearer for Ears {
             Heard::ThreadDeleted(gone) | Heard::ChannelDeleted(gone) => {
                 comings::channel_gone(&bot, gone.guild, gone.id).await;
             }
-            Heard::ChannelUpdated { channel, .. } => {
+            Heard::ChannelUpdated(channel) => {
                 bot.api.forgive(channel.id);
                 bot.webhooks.forget(channel.id);
             }
-            Heard::RightsChanged(_) => {
+            Heard::RightsChanged => {
                 bot.api.forgive_all();
                 bot.webhooks.forget_refused();
             }

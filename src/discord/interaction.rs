@@ -109,10 +109,6 @@ impl Options {
     pub(super) fn id(&self, name: &str) -> Option<u64> {
         self.0.get(name).and_then(snowflake)
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl Fields {

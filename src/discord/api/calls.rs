@@ -130,17 +130,6 @@ impl Api {
         self.done(self.with(LightMethod::Put, endpoint, commands.into())).await
     }
 
-    /// These are all the commands that we have in a guild beside those.
-    pub(crate) async fn set_guild_commands(
-        &self,
-        application: ApplicationId,
-        guild: GuildId,
-        commands: &[Value],
-    ) -> Result<(), ApiError> {
-        let endpoint = Endpoint::GuildCommands(application, guild);
-        self.done(self.with(LightMethod::Put, endpoint, commands.into())).await
-    }
-
     pub(super) fn bare(&self, method: LightMethod, endpoint: Endpoint) -> Request {
         let (params, files) = (Vec::new(), Vec::new());
         Request { endpoint, method, params, body: None, files, patience: PATIENCE }

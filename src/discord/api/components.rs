@@ -8,22 +8,14 @@ use super::error::ApiError;
 const MAX_CUSTOM_ID: usize = 100;
 /// The most characters on a button.
 const MAX_LABEL: usize = 80;
-/// The most characters of an option's name, value or description.
-const MAX_OPTION: usize = 100;
-/// The most characters of the hint in an empty menu.
-const MAX_PLACEHOLDER: usize = 150;
 /// The most rows of a message, and buttons of a row.
 const MAX_ROWS: usize = 5;
-/// The most options of a menu.
-const MAX_OPTIONS: usize = 25;
 
 /// One row under a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Row {
     /// Up to five buttons.
     Buttons(Vec<Button>),
-    /// A menu.
-    Select(Select),
 }
 
 /// A button.
@@ -44,42 +36,10 @@ pub(crate) struct Button {
 /// A button's colour, by Discord's names and numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ButtonStyle {
-    /// Blurple.
-    Primary = 1,
     /// Grey.
     Secondary = 2,
-    /// Green.
-    Success = 3,
     /// Red.
     Danger = 4,
-}
-
-/// A menu of texts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Select {
-    /// What comes back, beside what was chosen.
-    pub(crate) custom_id: String,
-    /// What stands there while nothing is chosen; may be empty.
-    pub(crate) placeholder: String,
-    /// What can be chosen, one to twenty-five.
-    pub(crate) options: Vec<SelectOption>,
-    /// The fewest that may be chosen.
-    pub(crate) min_values: u8,
-    /// The most that may be chosen.
-    pub(crate) max_values: u8,
-}
-
-/// One line of a menu.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SelectOption {
-    /// What people see.
-    pub(crate) label: String,
-    /// What comes back.
-    pub(crate) value: String,
-    /// A line below the label.
-    pub(crate) description: Option<String>,
-    /// Whether it is chosen from the start.
-    pub(crate) default: bool,
 }
 
 /// A form.
@@ -123,15 +83,11 @@ pub(super) fn rows_json(rows: &[Row]) -> Result<Value, ApiError> {
 
 impl Row {
     fn json(&self) -> Result<Value, ApiError> {
-        let components = match self {
-            Self::Buttons(buttons) => {
-                let fits = (1..=MAX_ROWS).contains(&buttons.len());
-                check(fits, "a row has one to five buttons")?;
-                buttons.iter().map(Button::json).collect::<Result<_, _>>()?
-            }
-            Self::Select(select) => vec![select.json()?],
-        };
-        Ok(json!({ "type": 1, "components": components }))
+        let Self::Buttons(buttons) = self;
+        let fits = (1..=MAX_ROWS).contains(&buttons.len());
+        check(fits, "a row has one to five buttons")?;
+        let components: Result<Vec<Value>, ApiError> = buttons.iter().map(Button::json).collect();
+        Ok(json!({ "type": 1, "components": components? }))
     }
 }
 
@@ -152,42 +108,6 @@ impl Button {
         }
         if let Some(emoji) = &self.emoji {
             json["emoji"] = json!({ "name": emoji });
-        }
-        Ok(json)
-    }
-}
-
-impl Select {
-    fn json(&self) -> Result<Value, ApiError> {
-        check_custom_id(&self.custom_id)?;
-        check_length("a menu's hint", &self.placeholder, MAX_PLACEHOLDER)?;
-        let fits = (1..=MAX_OPTIONS).contains(&self.options.len());
-        check(fits, "a menu has one to twenty-five options")?;
-        let options: Result<Vec<Value>, ApiError> =
-            self.options.iter().map(SelectOption::json).collect();
-        let mut json = json!({
-            "type": 3,
-            "custom_id": self.custom_id,
-            "options": options?,
-            "min_values": self.min_values,
-            "max_values": self.max_values,
-        });
-        if !self.placeholder.is_empty() {
-            json["placeholder"] = self.placeholder.as_str().into();
-        }
-        Ok(json)
-    }
-}
-
-impl SelectOption {
-    fn json(&self) -> Result<Value, ApiError> {
-        check(!self.label.is_empty(), "an option has a label")?;
-        check_length("an option's label", &self.label, MAX_OPTION)?;
-        check_length("an option's value", &self.value, MAX_OPTION)?;
-        let mut json = json!({ "label": self.label, "value": self.value, "default": self.default });
-        if let Some(description) = &self.description {
-            check_length("an option's description", description, MAX_OPTION)?;
-            json["description"] = description.as_str().into();
         }
         Ok(json)
     }
@@ -277,24 +197,6 @@ mod tests {
         };
         let modal = Modal { custom_id: "m".into(), title: "Who?".into(), inputs: vec![name] };
         insta::assert_json_snapshot!(modal.json().unwrap());
-    }
-
-    #[test]
-    fn a_menu_stands_alone_in_its_row() {
-        let option = SelectOption {
-            label: "Short".into(),
-            value: "short".into(),
-            description: Some("A few lines".into()),
-            default: true,
-        };
-        let select = Select {
-            custom_id: "s".into(),
-            placeholder: "How long?".into(),
-            options: vec![option],
-            min_values: 1,
-            max_values: 1,
-        };
-        insta::assert_json_snapshot!(rows_json(&[Row::Select(select)]).unwrap());
     }
 
     #[test]

@@ -15,12 +15,9 @@ pub(super) enum Endpoint {
     Application,
     GatewayBot,
     Commands(ApplicationId),
-    GuildCommands(ApplicationId, GuildId),
     Channel(ChannelId),
     Threads(ChannelId),
-    MessageThreads(ChannelId, MessageId),
     ActiveThreads(GuildId),
-    GuildChannels(GuildId),
     MyGuilds,
     Guild(GuildId),
     Member(GuildId, UserId),
@@ -30,7 +27,6 @@ pub(super) enum Endpoint {
     OwnReaction(ChannelId, MessageId, String),
     Typing(ChannelId),
     ChannelWebhooks(ChannelId),
-    Webhook(WebhookId),
     WebhookExecution(WebhookId, SecretString),
     WebhookMessage(WebhookId, SecretString, MessageId),
     Callback(InteractionId, SecretString),
@@ -64,12 +60,9 @@ impl Endpoint {
             Self::Application => "/oauth2/applications/@me",
             Self::GatewayBot => "/gateway/bot",
             Self::Commands(_) => "/applications/{application}/commands",
-            Self::GuildCommands(..) => "/applications/{application}/guilds/{guild}/commands",
             Self::Channel(_) => "/channels/{channel}",
             Self::Threads(_) => "/channels/{channel}/threads",
-            Self::MessageThreads(..) => "/channels/{channel}/messages/{message}/threads",
             Self::ActiveThreads(_) => "/guilds/{guild}/threads/active",
-            Self::GuildChannels(_) => "/guilds/{guild}/channels",
             Self::MyGuilds => "/users/@me/guilds",
             Self::Guild(_) => "/guilds/{guild}",
             Self::Member(..) => "/guilds/{guild}/members/{user}",
@@ -78,7 +71,6 @@ impl Endpoint {
             Self::OwnReaction(..) => "/channels/{channel}/messages/{message}/reactions/{emoji}/@me",
             Self::Typing(_) => "/channels/{channel}/typing",
             Self::ChannelWebhooks(_) => "/channels/{channel}/webhooks",
-            Self::Webhook(_) => "/webhooks/{webhook}",
             Self::WebhookExecution(..) => "/webhooks/{webhook}/{token}",
             Self::WebhookMessage(..) => "/webhooks/{webhook}/{token}/messages/{message}",
             Self::Callback(..) => "/interactions/{interaction}/{token}/callback",
@@ -94,16 +86,9 @@ impl Endpoint {
             Self::Application => Route::Oauth2ApplicationCurrent,
             Self::GatewayBot => Route::GatewayBot,
             Self::Commands(application_id) => Route::Commands { application_id },
-            Self::GuildCommands(application_id, guild_id) => {
-                Route::GuildCommands { application_id, guild_id }
-            }
             Self::Channel(channel_id) => Route::Channel { channel_id },
             Self::Threads(channel_id) => Route::ChannelThreads { channel_id },
-            Self::MessageThreads(channel_id, message_id) => {
-                Route::ChannelMessageThreads { channel_id, message_id }
-            }
             Self::ActiveThreads(guild_id) => Route::GuildThreadsActive { guild_id },
-            Self::GuildChannels(guild_id) => Route::GuildChannels { guild_id },
             Self::MyGuilds => Route::UserMeGuilds,
             Self::Guild(guild_id) => Route::Guild { guild_id },
             Self::Member(guild_id, user_id) => Route::GuildMember { guild_id, user_id },
@@ -116,7 +101,6 @@ impl Endpoint {
             }
             Self::Typing(channel_id) => Route::ChannelTyping { channel_id },
             Self::ChannelWebhooks(channel_id) => Route::ChannelWebhooks { channel_id },
-            Self::Webhook(webhook_id) => Route::Webhook { webhook_id },
             Self::WebhookExecution(webhook_id, ref token) => {
                 Route::WebhookWithToken { webhook_id, token: token.expose_secret() }
             }
@@ -146,20 +130,16 @@ impl Endpoint {
         match self {
             Self::Me | Self::Application | Self::GatewayBot | Self::MyGuilds => (0, 0),
             Self::Commands(application) => (application.get(), 0),
-            Self::GuildCommands(_, guild)
-            | Self::ActiveThreads(guild)
-            | Self::GuildChannels(guild)
+            Self::ActiveThreads(guild)
             | Self::Guild(guild)
             | Self::Member(guild, _) => (guild.get(), 0),
             Self::Channel(channel)
             | Self::Threads(channel)
-            | Self::MessageThreads(channel, _)
             | Self::Messages(channel)
             | Self::Message(channel, _)
             | Self::OwnReaction(channel, ..)
             | Self::Typing(channel)
             | Self::ChannelWebhooks(channel) => (channel.get(), 0),
-            Self::Webhook(webhook) => (webhook.get(), 0),
             Self::WebhookExecution(webhook, token) | Self::WebhookMessage(webhook, token, _) => {
                 (webhook.get(), hash(token))
             }
@@ -175,7 +155,6 @@ impl Endpoint {
         match *self {
             Self::Channel(channel)
             | Self::Threads(channel)
-            | Self::MessageThreads(channel, _)
             | Self::Messages(channel)
             | Self::Message(channel, _)
             | Self::OwnReaction(channel, ..)

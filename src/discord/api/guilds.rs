@@ -85,17 +85,6 @@ impl Api {
         self.read(self.with(LightMethod::Post, Endpoint::Threads(channel), json)).await
     }
 
-    /// Begins a thread at a message.
-    pub(crate) async fn create_thread_from_message(
-        &self,
-        channel: ChannelId,
-        message: MessageId,
-        name: &str,
-    ) -> Result<Channel, ApiError> {
-        let endpoint = Endpoint::MessageThreads(channel, message);
-        self.read(self.with(LightMethod::Post, endpoint, json!({ "name": name }))).await
-    }
-
     /// Begins a post in a forum: a thread with its first message.
     pub(crate) async fn create_forum_post(
         &self,
@@ -126,11 +115,6 @@ impl Api {
     pub(crate) async fn active_threads(&self, guild: GuildId) -> Result<Vec<Channel>, ApiError> {
         let mut found: Value = self.read(self.get(Endpoint::ActiveThreads(guild))).await?;
         Ok(read_each(found["threads"].take()))
-    }
-
-    /// All channels of a guild, without threads.
-    pub(crate) async fn guild_channels(&self, guild: GuildId) -> Result<Vec<Channel>, ApiError> {
-        Ok(read_each(self.read(self.get(Endpoint::GuildChannels(guild))).await?))
     }
 
     /// The guilds that we are in, by id, after one of them; at most two hundred.

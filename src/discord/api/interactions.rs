@@ -62,15 +62,4 @@ impl Api {
         let request = self.saying(LightMethod::Post, endpoint, json, &payload);
         self.read(Request { patience: PATIENCE, ..request }).await
     }
-
-    /// Takes the first answer away; fine if it is not there any more.
-    pub(crate) async fn delete_original(
-        &self,
-        application: ApplicationId,
-        token: &str,
-    ) -> Result<(), ApiError> {
-        let endpoint = Endpoint::OriginalResponse(application, token.into());
-        let request = self.bare(LightMethod::Delete, endpoint);
-        self.delete(Request { patience: PATIENCE, ..request }).await
-    }
 }

@@ -108,17 +108,6 @@ impl Api {
         self.done(self.bare(LightMethod::Put, endpoint)).await
     }
 
-    /// Takes our own reaction away; fine if it is not there any more.
-    pub(crate) async fn remove_own_reaction(
-        &self,
-        channel: ChannelId,
-        message: MessageId,
-        emoji: &str,
-    ) -> Result<(), ApiError> {
-        let endpoint = Endpoint::OwnReaction(channel, message, encode_emoji(emoji));
-        self.delete(self.bare(LightMethod::Delete, endpoint)).await
-    }
-
     /// Says something through a webhook, in a thread of its channel if one is given.
     pub(crate) async fn execute_webhook(
         &self,
@@ -188,11 +177,6 @@ impl Api {
     ) -> Result<ChannelWebhook, ApiError> {
         let endpoint = Endpoint::ChannelWebhooks(channel);
         self.read(self.with(LightMethod::Post, endpoint, json!({ "name": name }))).await
-    }
-
-    /// Takes a webhook away; fine if it is not there any more.
-    pub(crate) async fn delete_webhook(&self, webhook: WebhookId) -> Result<(), ApiError> {
-        self.delete(self.bare(LightMethod::Delete, Endpoint::Webhook(webhook))).await
     }
 }
 

@@ -204,11 +204,6 @@ impl Channel {
         self.thread_metadata.archived
     }
 
-    /// Whether it is a thread that is locked.
-    pub(crate) fn is_locked(&self) -> bool {
-        self.thread_metadata.locked
-    }
-
     /// Whether it is a forum that wants a tag on every post.
     pub(crate) fn requires_tag(&self) -> bool {
         self.flags & REQUIRE_TAG != 0
@@ -331,9 +326,6 @@ pub(crate) struct Webhook {
 pub(crate) struct ChannelWebhook {
     /// Its id.
     pub(crate) id: WebhookId,
-    /// Its name.
-    #[serde(default, deserialize_with = "lenient")]
-    pub(crate) name: Option<String>,
     /// The application that made it.
     #[serde(default, deserialize_with = "lenient")]
     pub(crate) application_id: Option<ApplicationId>,

@@ -1,7 +1,6 @@
 //! What a message says. Every payload states whom it may ping.
 
 use serde_json::{Map, Value, json};
-use serenity::model::id::UserId;
 
 use super::components::{Row, check_length, rows_json};
 use super::error::ApiError;
@@ -21,23 +20,14 @@ pub(super) const EPHEMERAL: u64 = 1 << 6;
 
 /// Whom a message may ping. There is no message without a decision on this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mentions(Option<UserId>);
+pub(crate) struct Mentions(());
 
 impl Mentions {
     /// Nobody, whatever the text says: what story text uses.
-    pub(crate) const NONE: Self = Self(None);
-
-    /// This person, if the text mentions them, and nobody else.
-    pub(crate) fn user(id: UserId) -> Self {
-        Self(Some(id))
-    }
+    pub(crate) const NONE: Self = Self(());
 
     fn json(self) -> Value {
-        let mut json = json!({ "parse": [], "replied_user": false });
-        if let Some(user) = self.0 {
-            json["users"] = json!([user.to_string()]);
-        }
-        json
+        json!({ "parse": [], "replied_user": false })
     }
 }
 
@@ -109,6 +99,7 @@ impl Payload {
     }
 
     /// What it says; `None` if it leaves the words alone.
+    #[cfg(test)]
     pub(crate) fn content(&self) -> Option<&str> {
         self.content.as_deref()
     }
@@ -200,13 +191,6 @@ mod tests {
     fn story_text_pings_nobody_and_unfolds_nothing() {
         let payload = payload("@everyone look").without_embeds().with_rows(vec![row()]);
         insta::assert_json_snapshot!(payload.nonce_json(Some("d1a")).unwrap());
-    }
-
-    #[test]
-    fn one_person_may_be_pinged() {
-        let payload = Payload::new("Hello <@5> and <@6>", Mentions::user(UserId::new(5))).unwrap();
-        let payload = payload.ephemeral();
-        insta::assert_json_snapshot!(payload.create_json().unwrap());
     }
 
     #[test]

@@ -23,8 +23,6 @@ pub(crate) enum Response {
     DeferUpdate,
     /// A message.
     Message(Payload),
-    /// The message with the button changes.
-    Update(Payload),
     /// Suggestions while somebody types.
     Autocomplete(Vec<Choice>),
     /// A form.
@@ -50,7 +48,6 @@ impl Response {
                 json!({ "type": 5, "data": { "flags": flags } })
             }
             Self::DeferUpdate => json!({ "type": 6 }),
-            Self::Update(payload) => json!({ "type": 7, "data": payload.edit_json()? }),
             Self::Autocomplete(choices) => {
                 let choices = choices.iter().take(MAX_CHOICES).map(Choice::json);
                 let choices: Vec<Value> = choices.collect::<Result<_, _>>()?;
@@ -63,7 +60,7 @@ impl Response {
     /// The message in it.
     pub(super) fn payload(&self) -> Option<&Payload> {
         match self {
-            Self::Message(payload) | Self::Update(payload) => Some(payload),
+            Self::Message(payload) => Some(payload),
             _ => None,
         }
     }
@@ -93,7 +90,6 @@ mod tests {
             Response::Message(said().ephemeral()),
             Response::Defer { ephemeral: true },
             Response::DeferUpdate,
-            Response::Update(said()),
         ];
         let answers: Vec<Value> = answers.iter().map(|answer| answer.json().unwrap()).collect();
         insta::assert_json_snapshot!(answers);

@@ -32,7 +32,7 @@ pub(in crate::discord) enum Heard {
     /// Threads that we can see from now on.
     ThreadsListed { guild: GuildId, threads: Vec<Channel> },
     /// A channel or its permissions changed.
-    ChannelUpdated { guild: GuildId, channel: Box<Channel> },
+    ChannelUpdated(Box<Channel>),
     /// A channel is gone, and its threads with it.
     ChannelDeleted(ChannelGone),
     /// A guild that we are in, at the beginning of a session or when we join.
@@ -40,11 +40,11 @@ pub(in crate::discord) enum Heard {
     /// We are no member any more.
     GuildLeft(GuildId),
     /// The guild has an outage; we are still a member.
-    GuildUnavailable(GuildId),
+    GuildUnavailable,
     /// Webhooks of a channel came, changed or went.
     WebhooksChanged { guild: GuildId, channel: ChannelId },
     /// Roles changed, ours or the guild's: what we may do may be another now.
-    RightsChanged(GuildId),
+    RightsChanged,
     /// Somebody used a command, a button or a form of ours.
     Interaction(Value),
 }
@@ -65,11 +65,6 @@ impl Ready {
     /// The guilds of this shard.
     pub(in crate::discord) fn guilds(&self) -> impl Iterator<Item = GuildId> {
         self.guilds.iter().map(|guild| guild.id)
-    }
-
-    /// Who we are.
-    pub(in crate::discord) fn user(&self) -> UserId {
-        self.user.id
     }
 }
 
@@ -228,16 +223,16 @@ pub(super) fn read(name: &str, data: &str) -> Result<Heard, Unread> {
             Heard::ThreadsListed { guild: guild_id, threads }
         }
         "CHANNEL_UPDATE" => {
-            Heard::ChannelUpdated { guild: guild_of(data)?, channel: Box::new(parse(data)?) }
+            Heard::ChannelUpdated(Box::new(parse(data)?))
         }
         // Private channels have no guild.
         "CHANNEL_DELETE" => Heard::ChannelDeleted(parse(data).map_err(|_| Unread::Useless)?),
         "GUILD_CREATE" => match parse::<GuildSeen>(data)? {
-            guild if guild.unavailable => Heard::GuildUnavailable(guild.id),
+            guild if guild.unavailable => Heard::GuildUnavailable,
             guild => Heard::GuildSeen(Box::new(guild)),
         },
         "GUILD_DELETE" => match parse::<GuildSeen>(data)? {
-            guild if guild.unavailable => Heard::GuildUnavailable(guild.id),
+            guild if guild.unavailable => Heard::GuildUnavailable,
             guild => Heard::GuildLeft(guild.id),
         },
         "WEBHOOKS_UPDATE" => {
@@ -246,7 +241,7 @@ pub(super) fn read(name: &str, data: &str) -> Result<Heard, Unread> {
         }
         // Without another intent only our own membership is told of.
         "GUILD_MEMBER_UPDATE" | "GUILD_ROLE_CREATE" | "GUILD_ROLE_UPDATE" | "GUILD_ROLE_DELETE" => {
-            Heard::RightsChanged(guild_of(data)?)
+            Heard::RightsChanged
         }
         "INTERACTION_CREATE" => Heard::Interaction(parse(data)?),
         _ if USELESS.iter().chain(&USELESS_TOO).any(|begin| name.starts_with(begin)) => {
@@ -332,7 +327,7 @@ mod tests {
         let gone = json!({ "id": "10" });
         let out = json!({ "id": "10", "unavailable": true });
         assert!(matches!(heard("GUILD_DELETE", &gone), Heard::GuildLeft(_)));
-        assert!(matches!(heard("GUILD_DELETE", &out), Heard::GuildUnavailable(_)));
+        assert!(matches!(heard("GUILD_DELETE", &out), Heard::GuildUnavailable));
         let here = json!({
             "id": "10", "name": "The Hill", "channels": [{ "id": "20", "type": 16 }],
             "threads": [{

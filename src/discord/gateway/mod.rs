@@ -102,7 +102,6 @@ pub(super) struct GatewayOptions {
 pub(super) struct Gateway {
     stop: watch::Sender<bool>,
     failed: watch::Receiver<Option<Fatal>>,
-    health: Arc<Health>,
     tasks: JoinSet<()>,
 }
 
@@ -155,13 +154,8 @@ impl Gateway {
             });
             tasks.spawn(hand_on(number, heard, hearer.clone()));
         }
-        tasks.spawn(note(options.shard_count, ground, health.clone(), stopped));
-        Ok(Self { stop, failed: failure, health, tasks })
-    }
-
-    /// How the shards are.
-    pub(super) fn health(&self) -> &Arc<Health> {
-        &self.health
+        tasks.spawn(note(options.shard_count, ground, health, stopped));
+        Ok(Self { stop, failed: failure, tasks })
     }
 
     /// Returns why a shard can never work, once one cannot.
