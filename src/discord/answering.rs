@@ -1,9 +1,9 @@
 //! Answers, in the shapes that Discord takes.
 
-use super::api::{self, ApiError, File, Mentions, Modal, Payload, Response, Row, TextInput};
+use super::api::{ApiError, File, Mentions, Modal, Payload, Response, TextInput};
 use super::bot::Bot;
 use super::call::{Answer, FormSheet};
-use super::controls::{Button, ButtonStyle};
+use super::controls;
 use super::interaction::Handle;
 use super::split;
 
@@ -49,26 +49,6 @@ pub(super) fn message(words: &str) -> Response {
     Response::Message(payload.ephemeral())
 }
 
-/// Buttons as the API takes them.
-pub(super) fn rows(rows: &[Vec<Button>]) -> Vec<Row> {
-    rows.iter().map(|row| Row::Buttons(row.iter().map(button).collect())).collect()
-}
-
-fn button(button: &Button) -> api::Button {
-    api::Button {
-        custom_id: button.custom_id.encode(),
-        label: button.label.clone(),
-        emoji: button.emoji.map(str::to_owned),
-        style: match button.style {
-            ButtonStyle::Primary => api::ButtonStyle::Primary,
-            ButtonStyle::Secondary => api::ButtonStyle::Secondary,
-            ButtonStyle::Success => api::ButtonStyle::Success,
-            ButtonStyle::Danger => api::ButtonStyle::Danger,
-        },
-        disabled: button.disabled,
-    }
-}
-
 /// Delivers an answer; what cannot be delivered is logged and dropped.
 pub(super) async fn deliver(bot: &Bot, handle: &Handle, answer: Answer, way: Way) {
     if let Err(error) = try_to(bot, handle, answer, way).await {
@@ -112,7 +92,7 @@ fn payloads(answer: Answer) -> Result<Vec<Payload>, ApiError> {
     for (number, part) in parts.into_iter().enumerate() {
         let mut payload = Payload::new(part, Mentions::NONE)?.without_embeds();
         if number == last {
-            payload = payload.with_rows(rows(&answer.rows));
+            payload = payload.with_rows(controls::rows(answer.rows.clone()));
             for file in files.drain(..) {
                 payload = payload.with_file(file);
             }

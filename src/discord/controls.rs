@@ -7,6 +7,7 @@
 use crate::domain::{JobId, Length, TurnId};
 
 use super::api;
+pub(super) use super::api::ButtonStyle;
 use super::custom_id::{Confirm, CustomId, ReplyAction};
 use super::locale::Locale;
 
@@ -25,31 +26,13 @@ pub(super) struct Button {
     pub(super) disabled: bool,
 }
 
-/// A button's colour, by Discord's names and numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ButtonStyle {
-    /// Blurple.
-    Primary = 1,
-    /// Grey.
-    Secondary = 2,
-    /// Green.
-    Success = 3,
-    /// Red.
-    Danger = 4,
-}
-
 /// The same for Discord.
 pub(super) fn rows(rows: Vec<Vec<Button>>) -> Vec<api::Row> {
     let button = |button: Button| api::Button {
         custom_id: button.custom_id.encode(),
         label: button.label,
         emoji: button.emoji.map(str::to_owned),
-        style: match button.style {
-            ButtonStyle::Primary => api::ButtonStyle::Primary,
-            ButtonStyle::Secondary => api::ButtonStyle::Secondary,
-            ButtonStyle::Success => api::ButtonStyle::Success,
-            ButtonStyle::Danger => api::ButtonStyle::Danger,
-        },
+        style: button.style,
         disabled: button.disabled,
     };
     let row = |row: Vec<Button>| api::Row::Buttons(row.into_iter().map(button).collect());
@@ -89,6 +72,7 @@ pub(super) enum Label {
 
 impl Label {
     /// All of them.
+    #[cfg(test)]
     pub(super) const ALL: [Self; 8] = [
         Self::Again,
         Self::Continue,

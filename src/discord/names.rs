@@ -21,9 +21,6 @@ const MAX_WEBHOOK_NAME: usize = 80;
 /// The longest name of a channel, thread or forum post.
 const MAX_THREAD_NAME: usize = 100;
 
-/// The longest label of a button, and of a form's field less what Discord takes.
-const MAX_LABEL: usize = 80;
-
 /// The longest name of a choice that completes an option.
 const MAX_CHOICE: usize = 100;
 
@@ -48,11 +45,6 @@ pub(super) fn webhook_name(name: &str) -> String {
 /// A title as a thread can carry it; never empty.
 pub(super) fn thread_name(text: &str) -> String {
     line(text, MAX_THREAD_NAME, "Scene")
-}
-
-/// A text for a button or for a form; never empty.
-pub(super) fn clean_label(text: &str) -> String {
-    line(text, MAX_LABEL, "…")
 }
 
 /// A text for a choice that completes an option; never empty.
@@ -229,7 +221,7 @@ mod tests {
         assert_eq!(webhook_name(&flags), format!("{}…", "🇩🇪".repeat(19)));
         assert_eq!(thread_name(&"word ".repeat(30)).chars().count(), 100);
         assert_eq!(thread_name(" \n "), "Scene");
-        assert_eq!(clean_label("a\nb"), "a b");
+        assert_eq!(choice("a\nb"), "a b");
         assert_eq!(choice(&"x".repeat(101)), format!("{}…", "x".repeat(99)));
     }
 
@@ -291,7 +283,6 @@ mod tests {
         #[test]
         fn every_line_fits(text in any::<String>()) {
             assert_fits(&thread_name(&text), MAX_THREAD_NAME);
-            assert_fits(&clean_label(&text), MAX_LABEL);
             assert_fits(&choice(&text), MAX_CHOICE);
         }
     }

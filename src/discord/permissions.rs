@@ -1,11 +1,11 @@
 //! Who may do what.
 //!
-//! Pure. Whoever can write in a channel may play in it; what changes the scene for
-//! everybody is for those who play in it, what ends it for the one who began it,
-//! and what others wrote or own for moderators: people who may delete messages in
-//! Discord, or have a role that the guild named. Setting up is for those who may
-//! manage the guild. Discord's own settings of a command can forbid more, never
-//! allow more.
+//! Pure. Whoever can read a scene may look at all of it, and whoever can write in
+//! its channel may play in it; what changes the scene for everybody is for those
+//! who play in it, what ends it for the one who began it, and what others wrote or
+//! own for moderators: people who may delete messages in Discord, or have a role
+//! that the guild named. Setting up is for those who may manage the guild.
+//! Discord's own settings of a command can forbid more, never allow more.
 
 use crate::store::{ChannelSettings, SceneOpening};
 
@@ -53,12 +53,8 @@ pub(super) enum Whose {
 pub(super) enum Deed<'a> {
     /// Begin a scene in a channel.
     StartScene(Place<'a>),
-    /// See status, context, receipt or cast; take the story along as a file.
-    Look,
     /// Tell the moderators about a turn.
     Report,
-    /// Choose whom oneself plays.
-    SetPersona,
     /// Ask for a reply, another text or more of one; stop one; undo and redo.
     Play,
     /// Change length, preset, note, scenario or cast.
@@ -146,9 +142,7 @@ pub(super) fn may(who: &Who<'_>, deed: Deed<'_>) -> Result<(), Refusal> {
     let allow = |is_allowed: bool, refusal| if is_allowed { Ok(()) } else { Err(refusal) };
     match deed {
         Deed::StartScene(place) => may_start(who, place),
-        Deed::Look
-        | Deed::Report
-        | Deed::SetPersona
+        Deed::Report
         | Deed::CreateCharacter
         | Deed::EditTurn(Whose::Own)
         | Deed::EditCharacter(Whose::Own) => Ok(()),
@@ -208,9 +202,7 @@ mod tests {
             ("start, never", place(Some(&never))),
             ("start, everybody", place(Some(&open))),
             ("start, with a role", place(Some(&roles))),
-            ("look", Deed::Look),
             ("report", Deed::Report),
-            ("set persona", Deed::SetPersona),
             ("play", Deed::Play),
             ("change scene", Deed::ChangeScene),
             ("branch", Deed::Branch),
@@ -258,9 +250,7 @@ mod tests {
         start, never            not here   not here   not here   not here   not here   not here   not here   not here
         start, everybody        ·          ·          ·          ·          ·          ·          ·          ·
         start, with a role      role       role       role       ·          ·          ·          ·          ·
-        look                    ·          ·          ·          ·          ·          ·          ·          ·
         report                  ·          ·          ·          ·          ·          ·          ·          ·
-        set persona             ·          ·          ·          ·          ·          ·          ·          ·
         play                    player     ·          ·          player     ·          ·          ·          ·
         change scene            player     ·          ·          player     ·          ·          ·          ·
         branch                  player     ·          ·          player     ·          ·          ·          ·

@@ -307,9 +307,7 @@ impl Poster {
                 self.bot.webhooks.refuse(self.venue.stage);
                 Ok(())
             }
-            (ApiError::Archived, _) => {
-                Ok(self.bot.api.unarchive(self.venue.channel).await?)
-            }
+            (ApiError::Archived, _) => Ok(self.bot.api.unarchive(self.venue.channel).await?),
             (error, _) => Err(error.into()),
         }
     }

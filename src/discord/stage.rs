@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -19,9 +20,11 @@ use super::controls::Standing;
 use super::posting::{Buttons, Part, Post, PostError, Poster, Surplus};
 use super::shown::{self, LineTurn};
 use super::split;
-use crate::chat::{FinishedReply, ReplyReceipt, ReplySink, ReplyStart, SinkError, Stage};
+use crate::chat::{
+    ChatError, FinishedReply, ReplyReceipt, ReplySink, ReplyStart, SinkError, Stage,
+};
 use crate::domain::{Scene, SwipeOrigin, Turn, TurnId};
-use crate::store::{Line, OutboxMessage, PostOwner};
+use crate::store::{Line, OutboxMessage, PostOwner, StoreError};
 
 /// What a message may hold of a story, in Discord's characters: its own limit less
 /// the line that names a character who speaks as the bot.
@@ -83,19 +86,8 @@ impl ReplySink for ChannelSink {
 
     async fn finish(&mut self, reply: &FinishedReply) -> Result<(), SinkError> {
         let painted = self.end_painter().await;
-        let store = self.bot.chat.store();
-        let guild = self.scene.guild_id;
-        let turn = &reply.turn;
-        let bound = store.bind_outbox(guild, reply.job, turn.id, turn.swipe.id).await;
-        bound.map_err(PostError::from)?;
-        let poster = self.poster().await?;
-        let scene = self.bot.chat.scene(guild, self.scene.id).await;
-        let is_latest = scene.is_ok_and(|scene| scene.head == Some(turn.id));
-        self.show(&poster, turn, is_latest, painted).await?;
-        if is_latest {
-            self.strip_others(&poster, turn.id).await?;
-        }
-        Ok(())
+        let finished = self.make_final(reply, painted).await;
+        Ok(self.rest_where_lost(finished).await?)
     }
 
     async fn fail(&mut self, notice: &str) {
@@ -113,8 +105,20 @@ impl ReplySink for ChannelSink {
     }
 
     async fn redraw(&mut self) -> Result<(), SinkError> {
-        Ok(self.bring_in_line().await?)
+        let redrawn = self.bring_in_line().await;
+        Ok(self.rest_where_lost(redrawn).await?)
     }
+}
+
+/// Why nobody could be told that a scene rests.
+#[derive(Debug, thiserror::Error)]
+enum RestError {
+    #[error(transparent)]
+    Chat(#[from] ChatError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Api(#[from] ApiError),
 }
 
 /// The messages that a turn is shown as.
@@ -149,6 +153,52 @@ impl ChannelSink {
     async fn poster(&self) -> Result<Poster, PostError> {
         let Scene { guild_id, id, channel, .. } = &self.scene;
         Poster::new(self.bot.clone(), *guild_id, *id, channel).await
+    }
+
+    /// Makes the messages of a reply what they are to be.
+    async fn make_final(&self, reply: &FinishedReply, painted: Vec<Post>) -> Result<(), PostError> {
+        let guild = self.scene.guild_id;
+        let turn = &reply.turn;
+        self.bot.chat.store().bind_outbox(guild, reply.job, turn.id, turn.swipe.id).await?;
+        let poster = self.poster().await?;
+        let scene = self.bot.chat.scene(guild, self.scene.id).await;
+        let is_latest = scene.is_ok_and(|scene| scene.head == Some(turn.id));
+        self.show(&poster, turn, is_latest, painted).await?;
+        if is_latest {
+            self.strip_others(&poster, turn.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Where nothing can be said any more nobody asks again and again: the scene
+    /// rests until somebody resumes it, and the guild's moderators are told why.
+    async fn rest_where_lost(&self, done: Result<(), PostError>) -> Result<(), PostError> {
+        let Err(PostError::Api(error)) = &done else { return done };
+        let reason = match error {
+            error if error.is_locked() => "its thread is locked".to_owned(),
+            ApiError::Forbidden { .. } => format!("I may not speak there any more ({error})"),
+            ApiError::NotFound { .. } => "its channel is gone".to_owned(),
+            _ => return done,
+        };
+        let Scene { guild_id, id, channel, .. } = &self.scene;
+        tracing::warn!(scene.id = id.0, error.kind = error.kind(), "discord.scene.rests");
+        let told = async {
+            self.bot.chat.pause_scene(*guild_id, *id).await?;
+            let detail = json!({ "scene": id, "error": error.kind() });
+            let store = self.bot.chat.store();
+            store.insert_audit(*guild_id, None, "scene.pause", &detail).await?;
+            let settings = store.get_guild_settings(*guild_id).await?;
+            let notice = format!("<#{channel}> is paused: {reason}. /scene resume plays on.");
+            if let Some(reports) = settings.reports_channel.and_then(|id| id.parse().ok()) {
+                let payload = Payload::new(notice, Mentions::NONE)?.without_embeds();
+                self.bot.api.create_message(reports, &payload, None).await?;
+            }
+            Ok::<(), RestError>(())
+        };
+        if let Err(error) = told.await {
+            tracing::warn!(%error, "discord.scene.rests_untold");
+        }
+        done
     }
 
     /// Makes the messages of a turn show its text. `known` are those whose present

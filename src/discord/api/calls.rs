@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serenity::http::LightMethod;
-use serenity::model::id::{ApplicationId, ChannelId, GuildId};
+use serenity::model::id::{ApplicationId, ChannelId};
 
 use super::endpoint::Endpoint;
 use super::error::ApiError;

@@ -130,9 +130,9 @@ impl Endpoint {
         match self {
             Self::Me | Self::Application | Self::GatewayBot | Self::MyGuilds => (0, 0),
             Self::Commands(application) => (application.get(), 0),
-            Self::ActiveThreads(guild)
-            | Self::Guild(guild)
-            | Self::Member(guild, _) => (guild.get(), 0),
+            Self::ActiveThreads(guild) | Self::Guild(guild) | Self::Member(guild, _) => {
+                (guild.get(), 0)
+            }
             Self::Channel(channel)
             | Self::Threads(channel)
             | Self::Messages(channel)

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use serenity::http::LightMethod;
-use serenity::model::id::{ChannelId, ForumTagId, GuildId, MessageId, UserId};
+use serenity::model::id::{ChannelId, ForumTagId, GuildId, UserId};
 
 use super::calls::{Api, read};
 use super::endpoint::Endpoint;

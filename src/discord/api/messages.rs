@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use serenity::http::LightMethod;
-use serenity::model::id::{ChannelId, MessageId, WebhookId};
+use serenity::model::id::{ChannelId, MessageId};
 
 use super::calls::{Api, read};
 use super::endpoint::{Endpoint, encode_emoji};

@@ -114,6 +114,8 @@ pub(super) async fn resume(call: &Call) -> Result<Answer, Refusal> {
     let place = call.place().await?;
     call.may(Deed::Pause).await?;
     call.bot.chat.resume_scene(place.guild, place.scene).await?;
+    // What could not be shown before it rested.
+    call.bot.chat.ask_show(place.guild, place.scene).await?;
     Ok(Answer::text("The scene goes on: the next turn is answered, or /reply asks for one."))
 }
 

@@ -222,9 +222,7 @@ pub(super) fn read(name: &str, data: &str) -> Result<Heard, Unread> {
             let RawThreads { guild_id, threads } = parse(data)?;
             Heard::ThreadsListed { guild: guild_id, threads }
         }
-        "CHANNEL_UPDATE" => {
-            Heard::ChannelUpdated(Box::new(parse(data)?))
-        }
+        "CHANNEL_UPDATE" => Heard::ChannelUpdated(Box::new(parse(data)?)),
         // Private channels have no guild.
         "CHANNEL_DELETE" => Heard::ChannelDeleted(parse(data).map_err(|_| Unread::Useless)?),
         "GUILD_CREATE" => match parse::<GuildSeen>(data)? {

@@ -2,6 +2,7 @@
 //! model, against the double; a part of it against a double that we did not write.
 
 mod commands;
+mod definitions;
 mod evening;
 mod faults;
 mod scene;
