@@ -382,7 +382,7 @@ mod tests {
             "thread_metadata": { "archived": true, "locked": false, "auto_archive_duration": 60 },
         }))
         .unwrap();
-        assert!(thread.is_thread() && thread.is_archived() && !thread.is_locked());
+        assert!(thread.is_thread() && thread.is_archived());
         assert_eq!(thread.applied_tags, [ForumTagId::new(2)]);
     }
 

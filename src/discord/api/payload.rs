@@ -181,7 +181,7 @@ mod tests {
             custom_id: "d1:again:1:2".into(),
             label: "Again".into(),
             emoji: Some("🔄".into()),
-            style: ButtonStyle::Primary,
+            style: ButtonStyle::Secondary,
             disabled: true,
         };
         Row::Buttons(vec![button])

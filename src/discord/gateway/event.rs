@@ -335,7 +335,7 @@ mod tests {
         });
         let Heard::GuildSeen(guild) = heard("GUILD_CREATE", &here) else { panic!() };
         let threads = guild.threads.unwrap();
-        assert!(threads[0].is_archived() && !threads[0].is_locked());
+        assert!(threads[0].is_archived());
         assert_eq!(threads[0].applied_tags.len(), 1);
         assert_eq!(guild.channels[0].kind, 16);
     }

@@ -198,7 +198,7 @@ async fn characters_are_made_changed_and_deleted_with_forms() {
         ann.command(lobby, "character delete", json!({ "character": "Odd Fellow" })).await;
     let asked = question.settled(PATIENCE).await;
     ann.press(asked.id, "Rather not").await;
-    assert!(question.settled(PATIENCE).await.content.contains("Nothing was changed"));
+    until(|| question.text().contains("Nothing was changed")).await;
     let question =
         ann.command(lobby, "character delete", json!({ "character": "Odd Fellow" })).await;
     ann.press(question.settled(PATIENCE).await.id, "Yes, really").await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use dramatis::clock::{Clock as _, SystemClock};
 use dramatis::store::{GuildSettings, IdentifyGrant};
 
 use super::stage;
@@ -69,7 +69,7 @@ async fn sessions_begin_one_by_one_and_within_the_days_budget() {
     assert_eq!(take(0).await, IdentifyGrant::Granted);
     db.execute("UPDATE identify SET at = at - interval '6 s'").await;
     let IdentifyGrant::Exhausted { until } = take(1).await else { panic!("three are spent") };
-    let wait = until - Utc::now();
+    let wait = until - SystemClock.now();
     assert!((86_300..86_400).contains(&wait.num_seconds()), "{wait}");
     db.execute("UPDATE identify SET at = at - interval '24 h'").await;
     assert_eq!(take(1).await, IdentifyGrant::Granted);

@@ -175,7 +175,6 @@ async fn what_is_gone_is_deleted() {
     });
     desk.api.delete_message(CHANNEL, MESSAGE).await.unwrap();
     desk.api.delete_message(CHANNEL, MESSAGE).await.unwrap();
-    desk.api.delete_original(ApplicationId::new(1), "token").await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
