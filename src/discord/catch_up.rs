@@ -5,7 +5,8 @@
 //! a scene's cursor stands behind that, and only there, the messages in between are
 //! read and go in like any others. Until then the guild's newer messages wait.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,8 +32,10 @@ const PAGE: u32 = 500;
 const MESSAGES: u8 = 100;
 /// The most that is read of one channel: five thousand messages.
 const MAX_PAGES: u32 = 50;
-/// How far before the cursor edits are looked for.
-const EDITED_WITHIN: Duration = Duration::from_secs(15 * 60);
+/// How far before the cursor edits and deletions are looked for.
+const CHANGED_WITHIN: Duration = Duration::from_secs(15 * 60);
+/// The most turns of people that may have been deleted.
+const RECENT_TURNS: u32 = 50;
 /// Threads that nobody wrote in for longer than that are not asked for: an archived
 /// one is looked at when somebody opens it again.
 const ASKED_WITHIN: Duration = Duration::from_secs(3 * 24 * 3_600);
@@ -268,7 +271,7 @@ impl Shared {
         if last <= cursor {
             return Ok(());
         }
-        match self.read(guild, channel, cursor).await {
+        match self.read(guild, scene, channel, cursor).await {
             Ok(messages) => {
                 read.channels += 1;
                 read.messages += messages;
@@ -307,20 +310,27 @@ impl Shared {
         }))
     }
 
-    /// Reads what stands after the cursor, and looks for edits a little before it.
-    /// Gives the number of messages after it.
+    /// Reads what stands after the cursor, and looks for edits and deletions a little
+    /// before it. Gives the number of messages after it.
     async fn read(
         &self,
         guild: GuildId,
+        scene: &LiveScene,
         channel: ChannelId,
         cursor: MessageId,
     ) -> Result<usize, Missed> {
-        let (mut after, mut count) = (before(cursor, EDITED_WITHIN), 0);
-        for _ in 0..MAX_PAGES {
+        let (mut after, mut count) = (before(cursor, CHANGED_WITHIN), 0);
+        for number in 0..MAX_PAGES {
             let page =
                 self.persist(|| self.bot.api.messages_after(channel, after, MESSAGES)).await?;
-            let Some(last) = page.last().map(|message| message.id) else { return Ok(count) };
             let is_last = page.len() < usize::from(MESSAGES);
+            let last = page.last().map_or(after, |message| message.id);
+            if number == 0 {
+                let seen = after..=if is_last { cursor } else { cursor.min(last) };
+                let present: HashSet<MessageId> = page.iter().map(|message| message.id).collect();
+                let gone = self.gone(scene, channel, &seen, &present).await?;
+                self.intake.deleted(guild, channel, gone).await;
+            }
             // Nothing new on the first page: what was missed begins at the cursor.
             after = last.max(cursor);
             for message in page {
@@ -333,6 +343,37 @@ impl Shared {
         }
         tracing::warn!(channel.discord = channel.get(), count, "discord.catch_up.too_much");
         Ok(count)
+    }
+
+    /// Messages of turns that should be among those that were read, and are not there
+    /// any more.
+    async fn gone(
+        &self,
+        scene: &LiveScene,
+        channel: ChannelId,
+        seen: &RangeInclusive<MessageId>,
+        present: &HashSet<MessageId>,
+    ) -> Result<Vec<MessageId>, Missed> {
+        let LiveScene { guild, scene: id, .. } = *scene;
+        let store = self.bot.chat.store();
+        let said = self.persist(|| store.list_recent_inbound(guild, id, RECENT_TURNS)).await?;
+        let posts = self.persist(|| store.list_scene_outbox(guild, id)).await?;
+        let shown = posts.into_iter().filter(|post| post.turn.is_some());
+        let known = said.into_iter().chain(shown.filter_map(|post| post.external_id));
+        let ids = known.filter_map(|id| id.parse().ok()).filter(|&id: &u64| id != 0);
+        let missing = ids
+            .map(MessageId::new)
+            .filter(|id| id > seen.start() && seen.contains(id) && !present.contains(id));
+        let mut gone = Vec::new();
+        for message in missing {
+            // It could also have been unreadable.
+            match self.persist(|| self.bot.api.message(channel, message)).await {
+                Ok(_) => {}
+                Err(Missed::Api(ApiError::NotFound { .. })) => gone.push(message),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(gone)
     }
 
     /// Asks until there is an answer, or patience ends.

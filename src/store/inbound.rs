@@ -110,4 +110,27 @@ impl Store {
         }
         Ok(Accepted::New { turn, queued })
     }
+
+    /// The platform's ids of the messages that the newest turns of a scene came from,
+    /// newest first. Turns that were taken out are left out.
+    #[instrument(name = "db.inbound.list_recent", skip(self), err(level = "debug"))]
+    pub async fn list_recent_inbound(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "SELECT inbound.external_id
+             FROM turn JOIN inbound
+               ON inbound.guild_id = turn.guild_id AND inbound.turn_id = turn.id
+             WHERE turn.guild_id = $1 AND turn.scene_id = $2 AND turn.removed_at IS NULL
+             ORDER BY turn.id DESC LIMIT $3",
+            guild.0,
+            scene.0,
+            i64::from(limit),
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
 }

@@ -203,9 +203,10 @@ pub(super) fn read(name: &str, data: &str) -> Result<Heard, Unread> {
         "READY" => Heard::Ready(parse(data)?),
         "RESUMED" => Heard::Resumed,
         "MESSAGE_CREATE" => {
+            let message = Box::new(parse(data)?);
             // Private messages have no guild.
             let guild = parse::<Envelope>(data)?.guild_id.ok_or(Unread::Useless)?;
-            Heard::Message { guild, message: Box::new(parse(data)?) }
+            Heard::Message { guild, message }
         }
         "MESSAGE_UPDATE" => edited(parse(data)?)?,
         "MESSAGE_DELETE" | "MESSAGE_DELETE_BULK" => deleted(parse(data)?)?,
