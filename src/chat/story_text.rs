@@ -22,7 +22,7 @@ pub fn story_text(text: &str) -> Option<String> {
                 Some((after, num_lines)) => {
                     lines.by_ref().take(num_lines).for_each(drop);
                     was_cut = true;
-                    rest = join(&mut left, &after);
+                    rest = join(&left, &after);
                 }
                 // Nothing closes it: it is of the story.
                 None => {
@@ -59,7 +59,7 @@ fn closed(inside: &str, lines: Lines<'_>) -> Option<(String, usize)> {
 }
 
 /// Gives what follows a cut, without a second space where one stands before it.
-fn join(left: &mut String, after: &str) -> String {
+fn join(left: &str, after: &str) -> String {
     if left.is_empty() || left.ends_with(char::is_whitespace) {
         after.trim_start_matches([' ', '\t']).to_owned()
     } else {
