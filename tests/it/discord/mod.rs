@@ -5,6 +5,7 @@ mod commands;
 mod definitions;
 mod evening;
 mod faults;
+mod hearing;
 mod scene;
 mod serve;
 mod twin;
