@@ -5,6 +5,7 @@ mod commands;
 mod definitions;
 mod evening;
 mod faults;
+mod hearing;
 mod processes;
 mod scene;
 mod serve;
