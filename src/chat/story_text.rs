@@ -22,7 +22,7 @@ pub fn story_text(text: &str) -> Option<String> {
                 Some((after, num_lines)) => {
                     lines.by_ref().take(num_lines).for_each(drop);
                     was_cut = true;
-                    rest = join(&left, &after);
+                    rest = join(&mut left, &after);
                 }
                 // Nothing closes it: it is of the story.
                 None => {
@@ -58,8 +58,12 @@ fn closed(inside: &str, lines: Lines<'_>) -> Option<(String, usize)> {
     lines.zip(1..).find_map(|(line, number)| Some((after(line)?, number)))
 }
 
-/// Gives what follows a cut, without a second space where one stands before it.
-fn join(left: &str, after: &str) -> String {
+/// Gives what follows a cut, without a second space where one stands before it; a
+/// mark that ends a clause stands right behind the words.
+fn join(left: &mut String, after: &str) -> String {
+    if after.starts_with(['.', ',', ';', ':', '!', '?', '…']) {
+        left.truncate(left.trim_end().len());
+    }
     if left.is_empty() || left.ends_with(char::is_whitespace) {
         after.trim_start_matches([' ', '\t']).to_owned()
     } else {

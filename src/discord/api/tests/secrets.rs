@@ -78,6 +78,8 @@ async fn errors_logs_and_debug_hold_no_token_and_no_words() {
             let base = (!tls).then(|| server.base());
             let options = ApiOptions { base, client, ..ApiOptions::default() };
             let api = Api::new(&"token-canary".into(), &options).unwrap();
+            // Other tests of this process may have let the spans go unheard.
+            tracing::callsite::rebuild_interest_cache();
             let errors = ask_everything(&api).await;
             assert!(errors.len() >= 6, "{errors:?}");
             said.push_str(&format!("{api:?} {errors:?}"));
