@@ -1,6 +1,7 @@
 //! Discord, from the outside: the real binary, real Postgres and the small real
 //! model, against the double; a part of it against a double that we did not write.
 
+mod check;
 mod commands;
 mod definitions;
 mod evening;
