@@ -267,15 +267,15 @@ fn formatting_is_closed_and_opened_again() {
     -----
     > and goes on for longer than one message.
     ");
-    let text = "```rust\nfn main() {\n    println!(\"one\");\n    println!(\"two\");\n}\n```";
+    let text = "```rust\nfn main() {\n    announce(\"one\");\n    announce(\"two\");\n}\n```";
     insta::assert_snapshot!(parts(text, 60), @r#"
     ```rust
     fn main() {
     ```
     -----
     ```rust
-        println!("one");
-        println!("two");
+        announce("one");
+        announce("two");
     ```
     -----
     ```rust
