@@ -142,6 +142,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(store.list_job_outbox(us, queued.job).await.unwrap().is_empty());
     assert!(store.list_turn_outbox(us, turn.id).await.unwrap().is_empty());
     assert!(store.list_scene_outbox(us, scene).await.unwrap().is_empty());
+    assert!(store.list_recent_inbound(us, scene, 10).await.unwrap().is_empty());
     assert_eq!(store.get_guild_settings(us).await.unwrap(), GuildSettings::default());
     assert!(store.list_reports(us, false).await.unwrap().is_empty());
     assert_eq!(store.get_preset(us, "Wild").await.unwrap(), None);
