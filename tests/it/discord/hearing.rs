@@ -220,7 +220,12 @@ async fn a_guild_that_is_left_rests_and_a_channel_that_is_gone_is_kept() {
     play.guild.kick_bot();
     wait_for(&play.home, "SELECT count(*) FROM guild WHERE left_at IS NOT NULL", 1).await;
     play.guild.let_bot_in();
-    wait_for(&play.home, "SELECT count(*) FROM guild WHERE left_at IS NULL AND platform = 'discord'", 1).await;
+    wait_for(
+        &play.home,
+        "SELECT count(*) FROM guild WHERE left_at IS NULL AND platform = 'discord'",
+        1,
+    )
+    .await;
     play.ann.say(play.thread, "You are back.");
     play.said_until(&["You are back."]).await;
     play.home.quiet().await;
