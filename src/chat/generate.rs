@@ -136,19 +136,24 @@ async fn raised(flag: &mut watch::Receiver<bool>) {
 struct Running<'a> {
     chat: &'a Chat,
     scene: SceneId,
+    stopper: watch::Sender<bool>,
     stop: watch::Receiver<bool>,
 }
 
 impl<'a> Running<'a> {
     fn enter(chat: &'a Chat, scene: SceneId) -> Self {
-        let (sender, stop) = watch::channel(false);
-        chat.running.lock().expect("no holder of the list panics").insert(scene, sender);
-        Self { chat, scene, stop }
+        let (stopper, stop) = watch::channel(false);
+        chat.running.lock().expect("no holder of the list panics").insert(scene, stopper.clone());
+        Self { chat, scene, stopper, stop }
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.chat.running.lock().expect("no holder of the list panics").remove(&self.scene);
+        let mut running = self.chat.running.lock().expect("no holder of the list panics");
+        // A reply that was begun again meanwhile stands there now, and stays.
+        if running.get(&self.scene).is_some_and(|stop| stop.same_channel(&self.stopper)) {
+            running.remove(&self.scene);
+        }
     }
 }

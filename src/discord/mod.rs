@@ -15,7 +15,6 @@ mod commands;
 mod components;
 mod connection;
 mod controls;
-mod convert;
 mod custom_id;
 mod dispatch;
 mod gateway;

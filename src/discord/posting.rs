@@ -7,8 +7,9 @@
 //! a second process neither loses a message nor doubles it.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serenity::model::id::{ChannelId, MessageId};
 
 use super::api::{ApiError, Mentions, Message, Payload, Row, Speaker, Webhook};
@@ -232,12 +233,12 @@ impl Poster {
         let store = self.bot.chat.store();
         let mut tries = 0;
         loop {
-            if post.row.state == OutboxState::Sending {
-                let may_repeat = post.row.route == PostRoute::Bot
-                    && post.row.sending_for.is_some_and(|age| age < NONCE_KNOWN_FOR);
-                if !may_repeat {
-                    self.look_for(&mut post.row, Some(&part.content)).await?;
-                }
+            // Discord gives back the earlier message for a nonce that it still knows.
+            let repeats = post.row.state == OutboxState::Sending
+                && post.row.route == PostRoute::Bot
+                && post.row.sending_for.is_some_and(|age| age < NONCE_KNOWN_FOR);
+            if post.row.state == OutboxState::Sending && !repeats {
+                self.look_for(&mut post.row, Some(&part.content)).await?;
             }
             let rows = part.buttons.rows(post.row.id, self.locale);
             if post.row.state == OutboxState::Sent {
@@ -260,7 +261,7 @@ impl Poster {
                     Err(error) => return Err(error.into()),
                 }
             }
-            let webhook = self.route(&mut post.row).await?;
+            let webhook = if repeats { None } else { self.route(&mut post.row).await? };
             let payload = self.payload(&post.row, speaker, part, rows)?;
             store.begin_outbox(self.guild, post.row.id).await?;
             let sent = match &webhook {
@@ -280,8 +281,8 @@ impl Poster {
                     store.finish_outbox(self.guild, post.row.id, &id).await?;
                     post.row.state = OutboxState::Sent;
                     post.row.external_id = Some(id);
-                    post.shown = Some(part.clone());
-                    return Ok(post);
+                    // The earlier message says what it said then.
+                    post.shown = (!repeats).then(|| part.clone());
                 }
                 Err(error) if tries >= MAX_TRIES => return Err(error.into()),
                 Err(error) if error.may_have_been_applied() => {
@@ -303,6 +304,8 @@ impl Poster {
                 self.bot.webhooks.heal(&self.bot.api, self.venue.stage).await;
                 Ok(())
             }
+            // A locked thread is closed to every way of speaking.
+            (error, _) if error.is_locked() => Err(error.into()),
             (ApiError::Forbidden { .. }, Some(_)) => {
                 self.bot.webhooks.refuse(self.venue.stage);
                 Ok(())
@@ -399,7 +402,7 @@ impl Poster {
         if age < SETTLED_AFTER {
             tokio::time::sleep(SETTLED_AFTER - age).await;
         }
-        let mut after = message_before(age + SETTLED_AFTER + CLOCKS_DIFFER_BY);
+        let mut after = message_before(self.bot.chat.now(), age + SETTLED_AFTER + CLOCKS_DIFFER_BY);
         for _ in 0..MAX_PAGES {
             let page = self.bot.api.messages_after(self.venue.channel, after, PAGE).await?;
             for message in &page {
@@ -452,10 +455,11 @@ fn message_id(row: &OutboxMessage) -> Option<MessageId> {
 }
 
 /// An id older than every message of the last `age`.
-fn message_before(age: Duration) -> MessageId {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let ms = u64::try_from(now.saturating_sub(age).as_millis()).unwrap_or(u64::MAX);
-    MessageId::new((ms.saturating_sub(DISCORD_EPOCH_MS) << 22).max(1))
+fn message_before(now: DateTime<Utc>, age: Duration) -> MessageId {
+    let now_ms = u64::try_from(now.timestamp_millis()).unwrap_or_default();
+    let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    let ms = now_ms.saturating_sub(age_ms).saturating_sub(DISCORD_EPOCH_MS);
+    MessageId::new((ms << 22).max(1))
 }
 
 /// What Discord knows a bot message by for some minutes.

@@ -201,6 +201,53 @@ async fn posts_whose_answer_is_lost_are_not_posted_again() {
     assert!(serve.stop().await.0.success());
 }
 
+/// Where the bot speaks itself, Discord knows its posts by their nonces: one that was
+/// killed over its placeholder, or lost its answer, posts once and says all of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_webhooks_posts_are_known_again_by_their_nonces() {
+    let (play, mut serve) = Play::begin().await;
+    let refused = Trouble::Refuse(Refusal::of(50_013));
+    play.discord.fault(Fault::on("POST /webhooks/**", refused.clone()));
+    play.discord.fault(Fault::on("GET /channels/*/webhooks", refused.clone()));
+    play.discord.fault(Fault::on("POST /channels/*/webhooks", refused));
+    // The greeting is done with, by a webhook.
+    play.home.quiet().await;
+    play.home.kill_and_restart(&play.discord, &mut serve).await;
+    let post = "POST /channels/*/messages";
+    for number in 0..6 {
+        let before = play.discord.messages(play.thread).pop().unwrap().id;
+        let pause = Pause::new();
+        let trouble = match number % 2 {
+            0 => Trouble::PauseAfter(pause.clone()),
+            _ => Trouble::CutAfter,
+        };
+        play.discord.fault(Fault::on(post, trouble).times(1));
+        play.ann.say(play.thread, &format!("This is message {number}."));
+        if number % 2 == 0 {
+            pause.reached(PATIENCE).await;
+            play.home.kill_and_restart(&play.discord, &mut serve).await;
+            pause.release();
+        }
+        reply_after(&play.discord, play.thread, before).await;
+        play.home.quiet().await;
+    }
+    let line = play.home.line(play.thread).await;
+    assert_eq!(line.len(), 13, "{line:#?}");
+    let seen = play.discord.messages(play.thread).into_iter().filter(|seen| seen.kind == 0);
+    let seen: Vec<String> = seen.map(|seen| seen.content.trim().to_owned()).collect();
+    let told: Vec<String> = line
+        .iter()
+        .enumerate()
+        .map(|(number, (who, text))| match number {
+            0 => text.trim().to_owned(),
+            _ if who == "Ann" => text.clone(),
+            _ => format!("**{who}**\n{}", text.trim()),
+        })
+        .collect();
+    assert_eq!(seen, told, "every turn is shown once, and whole");
+    assert!(serve.stop().await.0.success());
+}
+
 /// Refusals for too many requests, of every kind, at every turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_refusals_delays_and_loses_nothing() {

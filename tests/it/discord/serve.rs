@@ -163,6 +163,14 @@ impl Home {
         serve
     }
 
+    /// Cuts the power and starts again.
+    pub(super) async fn kill_and_restart(&self, discord: &Discord, serve: &mut Serve) {
+        let mut child = serve.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        *serve = self.serve(discord).await;
+    }
+
     /// The same on a server that is not our double: the bot's log tells.
     pub(super) async fn serve_at(&self, url: &str, token: &str) -> Serve {
         let num_sessions = |log: &str| log.matches("discord.ready").count();

@@ -1,1 +1,0 @@
-//! Discord's ids and ours.
