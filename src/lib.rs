@@ -14,14 +14,15 @@
 //! - Nothing lives only in memory: a restart claims the unfinished jobs again.
 //! - People's text is data: no text can become structure of a prompt or a query.
 //! - Every row that a command can name is keyed by its guild.
-//! - The inference rooms (`tokenizer`, `sampling`, `model`, `engine`) import
-//!   nothing of the bot.
+//! - The inference rooms (`kernels`, `tokenizer`, `sampling`, `model`, `engine`)
+//!   import nothing of the bot.
 
 // Floor 0: nouns and ground.
 pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod fetch;
+mod kernels;
 pub mod telemetry;
 
 // Floor 1: one craft each.

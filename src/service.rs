@@ -18,7 +18,7 @@ use crate::clock::SystemClock;
 use crate::config::{Auto, Config, DatabaseUrl, SlidingWindow, Weights};
 use crate::engine::{EngineOptions, KvCacheSize};
 use crate::fetch::{Fetcher, Progress};
-use crate::model::{self, LoadOptions, ModelError, WeightType};
+use crate::model::{self, Backend, LoadOptions, WeightType};
 use crate::pool::{Pool, WorkerOptions};
 use crate::store::embedded::{EmbeddedOptions, ServerStep};
 use crate::store::{Database, Store, StoreOptions};
@@ -86,9 +86,8 @@ impl Service {
     ) -> anyhow::Result<Self> {
         let options = store_options(config, &config.database_dir(), ground);
         let store = Store::open(options).await?;
-        limit_threads(config.engine.num_threads());
         (ground.on_step)(StartStep::Model);
-        let options = worker_options(config, model_path)?;
+        let options = worker_options(config, model_path);
         let pool = tokio::task::spawn_blocking(move || Pool::start(&options))
             .await
             .context("loading the model broke down")??;
@@ -124,27 +123,19 @@ impl Service {
     }
 }
 
-/// The threads that compute, for the whole process.
-fn limit_threads(num_threads: usize) {
-    // Only the first call of a process can choose; a second service shares.
-    if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(num_threads).build_global() {
-        tracing::debug!(%error, "the compute threads run already");
-    }
-}
-
-fn worker_options(config: &Config, model_path: PathBuf) -> Result<WorkerOptions, ModelError> {
+fn worker_options(config: &Config, model_path: PathBuf) -> WorkerOptions {
     let engine = &config.engine;
     let sliding_window = match config.model.sliding_window {
         SlidingWindow::Auto => model::SlidingWindow::AsStated,
         SlidingWindow::Off => model::SlidingWindow::Off,
         SlidingWindow::Tokens(tokens) => model::SlidingWindow::Positions(tokens),
     };
-    Ok(WorkerOptions {
+    WorkerOptions {
         model_name: config.model.name.clone(),
         load: LoadOptions {
             sliding_window,
-            weight_type: weight_type(config.model.weights, &model_path)?,
-            ..LoadOptions::default()
+            weight_type: weight_type(config.model.weights),
+            backend: Backend::Cpu { num_threads: config.engine.num_threads() },
         },
         model_path,
         engine: EngineOptions {
@@ -159,7 +150,7 @@ fn worker_options(config: &Config, model_path: PathBuf) -> Result<WorkerOptions,
             max_waiting: engine.max_waiting,
             cache_key: cache_key(),
         },
-    })
+    }
 }
 
 /// What keys the prefix cache: unlike in any other process, so that nobody can
@@ -170,20 +161,10 @@ fn cache_key() -> [u8; 16] {
     key
 }
 
-/// The older quantised types have no vectorised products on a CPU: they are
-/// converted once while loading, small models to f32, which is the fastest, large
-/// ones to eight bits.
-fn weight_type(choice: Weights, model_path: &Path) -> Result<Option<WeightType>, ModelError> {
-    const SLOW: [&str; 3] = ["Q4_1", "Q5_0", "Q5_1"];
-    const SMALL_PARAMETERS: u64 = 1 << 29;
-    Ok(match choice {
+fn weight_type(choice: Weights) -> Option<WeightType> {
+    match choice {
         Weights::Stored => None,
         Weights::F32 => Some(WeightType::F32),
         Weights::Q8 => Some(WeightType::Q8_0),
-        Weights::Auto => match model::inspect(model_path)? {
-            info if !SLOW.contains(&info.quantization.as_str()) => None,
-            info if info.num_parameters <= SMALL_PARAMETERS => Some(WeightType::F32),
-            _ => Some(WeightType::Q8_0),
-        },
-    })
+    }
 }

@@ -32,9 +32,9 @@ impl EngineConfig {
     }
 
     /// How many threads compute on this machine.
-    pub fn num_threads(&self) -> usize {
-        let machine = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        self.threads.unwrap_or_else(machine)
+    pub fn num_threads(&self) -> NonZeroUsize {
+        let asked = self.threads.set().and_then(|&threads| NonZeroUsize::new(threads));
+        asked.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN)
     }
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {

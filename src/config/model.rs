@@ -27,8 +27,6 @@ pub struct ModelConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Weights {
-    /// As stored, but converted where the stored form is slow to compute with.
-    Auto,
     /// As the model's file holds them.
     Stored,
     /// Eight bits and a scale for each 32: about 1.06 bytes a weight.

@@ -43,12 +43,12 @@ pub use sequence::SequenceId;
 pub use stats::{EngineStats, StepStats};
 pub use stream::{Aborter, GenerationStream};
 
-use crate::model::{Model, ModelError};
+use crate::model::{Logits, Model, ModelError};
 use crate::tokenizer::Tokenizer;
 use block_manager::BlockManager;
 use generation::Generation;
 use intake::{Intake, Submission};
-use model_runner::{Logits, ModelRunner};
+use model_runner::ModelRunner;
 use scheduler::{Schedule, ScheduledSequence, Scheduler, SchedulerLimits};
 
 /// Runs many sequences on one model.
@@ -77,7 +77,7 @@ impl Engine {
         options: &EngineOptions,
     ) -> Result<Self, EngineError> {
         let config = model.config();
-        let num_blocks = options.num_blocks(config)?;
+        let num_blocks = options.num_blocks(&model)?;
         let context_tokens = (options.context_tokens.unwrap_or(usize::MAX))
             .min(config.context_length)
             .min(num_blocks.saturating_mul(options.block_size));

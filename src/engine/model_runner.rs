@@ -1,29 +1,15 @@
-//! A schedule to logits: the only file of the engine that sees a tensor.
+//! A schedule to logits: the only file of the engine that sees the model run.
 
 use std::sync::Arc;
 
 use super::scheduler::{ScheduledSequence, Scheduler};
-use crate::model::{BatchSequence, KvCache, LogitRows, Model, ModelError};
+use crate::model::{BatchSequence, KvCache, LogitRows, Logits, Model, ModelError};
 
 /// The model and the keys and values of all sequences.
 #[derive(Debug)]
 pub(super) struct ModelRunner {
     model: Arc<Model>,
     kv: KvCache,
-}
-
-/// One row of logits for each scheduled sequence that samples, in batch order.
-#[derive(Debug, Default)]
-pub(super) struct Logits {
-    values: Vec<f32>,
-    vocab_size: usize,
-}
-
-impl Logits {
-    /// The rows, each `vocab_size` long.
-    pub(super) fn rows_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
-        self.values.chunks_exact_mut(self.vocab_size.max(1))
-    }
 }
 
 impl ModelRunner {
@@ -36,7 +22,8 @@ impl ModelRunner {
         Ok(Self { model, kv })
     }
 
-    /// Computes the scheduled tokens. Their keys and values are then in the cache; on
+    /// Computes the scheduled tokens; one row of logits for each sequence that samples,
+    /// in batch order. Their keys and values are then in the cache; on
     /// an error they are undefined, and nothing else is.
     pub(super) fn run(
         &mut self,
@@ -47,9 +34,7 @@ impl ModelRunner {
             return Ok(Logits::default());
         }
         let batch: Vec<_> = batch.iter().map(|item| batch_sequence(item, scheduler)).collect();
-        let logits = self.model.forward(&batch, &mut self.kv)?;
-        let values = logits.flatten_all()?.to_vec1()?;
-        Ok(Logits { values, vocab_size: self.model.config().vocab_size })
+        self.model.forward(&batch, &mut self.kv)
     }
 }
 

@@ -1,7 +1,7 @@
 //! How large an engine is and how it divides its steps.
 
 use super::EngineError;
-use crate::model::ModelConfig;
+use crate::model::Model;
 
 /// Room for keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl EngineOptions {
     ///
     /// # Errors
     /// [`EngineError::Options`] with the first number that cannot work.
-    pub fn num_blocks(&self, model: &ModelConfig) -> Result<usize, EngineError> {
+    pub fn num_blocks(&self, model: &Model) -> Result<usize, EngineError> {
         let wrong = |reason: String| Err(EngineError::Options(reason));
         for (name, value) in [
             ("block_size", self.block_size),

@@ -108,11 +108,6 @@ impl ModelConfig {
         }
     }
 
-    /// Bytes of one KV block of `block_size` positions, over all layers (f32).
-    pub fn kv_block_bytes(&self, block_size: usize) -> usize {
-        2 * self.num_layers * block_size * self.num_kv_heads * self.head_dim * size_of::<f32>()
-    }
-
     /// Number of weights, a tied embedding counted once.
     pub fn num_parameters(&self, tied_embeddings: bool) -> u64 {
         let shapes = self.weight_shapes(tied_embeddings);

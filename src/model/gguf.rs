@@ -3,21 +3,22 @@
 //!
 //! Invariant: once opened, every tensor of the header lies inside the file.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use candle_core::Device;
+use candle_core::quantized::QTensor;
 use candle_core::quantized::gguf_file::{Content, Value};
-use candle_core::quantized::{QMatMul, QTensor};
-use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 
 use super::file::type_name;
 use super::fingerprint;
-use super::weights::{Weight, WeightSource, matrix, multiplies};
-use super::{ModelConfig, ModelError, RopeConfig, RopeScaling, WeightType};
+use super::weights::{Weight, WeightSource, quantized};
+use super::{ModelConfig, ModelError, RopeConfig, RopeScaling};
+use crate::kernels::StoredRows;
 
 const ARCHITECTURE: &str = "llama";
 
@@ -86,56 +87,40 @@ impl GgufFile {
             .map_err(ModelError::io(&self.path))?;
         Ok(fingerprint::finish(hasher))
     }
-
-    pub(super) fn weights<'a>(
-        &'a self,
-        weight_type: Option<WeightType>,
-        device: &'a Device,
-    ) -> GgufWeights<'a> {
-        GgufWeights { file: self, weight_type, device }
-    }
 }
 
 /// The `(head_dim / 2)` divisors of Llama 3.1's converted files.
 const ROPE_DIVISORS: &str = "rope_freqs.weight";
 
-/// The weights of an opened GGUF, read tensor by tensor.
-pub(super) struct GgufWeights<'a> {
-    file: &'a GgufFile,
-    weight_type: Option<WeightType>,
-    device: &'a Device,
-}
-
-impl GgufWeights<'_> {
-    fn read(&self, weight: Weight) -> Result<QTensor, ModelError> {
-        read_tensor(&self.file.path, &self.file.content, &weight.gguf_name(), self.device)
-    }
-}
-
-impl WeightSource for GgufWeights<'_> {
+impl WeightSource for &GgufFile {
     fn has_tied_embeddings(&self) -> bool {
-        self.file.shape(&Weight::Output.gguf_name()).is_none()
+        self.shape(&Weight::Output.gguf_name()).is_none()
     }
 
-    fn vector(&mut self, weight: Weight, _len: usize) -> Result<Tensor, ModelError> {
-        Ok(self.read(weight)?.dequantize(self.device)?)
+    fn vector(&mut self, weight: Weight, len: usize) -> Result<Vec<f32>, ModelError> {
+        let rows = self.matrix(weight, 1, len)?;
+        Ok(quantized(&rows)?.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?)
     }
 
-    fn matrix(&mut self, weight: Weight, _: usize, input: usize) -> Result<QMatMul, ModelError> {
-        let stored = self.read(weight)?;
-        let is_wanted = self.weight_type.is_none_or(|wanted| wanted == stored.dtype());
-        if is_wanted && multiplies(stored.dtype(), input) {
-            return Ok(QMatMul::from_qtensor(stored)?);
-        }
-        matrix(stored.dequantize(&Device::Cpu)?, self.weight_type, self.device)
-    }
-
-    fn embedding(&mut self, vocab: usize, hidden: usize) -> Result<QMatMul, ModelError> {
-        if self.weight_type.is_some() && self.has_tied_embeddings() {
-            return self.matrix(Weight::TokenEmbedding, vocab, hidden);
-        }
-        // Looked up row by row in its stored type, and so never expanded whole.
-        Ok(QMatMul::QTensor(Arc::new(self.read(Weight::TokenEmbedding)?)))
+    fn matrix(
+        &mut self,
+        weight: Weight,
+        out: usize,
+        input: usize,
+    ) -> Result<StoredRows<'static>, ModelError> {
+        let name = weight.gguf_name();
+        let missing = || ModelError::MissingTensor { path: self.path.clone(), name: name.clone() };
+        let info = self.content.tensor_infos.get(&name).ok_or_else(missing)?;
+        let dtype = info.ggml_dtype;
+        let mut bytes = vec![0; out * input / dtype.block_size() * dtype.type_size()];
+        let start = self.content.tensor_data_offset + info.offset;
+        File::open(&self.path)
+            .and_then(|mut reader| {
+                reader.seek(SeekFrom::Start(start))?;
+                reader.read_exact(&mut bytes)
+            })
+            .map_err(ModelError::io(&self.path))?;
+        Ok(StoredRows { dtype, num_rows: out, num_columns: input, bytes: Cow::Owned(bytes) })
     }
 }
 

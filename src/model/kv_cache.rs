@@ -1,90 +1,31 @@
 //! Keys and values of past positions, in blocks that callers hand out.
 //!
 //! It does not know who owns a block: writing two sequences into one block is the
-//! caller's bug. Layout of each layer: `(num_blocks, block_size, num_kv_heads,
-//! head_dim)`, f32, keys already rotated.
+//! caller's bug.
 
-use candle_core::{DType, Device, Result, Tensor};
-
+use super::candle::LayerCache;
+use super::cpu::Buffers;
 use super::{ModelConfig, ModelError};
+use crate::kernels::KvStore;
 
-/// The KV tensors of one model on one device. Made by `Model::kv_cache`.
+/// The keys and values of one model on one device. Made by [`super::Model::kv_cache`].
 #[derive(Debug)]
 pub struct KvCache {
-    pub(super) layers: Vec<LayerCache>,
-    num_blocks: usize,
-    block_size: usize,
+    pub(super) memory: KvMemory,
+    pub(super) num_blocks: usize,
+    pub(super) block_size: usize,
+    pub(super) block_bytes: usize,
 }
 
-/// Keys and values of one layer.
 #[derive(Debug)]
-pub(super) struct LayerCache {
-    keys: Tensor,
-    values: Tensor,
-}
-
-/// Consecutive rows of a step that land in consecutive slots of the cache.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct SlotRun {
-    /// First row of the step.
-    pub(super) row: usize,
-    /// First slot: `block * block_size + offset`.
-    pub(super) slot: usize,
-    /// How many.
-    pub(super) len: usize,
-}
-
-/// Which blocks to read, in order of position.
-#[derive(Debug)]
-pub(super) enum BlockSpan {
-    /// Neighbours in memory: read in place.
-    Run { first: usize, len: usize },
-    /// `(len)` block ids, u32: gathered into one tensor.
-    Scattered(Tensor),
-}
-
-impl BlockSpan {
-    pub(super) fn new(blocks: &[u32], device: &Device) -> Result<Self> {
-        if blocks.is_sorted_by(|a, b| a + 1 == *b) {
-            return Ok(Self::Run { first: blocks[0] as usize, len: blocks.len() });
-        }
-        Ok(Self::Scattered(Tensor::new(blocks, device)?))
-    }
-
-    /// The blocks' rows as one `(positions, num_kv_heads, head_dim)` tensor.
-    fn read(&self, cache: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Run { first, len } => cache.narrow(0, *first, *len)?,
-            Self::Scattered(ids) => cache.index_select(ids, 0)?,
-        }
-        .flatten(0, 1)
-    }
+pub(super) enum KvMemory {
+    /// For our kernels, with the buffers of their steps.
+    Kernels(KvStore, Box<Buffers>),
+    /// For candle, by layers.
+    Candle(Vec<LayerCache>),
 }
 
 impl KvCache {
-    pub(super) fn new(
-        config: &ModelConfig,
-        num_blocks: usize,
-        block_size: usize,
-        device: &Device,
-    ) -> std::result::Result<Self, ModelError> {
-        if num_blocks == 0 || block_size == 0 || u32::try_from(num_blocks).is_err() {
-            return Err(ModelError::Config(format!(
-                "a KV cache of {num_blocks} blocks of {block_size} positions"
-            )));
-        }
-        let shape = (num_blocks, block_size, config.num_kv_heads, config.head_dim);
-        let layers = (0..config.num_layers)
-            .map(|_| {
-                Ok(LayerCache {
-                    keys: Tensor::zeros(shape, DType::F32, device)?,
-                    values: Tensor::zeros(shape, DType::F32, device)?,
-                })
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self { layers, num_blocks, block_size })
-    }
-
     /// How many blocks there are; ids run from 0.
     pub fn num_blocks(&self) -> usize {
         self.num_blocks
@@ -94,21 +35,83 @@ impl KvCache {
     pub fn block_size(&self) -> usize {
         self.block_size
     }
-}
 
-impl LayerCache {
-    /// Stores `(rows, num_kv_heads, head_dim)` keys and values of a step.
-    pub(super) fn write(&self, keys: &Tensor, values: &Tensor, runs: &[SlotRun]) -> Result<()> {
-        let (key_slots, value_slots) = (self.keys.flatten(0, 1)?, self.values.flatten(0, 1)?);
-        for run in runs {
-            key_slots.slice_set(&keys.narrow(0, run.row, run.len)?, 0, run.slot)?;
-            value_slots.slice_set(&values.narrow(0, run.row, run.len)?, 0, run.slot)?;
+    /// Bytes of a block, over all layers.
+    pub fn block_bytes(&self) -> usize {
+        self.block_bytes
+    }
+
+    /// Copies a block's keys and values out, to be put back by [`KvCache::write_block`]
+    /// into a cache of the same model and block size.
+    ///
+    /// # Errors
+    /// `Tensor` if the device fails.
+    ///
+    /// # Panics
+    /// If there is no such block, or `out` is not [`KvCache::block_bytes`] long.
+    pub fn read_block(&self, block: u32, out: &mut [u8]) -> Result<(), ModelError> {
+        match &self.memory {
+            KvMemory::Kernels(store, _) => store.read_block(block, out),
+            KvMemory::Candle(layers) => {
+                for (layer, out) in layers.iter().zip(self.layers_mut(out, layers.len())) {
+                    let floats = layer.block(block)?;
+                    out.as_chunks_mut().0.iter_mut().zip(floats).for_each(|(out, x)| {
+                        *out = x.to_le_bytes();
+                    });
+                }
+            }
         }
         Ok(())
     }
 
-    /// Keys and values of `blocks`, each `(positions, num_kv_heads, head_dim)`.
-    pub(super) fn read(&self, blocks: &BlockSpan) -> Result<(Tensor, Tensor)> {
-        Ok((blocks.read(&self.keys)?, blocks.read(&self.values)?))
+    /// Overwrites a block with what [`KvCache::read_block`] gave.
+    ///
+    /// # Errors
+    /// As [`KvCache::read_block`].
+    ///
+    /// # Panics
+    /// As [`KvCache::read_block`].
+    pub fn write_block(&mut self, block: u32, bytes: &[u8]) -> Result<(), ModelError> {
+        assert_eq!(bytes.len(), self.block_bytes, "the bytes of one block");
+        match &mut self.memory {
+            KvMemory::Kernels(store, _) => store.write_block(block, bytes),
+            KvMemory::Candle(layers) => {
+                for (layer, bytes) in layers.iter().zip(bytes.chunks_exact(bytes.len() / layers.len())) {
+                    let floats = bytes.as_chunks().0.iter().map(|&x| f32::from_le_bytes(x));
+                    layer.set_block(block, &floats.collect::<Vec<_>>())?;
+                }
+            }
+        }
+        Ok(())
     }
+
+    fn layers_mut<'a>(
+        &self,
+        out: &'a mut [u8],
+        num_layers: usize,
+    ) -> impl Iterator<Item = &'a mut [u8]> {
+        assert_eq!(out.len(), self.block_bytes, "the bytes of one block");
+        let len = out.len() / num_layers;
+        out.chunks_exact_mut(len)
+    }
+}
+
+/// Checks the shape of a cache.
+///
+/// # Errors
+/// `Config` with the number that cannot be.
+pub(super) fn check_shape(num_blocks: usize, block_size: usize) -> Result<(), ModelError> {
+    if num_blocks == 0 || u32::try_from(num_blocks).is_err() {
+        return Err(ModelError::Config(format!("a KV cache of {num_blocks} blocks")));
+    }
+    if !block_size.is_power_of_two() || block_size > 256 {
+        let what = format!("KV blocks of {block_size} positions; give a power of two up to 256");
+        return Err(ModelError::Config(what));
+    }
+    Ok(())
+}
+
+/// Bytes of a block as candle keeps it: f32.
+pub(super) fn candle_block_bytes(config: &ModelConfig, block_size: usize) -> usize {
+    2 * config.num_layers * block_size * config.num_kv_heads * config.head_dim * size_of::<f32>()
 }

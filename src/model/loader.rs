@@ -1,27 +1,30 @@
 //! The model as callers hold it: weights on a device, ready to run batches.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
+use std::thread::available_parallelism;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use sha2::{Digest, Sha256};
 
-use super::batch::{BatchPlan, BatchSequence};
-use super::decoder::Decoder;
+use super::batch::{self, BatchSequence, Logits};
+use super::candle::{CandleDecoder, LayerCache};
+use super::cpu::CpuDecoder;
 use super::file::{Format, ModelFile};
 use super::fingerprint;
-use super::kv_cache::KvCache;
+use super::kv_cache::{KvCache, KvMemory, candle_block_bytes, check_shape};
 use super::random::RandomWeights;
 use super::weights::WeightSource;
 use super::{ModelConfig, ModelError, WeightType};
+use crate::kernels::{KvLayout, KvStore};
 
 /// How to load a model.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
-    /// Where weights and KV caches live.
-    pub device: Device,
-    /// Convert the matrices to this type while loading. `None`: as stored in a GGUF,
-    /// f32 from safetensors. On a CPU whose build lacks kernels for a stored type, f32
-    /// trades memory for a prefill many times as fast.
+    /// What computes, and where.
+    pub backend: Backend,
+    /// Convert the matrices to this type while loading; `None` is as stored. Types
+    /// without a product of their own become `Q8_0`.
     pub weight_type: Option<WeightType>,
     /// The attention window.
     pub sliding_window: SlidingWindow,
@@ -30,7 +33,30 @@ pub struct LoadOptions {
 impl Default for LoadOptions {
     /// On the CPU, as the file states.
     fn default() -> Self {
-        Self { device: Device::Cpu, weight_type: None, sliding_window: SlidingWindow::AsStated }
+        Self {
+            backend: Backend::default(),
+            weight_type: None,
+            sliding_window: SlidingWindow::AsStated,
+        }
+    }
+}
+
+/// What computes a model, and where.
+#[derive(Debug, Clone)]
+pub enum Backend {
+    /// Our kernels, on this many threads of the CPU, the caller's among them.
+    Cpu {
+        /// Threads.
+        num_threads: NonZeroUsize,
+    },
+    /// Candle's tensors, on any of its devices; on the CPU, the reference.
+    Candle(Device),
+}
+
+impl Default for Backend {
+    /// The CPU, with a thread for each processor.
+    fn default() -> Self {
+        Self::Cpu { num_threads: available_parallelism().unwrap_or(NonZeroUsize::MIN) }
     }
 }
 
@@ -53,8 +79,13 @@ pub enum SlidingWindow {
 pub struct Model {
     config: ModelConfig,
     decoder: Decoder,
-    device: Device,
     fingerprint: String,
+}
+
+#[derive(Debug)]
+enum Decoder {
+    Cpu(CpuDecoder),
+    Candle(CandleDecoder),
 }
 
 impl Model {
@@ -87,52 +118,56 @@ impl Model {
         let (mut gguf, mut safetensors);
         let source: &mut dyn WeightSource = match &file.format {
             Format::Gguf(file) => {
-                gguf = file.weights(options.weight_type, &options.device);
+                gguf = file;
                 &mut gguf
             }
             Format::Safetensors(files) => {
-                safetensors = files.weights(options.weight_type, &options.device);
+                safetensors = files;
                 &mut safetensors
             }
         };
-        Self::build(config, source, &options.device, fingerprint::finish(hasher))
+        Self::build(config, source, options, fingerprint::finish(hasher))
     }
 
     /// Random weights of the given shape, the same for the same seed, with a separate
-    /// output matrix; matrices are f32 unless another type is asked for.
+    /// output matrix; matrices are f32 unless another type is asked for. The window is
+    /// the configuration's.
     ///
     /// # Errors
     /// `Config` if the configuration describes no decoder.
     pub fn random(
         config: &ModelConfig,
         seed: u64,
-        weight_type: Option<WeightType>,
+        options: &LoadOptions,
     ) -> Result<Self, ModelError> {
         config.validate()?;
         let mut hasher = Sha256::new();
-        hasher.update(format!("random|{seed}|{weight_type:?}|{config:?}"));
-        let mut source = RandomWeights::new(seed, weight_type, &Device::Cpu);
-        Self::build(config.clone(), &mut source, &Device::Cpu, fingerprint::finish(hasher))
+        hasher.update(format!("random|{seed}|{:?}|{config:?}", options.weight_type));
+        let mut source = RandomWeights::new(seed);
+        Self::build(config.clone(), &mut source, options, fingerprint::finish(hasher))
     }
 
     fn build(
         config: ModelConfig,
         source: &mut dyn WeightSource,
-        device: &Device,
+        options: &LoadOptions,
         fingerprint: String,
     ) -> Result<Self, ModelError> {
-        let decoder = Decoder::build(&config, source)?;
-        Ok(Self { config, decoder, device: device.clone(), fingerprint })
+        let weight_type = options.weight_type;
+        let decoder = match &options.backend {
+            Backend::Cpu { num_threads } => {
+                Decoder::Cpu(CpuDecoder::build(&config, source, weight_type, *num_threads)?)
+            }
+            Backend::Candle(device) => {
+                Decoder::Candle(CandleDecoder::build(&config, source, weight_type, device)?)
+            }
+        };
+        Ok(Self { config, decoder, fingerprint })
     }
 
     /// The decoder's shape, with the window in force.
     pub fn config(&self) -> &ModelConfig {
         &self.config
-    }
-
-    /// Where the weights are.
-    pub fn device(&self) -> &Device {
-        &self.device
     }
 
     /// A stable hash of the weights and of the options that change the logits, 64
@@ -141,18 +176,69 @@ impl Model {
         &self.fingerprint
     }
 
+    /// What computes it, for people.
+    pub fn backend_name(&self) -> String {
+        match &self.decoder {
+            Decoder::Cpu(decoder) => format!("CPU, {}", decoder.instructions()),
+            Decoder::Candle(decoder) => format!("candle, {:?}", decoder.device().location()),
+        }
+    }
+
+    /// Bytes that the matrices take, where they are ours.
+    pub fn weight_bytes(&self) -> Option<usize> {
+        match &self.decoder {
+            Decoder::Cpu(decoder) => Some(decoder.num_bytes()),
+            Decoder::Candle(_) => None,
+        }
+    }
+
+    /// Bytes of one KV block of `block_size` positions, over all layers.
+    pub fn kv_block_bytes(&self, block_size: usize) -> usize {
+        match &self.decoder {
+            Decoder::Cpu(_) => self.kv_layout(block_size).block_bytes(),
+            Decoder::Candle(_) => candle_block_bytes(&self.config, block_size),
+        }
+    }
+
+    fn kv_layout(&self, block_size: usize) -> KvLayout {
+        KvLayout {
+            num_layers: self.config.num_layers,
+            num_kv_heads: self.config.num_kv_heads,
+            head_dim: self.config.head_dim,
+            block_size,
+        }
+    }
+
     /// A KV cache of `num_blocks` blocks of `block_size` positions each, zeroed;
-    /// [`ModelConfig::kv_block_bytes`] tells its size.
+    /// [`Model::kv_block_bytes`] tells its size.
     ///
     /// # Errors
-    /// `Config` if a number is 0, `Tensor` if memory does not suffice.
+    /// `Config` if there are no blocks or `block_size` is no power of two up to 256,
+    /// `Tensor` if memory does not suffice.
     pub fn kv_cache(&self, num_blocks: usize, block_size: usize) -> Result<KvCache, ModelError> {
-        KvCache::new(&self.config, num_blocks, block_size, &self.device)
+        check_shape(num_blocks, block_size)?;
+        let memory = match &self.decoder {
+            Decoder::Cpu(_) => {
+                let store = KvStore::new(self.kv_layout(block_size), num_blocks);
+                let too_large = || ModelError::Config("a KV cache beyond all memory".into());
+                KvMemory::Kernels(store.ok_or_else(too_large)?, Box::default())
+            }
+            Decoder::Candle(decoder) => KvMemory::Candle(LayerCache::layers(
+                &self.config,
+                num_blocks,
+                block_size,
+                decoder.device(),
+            )?),
+        };
+        Ok(KvCache { memory, num_blocks, block_size, block_bytes: self.kv_block_bytes(block_size) })
     }
 
     /// Runs one step: stores keys and values of every new token in its sequence's
-    /// blocks, and returns logits `(rows, vocab_size)`, f32, one row for each token
-    /// selected by [`BatchSequence::logits`], in batch order.
+    /// blocks, and returns a row of logits for each token selected by
+    /// [`BatchSequence::logits`], in batch order.
+    ///
+    /// On our kernels, a row's logits are the same bits whatever else is in the batch,
+    /// however its sequence was cut into steps, and on any number of threads.
     ///
     /// No block may be written by two sequences of a batch, and `kv` must be a cache
     /// of this model.
@@ -164,8 +250,16 @@ impl Model {
         &self,
         batch: &[BatchSequence<'_>],
         kv: &mut KvCache,
-    ) -> Result<Tensor, ModelError> {
-        let plan = BatchPlan::new(batch, &self.config, kv, &self.device)?;
-        Ok(self.decoder.forward(&plan, kv, &self.device)?)
+    ) -> Result<Logits, ModelError> {
+        batch::check(batch, &self.config, kv.num_blocks, kv.block_size)?;
+        match (&self.decoder, &mut kv.memory) {
+            (Decoder::Cpu(decoder), KvMemory::Kernels(store, buffers)) => {
+                Ok(decoder.forward(batch, store, buffers))
+            }
+            (Decoder::Candle(decoder), KvMemory::Candle(layers)) => {
+                decoder.forward(batch, kv.block_size, layers)
+            }
+            _ => Err(ModelError::Batch("the KV cache belongs to another model".into())),
+        }
     }
 }

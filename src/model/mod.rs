@@ -1,16 +1,16 @@
-//! Decoders of the Llama family (Llama 2 and 3, Mistral, SmolLM2) on candle:
-//! weights from GGUF or safetensors, a paged KV cache, and one forward pass over
-//! a batch of sequences.
+//! Decoders of the Llama family (Llama 2 and 3, Mistral, SmolLM2): weights from GGUF
+//! or safetensors, a paged KV cache, and one forward pass over a batch of sequences,
+//! on our own kernels or on candle.
 //!
 //! It does not schedule, own KV blocks, sample or know text: callers pass token
 //! ids, positions and block tables. Invariant: a sequence's logits depend on its
 //! own tokens alone, however they were cut into chunks, batched with others, or
 //! scattered over blocks (up to float rounding).
 
-mod attention;
 mod batch;
+mod candle;
 mod config;
-mod decoder;
+mod cpu;
 mod error;
 mod file;
 mod fingerprint;
@@ -25,12 +25,12 @@ mod weights;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{BatchSequence, LogitRows};
+pub use batch::{BatchSequence, LogitRows, Logits};
 pub use config::{ModelConfig, RopeConfig, RopeScaling};
 pub use error::ModelError;
 pub use file::{ModelFile, ModelInfo, TokenizerSource, inspect};
 pub use kv_cache::KvCache;
-pub use loader::{LoadOptions, Model, SlidingWindow};
+pub use loader::{Backend, LoadOptions, Model, SlidingWindow};
 
 /// The type in which a matrix is stored (`F32`, `Q8_0`, `Q4K`, …), as candle names it.
 pub use candle_core::quantized::GgmlDType as WeightType;

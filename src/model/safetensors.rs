@@ -1,22 +1,22 @@
 //! Hugging Face models: `config.json` with one or more `*.safetensors`, of
 //! `LlamaForCausalLM` and `MistralForCausalLM`.
 //!
-//! Weights are read tensor by tensor with plain file reads, as f32, or quantised on
-//! the way in. Invariant: once opened, each file is exactly as long as its header says.
+//! Weights are read tensor by tensor with plain file reads. Invariant: once opened, each file is exactly as long as its header says.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use candle_core::quantized::QMatMul;
-use candle_core::{DType, Device, Tensor};
+use candle_core::Device;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use sha2::{Digest, Sha256};
 
 use super::fingerprint;
-use super::weights::{Weight, WeightSource, matrix};
+use super::weights::{Weight, WeightSource, quantized};
 use super::{ModelConfig, ModelError, WeightType};
+use crate::kernels::StoredRows;
 
 mod config_json;
 
@@ -128,29 +128,21 @@ impl SafetensorsFiles {
         Ok(fingerprint::finish(hasher))
     }
 
-    pub(super) fn weights<'a>(
-        &'a self,
-        weight_type: Option<WeightType>,
-        device: &'a Device,
-    ) -> SafetensorsWeights<'a> {
-        SafetensorsWeights { files: self, weight_type, device }
-    }
-
     fn find(&self, name: &str) -> Option<(&WeightFile, &TensorInfo)> {
         let file = &self.files[*self.index.get(name)?];
         Some((file, file.header.info(name)?))
     }
 
-    /// Reads one tensor as f32 on the CPU.
-    fn read(&self, weight: Weight) -> Result<Tensor, ModelError> {
+    /// Reads one tensor's bytes.
+    fn read(&self, weight: Weight) -> Result<(WeightType, Vec<u8>), ModelError> {
         let name = weight.safetensors_name();
         let Some((file, info)) = self.find(&name) else {
             return Err(ModelError::MissingTensor { path: self.path.clone(), name });
         };
         let dtype = match info.dtype {
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::BF16,
+            Dtype::F32 => WeightType::F32,
+            Dtype::F16 => WeightType::F16,
+            Dtype::BF16 => WeightType::BF16,
             other => {
                 let reason = format!("tensor `{name}` is {other:?}; supported are F32, F16, BF16");
                 return Err(ModelError::unsupported(&file.path, reason));
@@ -164,8 +156,7 @@ impl SafetensorsFiles {
                 reader.read_exact(&mut bytes)
             })
             .map_err(ModelError::io(&file.path))?;
-        let tensor = Tensor::from_raw_buffer(&bytes, dtype, &info.shape, &Device::Cpu)?;
-        Ok(tensor.to_dtype(DType::F32)?)
+        Ok((dtype, bytes))
     }
 }
 
@@ -196,33 +187,23 @@ impl WeightFile {
     }
 }
 
-/// The weights of opened safetensors, read tensor by tensor.
-pub(super) struct SafetensorsWeights<'a> {
-    files: &'a SafetensorsFiles,
-    weight_type: Option<WeightType>,
-    device: &'a Device,
-}
-
-impl SafetensorsWeights<'_> {
-    fn read_matrix(&self, weight: Weight) -> Result<QMatMul, ModelError> {
-        matrix(self.files.read(weight)?, self.weight_type, self.device)
-    }
-}
-
-impl WeightSource for SafetensorsWeights<'_> {
+impl WeightSource for &SafetensorsFiles {
     fn has_tied_embeddings(&self) -> bool {
-        self.files.tied_embeddings
+        self.tied_embeddings
     }
 
-    fn vector(&mut self, weight: Weight, _len: usize) -> Result<Tensor, ModelError> {
-        Ok(self.files.read(weight)?.to_device(self.device)?)
+    fn vector(&mut self, weight: Weight, len: usize) -> Result<Vec<f32>, ModelError> {
+        let rows = self.matrix(weight, 1, len)?;
+        Ok(quantized(&rows)?.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?)
     }
 
-    fn matrix(&mut self, weight: Weight, _: usize, _: usize) -> Result<QMatMul, ModelError> {
-        self.read_matrix(weight)
-    }
-
-    fn embedding(&mut self, _: usize, _: usize) -> Result<QMatMul, ModelError> {
-        self.read_matrix(Weight::TokenEmbedding)
+    fn matrix(
+        &mut self,
+        weight: Weight,
+        out: usize,
+        input: usize,
+    ) -> Result<StoredRows<'static>, ModelError> {
+        let (dtype, bytes) = self.read(weight)?;
+        Ok(StoredRows { dtype, num_rows: out, num_columns: input, bytes: Cow::Owned(bytes) })
     }
 }

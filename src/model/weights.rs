@@ -1,10 +1,13 @@
 //! The decoder's weights by role, their names in both file formats, and the seam
 //! between a decoder being built and where its weights come from.
 
-use candle_core::quantized::{QMatMul, QTensor};
-use candle_core::{D, Device, Tensor};
+use std::borrow::Cow;
+
+use candle_core::Device;
+use candle_core::quantized::{QTensor, ggml_file::qtensor_from_ggml};
 
 use super::{ModelError, WeightType};
+use crate::kernels::StoredRows;
 
 /// One weight of the decoder. Matrices are stored `(out, in)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,43 +71,41 @@ pub(super) trait WeightSource {
     /// Whether the output matrix is the token embedding itself.
     fn has_tied_embeddings(&self) -> bool;
 
-    /// A norm's `(len)` weights, f32.
-    fn vector(&mut self, weight: Weight, len: usize) -> Result<Tensor, ModelError>;
+    /// A norm's `len` weights.
+    fn vector(&mut self, weight: Weight, len: usize) -> Result<Vec<f32>, ModelError>;
 
-    /// A projection of shape `(out, input)`, ready to multiply.
-    fn matrix(&mut self, weight: Weight, out: usize, input: usize) -> Result<QMatMul, ModelError>;
-
-    /// The token embedding `(vocab, hidden)`, ready to be looked up.
-    fn embedding(&mut self, vocab: usize, hidden: usize) -> Result<QMatMul, ModelError>;
+    /// A matrix of shape `(out, input)`, as it is stored.
+    fn matrix(
+        &mut self,
+        weight: Weight,
+        out: usize,
+        input: usize,
+    ) -> Result<StoredRows<'static>, ModelError>;
 }
 
-/// An f32 matrix made ready to multiply: as it is, or in `weight_type`. Where rows do
-/// not divide into a type's blocks, that falls back to `Q8_0`, and then to f32.
-pub(super) fn matrix(
-    weights: Tensor,
-    weight_type: Option<WeightType>,
-    device: &Device,
-) -> Result<QMatMul, ModelError> {
-    let columns = weights.dim(D::Minus1)?;
-    let fits = |wanted: &WeightType| multiplies(*wanted, columns);
-    let wanted = weight_type
-        .map(|wanted| [wanted, WeightType::Q8_0].into_iter().find(fits).unwrap_or(WeightType::F32));
-    match wanted {
-        None | Some(WeightType::F32) => Ok(QMatMul::Tensor(weights.to_device(device)?)),
-        Some(wanted) => {
-            let quantized = QTensor::quantize_onto(&weights, wanted, device)?;
-            Ok(QMatMul::from_qtensor(quantized)?)
-        }
+/// In which type a matrix is kept: the one asked for, or else the one it is stored in;
+/// where that has no product or rows do not divide into its blocks, `Q8_0`, and then
+/// `F32`.
+pub(super) fn convert(
+    stored: StoredRows<'static>,
+    asked: Option<WeightType>,
+    has_product: impl Fn(WeightType, usize) -> bool,
+) -> Result<StoredRows<'static>, ModelError> {
+    let columns = stored.num_columns;
+    let fits =
+        |dtype: WeightType| columns.is_multiple_of(dtype.block_size()) && has_product(dtype, columns);
+    let choices = [asked.unwrap_or(stored.dtype), WeightType::Q8_0];
+    let wanted = choices.into_iter().find(|&dtype| fits(dtype)).unwrap_or(WeightType::F32);
+    if wanted == stored.dtype {
+        return Ok(stored);
     }
+    let floats = quantized(&stored)?.dequantize(&Device::Cpu)?;
+    let converted = QTensor::quantize(&floats, wanted)?;
+    Ok(StoredRows { dtype: wanted, bytes: Cow::Owned(converted.data()?.into_owned()), ..stored })
 }
 
-/// Whether candle multiplies rows of `columns` weights of this type: whole blocks, of
-/// some types whole pairs of blocks, and of one type none at all.
-pub(super) fn multiplies(weight_type: WeightType, columns: usize) -> bool {
-    let blocks = match weight_type {
-        WeightType::Q4_1 | WeightType::Q5_0 | WeightType::Q5_1 => 2,
-        WeightType::Q8_1 => return false,
-        _ => 1,
-    };
-    columns.is_multiple_of(blocks * weight_type.block_size())
+/// A stored matrix as candle holds it.
+pub(super) fn quantized(stored: &StoredRows<'_>) -> Result<QTensor, ModelError> {
+    let shape = vec![stored.num_rows, stored.num_columns];
+    Ok(qtensor_from_ggml(stored.dtype, &stored.bytes, shape, &Device::Cpu)?)
 }

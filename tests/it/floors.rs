@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Every room with its floor. A room sees the floors below it and itself.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 21] = [
     ("clock", 0),
     ("config", 0),
     ("domain", 0),
     ("fetch", 0),
+    ("kernels", 0),
     ("telemetry", 0),
     ("model", 1),
     ("prompt", 1),
@@ -37,7 +38,7 @@ const FLOORS: [(&str, u8); 20] = [
 const SAME_FLOOR: [(&str, &str); 2] = [("prompt", "tokenizer"), ("cli", "service")];
 
 /// The rooms that know nothing of the bot, and all that they may see.
-const INFERENCE: [&str; 4] = ["tokenizer", "sampling", "model", "engine"];
+const INFERENCE: [&str; 5] = ["kernels", "tokenizer", "sampling", "model", "engine"];
 
 /// One source file.
 struct Source {

@@ -27,7 +27,8 @@ fn logits(model: &Model, tokens: &[u32]) -> Rows {
         .flat_map(|(tokens, position)| {
             let logits = LogitRows::All;
             let sequence = BatchSequence { tokens, position, block_table: &block_table, logits };
-            model.forward(&[sequence], &mut kv).unwrap().to_vec2::<f32>().unwrap()
+            let logits = model.forward(&[sequence], &mut kv).unwrap();
+            logits.rows().map(<[f32]>::to_vec).collect::<Vec<_>>()
         })
         .collect()
 }
@@ -254,7 +255,9 @@ fn greedy(model: &Model, prompt: &[u32], count: usize) -> Vec<u32> {
         let block_table = &[0, 1, 2, 3, 4, 5, 6, 7];
         let sequence = BatchSequence { tokens, position, block_table, logits: LogitRows::Last };
         let logits = model.forward(&[sequence], &mut kv).unwrap();
-        logits.argmax(1).unwrap().to_vec1::<u32>().unwrap()[0]
+        let row = logits.rows().next().unwrap();
+        let best = (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
+        best.unwrap() as u32
     };
     let mut ids = vec![step(prompt, 0)];
     while ids.len() < count {

@@ -13,7 +13,7 @@ const OTHER_BYTES: u64 = 400 << 20;
 /// Whether as many threads compute as the machine has processors.
 pub(super) fn threads(session: &Session) -> Finding {
     let machine = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let asked = session.config.engine.num_threads();
+    let asked = session.config.engine.num_threads().get();
     let detail = format!("{asked} on {machine} processors");
     if asked <= machine {
         return Finding::ok("threads", detail);
@@ -23,7 +23,8 @@ pub(super) fn threads(session: &Session) -> Finding {
 
 /// Whether model and KV cache fit into the memory that is free.
 pub(super) fn memory(session: &Session, info: &ModelInfo) -> Finding {
-    let needed = weights_bytes(info) + session.config.engine.kv_cache_bytes() as u64 + OTHER_BYTES;
+    // Weights are packed at about the size they are stored in.
+    let needed = info.size_bytes + session.config.engine.kv_cache_bytes() as u64 + OTHER_BYTES;
     let detail = format!("about {} needed", bytes(needed));
     let Some(available) = available_memory_bytes() else {
         return Finding::ok("memory", format!("{detail}; this machine does not tell what is free"));
@@ -46,8 +47,8 @@ pub(super) fn kv_cache(session: &Session, info: &ModelInfo) -> Finding {
         Some(&tokens) => tokens.min(config.context_length),
         None => config.context_length,
     };
-    // Keys and values, f32.
-    let token_bytes = 2 * config.num_layers * config.num_kv_heads * config.head_dim * 4;
+    // Keys and values in half precision.
+    let token_bytes = 2 * config.num_layers * config.num_kv_heads * config.head_dim * 2;
     let fitting = session.config.engine.kv_cache_bytes() / token_bytes.max(1);
     let detail = format!("room for {fitting} tokens; one conversation may have {context}");
     if fitting >= context {
@@ -61,11 +62,6 @@ pub(super) fn kv_cache(session: &Session, info: &ModelInfo) -> Finding {
     )
 }
 
-/// Bytes of the weights once loaded: a GGUF's stay as they are, safetensors
-/// become f32.
-fn weights_bytes(info: &ModelInfo) -> u64 {
-    if info.format == "GGUF" { info.size_bytes } else { 4 * info.num_parameters }
-}
 
 /// What Linux could give to a new program without swapping.
 fn available_memory_bytes() -> Option<u64> {

@@ -79,7 +79,7 @@ fn options_that_cannot_work_are_refused() {
 
 #[test]
 fn the_kv_cache_is_sized_in_bytes() {
-    let block_bytes = ModelConfig::tiny().kv_block_bytes(16) as u64;
+    let block_bytes = MODEL.kv_block_bytes(16) as u64;
     let options = EngineOptions { kv_cache: KvCacheSize::Bytes(block_bytes * 10 + 1), ..options() };
     assert_eq!(TestEngine::new(&options).stats().num_blocks, 10);
 }

@@ -5,16 +5,16 @@
 //! Linear layers run once over all rows of a step; only attention looks at
 //! sequences. Activations are f32.
 
-use candle_core::quantized::QMatMul;
+use candle_core::quantized::{QMatMul, QTensor};
 use candle_core::{DType, Device, Module, Result, Tensor};
 use candle_nn::ops::{rms_norm, silu};
 
+use super::super::weights::{Weight, WeightSource, convert, quantized};
+use super::super::{ModelConfig, ModelError, WeightType};
 use super::attention::attend;
-use super::batch::{BatchPlan, SequencePlan};
-use super::kv_cache::{KvCache, LayerCache, SlotRun};
+use super::kv_cache::{LayerCache, SlotRun};
+use super::plan::{BatchPlan, SequencePlan};
 use super::rope::{Rope, Rotation};
-use super::weights::{Weight, WeightSource};
-use super::{ModelConfig, ModelError};
 
 /// The weights, in the order they are used.
 #[derive(Debug)]
@@ -64,15 +64,19 @@ impl Decoder {
     pub(super) fn build(
         config: &ModelConfig,
         source: &mut dyn WeightSource,
+        weight_type: Option<WeightType>,
+        device: &Device,
     ) -> std::result::Result<Self, ModelError> {
-        let embedding = source.embedding(config.vocab_size, config.hidden_size)?;
+        let mut loader = Loader { config, source, weight_type, device };
+        let (vocab, hidden) = (config.vocab_size, config.hidden_size);
+        let embedding = loader.matrix(Weight::TokenEmbedding, vocab, hidden)?;
         let layers = (0..config.num_layers)
-            .map(|index| Layer::build(config, source, index))
+            .map(|index| Layer::build(&mut loader, index))
             .collect::<std::result::Result<_, _>>()?;
-        let output_norm = norm(config, source, Weight::OutputNorm)?;
+        let output_norm = loader.norm(Weight::OutputNorm)?;
         let output = match &embedding {
-            _ if !source.has_tied_embeddings() => {
-                source.matrix(Weight::Output, config.vocab_size, config.hidden_size)?
+            _ if !loader.source.has_tied_embeddings() => {
+                loader.matrix(Weight::Output, vocab, hidden)?
             }
             QMatMul::QTensor(table) => QMatMul::from_arc(table.clone())?,
             dense => dense.clone(),
@@ -85,7 +89,7 @@ impl Decoder {
     pub(super) fn forward(
         &self,
         plan: &BatchPlan,
-        kv: &mut KvCache,
+        kv: &[LayerCache],
         device: &Device,
     ) -> Result<Tensor> {
         let tokens = Tensor::new(plan.tokens.as_slice(), device)?;
@@ -95,7 +99,7 @@ impl Decoder {
             slot_runs: &plan.slot_runs,
             attention: &plan.attention,
         };
-        for (layer, cache) in self.layers.iter().zip(&kv.layers) {
+        for (layer, cache) in self.layers.iter().zip(kv) {
             rows = layer.forward(&rows, cache, &step)?;
         }
         if plan.logit_rows.is_empty() {
@@ -110,24 +114,23 @@ impl Decoder {
 
 impl Layer {
     fn build(
-        config: &ModelConfig,
-        source: &mut dyn WeightSource,
+        loader: &mut Loader<'_>,
         index: usize,
     ) -> std::result::Result<Self, ModelError> {
-        let hidden = config.hidden_size;
-        let inner = config.intermediate_size;
+        let config = loader.config;
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let queries = config.num_heads * config.head_dim;
         let keys = config.num_kv_heads * config.head_dim;
         Ok(Self {
-            attention_norm: norm(config, source, Weight::AttentionNorm(index))?,
-            query: source.matrix(Weight::Query(index), queries, hidden)?,
-            key: source.matrix(Weight::Key(index), keys, hidden)?,
-            value: source.matrix(Weight::Value(index), keys, hidden)?,
-            attention_output: source.matrix(Weight::AttentionOutput(index), hidden, queries)?,
-            feed_forward_norm: norm(config, source, Weight::FeedForwardNorm(index))?,
-            gate: source.matrix(Weight::Gate(index), inner, hidden)?,
-            up: source.matrix(Weight::Up(index), inner, hidden)?,
-            down: source.matrix(Weight::Down(index), hidden, inner)?,
+            attention_norm: loader.norm(Weight::AttentionNorm(index))?,
+            query: loader.matrix(Weight::Query(index), queries, hidden)?,
+            key: loader.matrix(Weight::Key(index), keys, hidden)?,
+            value: loader.matrix(Weight::Value(index), keys, hidden)?,
+            attention_output: loader.matrix(Weight::AttentionOutput(index), hidden, queries)?,
+            feed_forward_norm: loader.norm(Weight::FeedForwardNorm(index))?,
+            gate: loader.matrix(Weight::Gate(index), inner, hidden)?,
+            up: loader.matrix(Weight::Up(index), inner, hidden)?,
+            down: loader.matrix(Weight::Down(index), hidden, inner)?,
             head_dim: config.head_dim,
         })
     }
@@ -152,11 +155,50 @@ impl Layer {
     }
 }
 
-fn norm(
-    config: &ModelConfig,
-    source: &mut dyn WeightSource,
-    weight: Weight,
-) -> std::result::Result<Norm, ModelError> {
-    let weight = source.vector(weight, config.hidden_size)?;
-    Ok(Norm { weight, eps: config.norm_eps as f32 })
+/// Brings weights from where they come from to the device.
+struct Loader<'a> {
+    config: &'a ModelConfig,
+    source: &'a mut dyn WeightSource,
+    weight_type: Option<WeightType>,
+    device: &'a Device,
+}
+
+impl Loader<'_> {
+    fn norm(&mut self, weight: Weight) -> std::result::Result<Norm, ModelError> {
+        let weight = self.source.vector(weight, self.config.hidden_size)?;
+        let weight = Tensor::new(weight, self.device)?;
+        Ok(Norm { weight, eps: self.config.norm_eps as f32 })
+    }
+
+    fn matrix(
+        &mut self,
+        weight: Weight,
+        out: usize,
+        input: usize,
+    ) -> std::result::Result<QMatMul, ModelError> {
+        let stored = self.source.matrix(weight, out, input)?;
+        let stored = convert(stored, self.weight_type, has_product)?;
+        let quantized = quantized(&stored)?;
+        Ok(match stored.dtype {
+            WeightType::F32 | WeightType::F16 | WeightType::BF16 => {
+                QMatMul::Tensor(quantized.dequantize(&Device::Cpu)?.to_device(self.device)?)
+            }
+            _ if self.device.is_cpu() => QMatMul::from_qtensor(quantized)?,
+            dtype => {
+                let floats = quantized.dequantize(&Device::Cpu)?;
+                QMatMul::from_qtensor(QTensor::quantize_onto(&floats, dtype, self.device)?)?
+            }
+        })
+    }
+}
+
+/// Whether candle multiplies rows of `columns` weights of this type: whole blocks, of
+/// some types whole pairs of blocks, and of one type none at all.
+fn has_product(weight_type: WeightType, columns: usize) -> bool {
+    let blocks = match weight_type {
+        WeightType::Q4_1 | WeightType::Q5_0 | WeightType::Q5_1 => 2,
+        WeightType::Q8_1 => return false,
+        _ => 1,
+    };
+    columns.is_multiple_of(blocks * weight_type.block_size())
 }

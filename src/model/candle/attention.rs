@@ -6,7 +6,7 @@
 use candle_core::{Result, Tensor};
 use candle_nn::ops::softmax_last_dim;
 
-use super::batch::{SequencePlan, Tile};
+use super::plan::{SequencePlan, Tile};
 use super::kv_cache::LayerCache;
 
 /// Attends `(rows, num_heads, head_dim)` queries to the cached keys and values of

@@ -1,0 +1,420 @@
+//! The decoder on our kernels: RMS norms before attention and a gated feed-forward,
+//! residuals around both (Touvron et al. 2023, arXiv:2302.13971; Jiang et al. 2023,
+//! arXiv:2310.06825).
+//!
+//! Products run once over all rows of a step; only attention looks at sequences. The
+//! last layer computes no more rows than are asked for.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use super::rope::frequencies;
+use super::weights::{Weight, WeightSource, convert};
+use super::{BatchSequence, LogitRows, Logits, ModelConfig, ModelError, WeightType};
+use crate::kernels::{
+    Activations, Attention, Columns, Heads, Isa, KvLayout, KvStore, MAX_HEAD, Matrix, Norm,
+    Product, Rotations, SequenceRows, ThreadPool, multiply, rms_norm, swiglu,
+};
+
+/// Lanes to which rows are padded.
+const PAD: usize = 16;
+
+/// A decoder in this machine's memory.
+#[derive(Debug)]
+pub(super) struct CpuDecoder {
+    config: ModelConfig,
+    embedding: Arc<Matrix>,
+    layers: Vec<Layer>,
+    output_norm: Vec<f32>,
+    output: Arc<Matrix>,
+    frequencies: Vec<f32>,
+    pool: ThreadPool,
+    isa: Isa,
+}
+
+#[derive(Debug)]
+struct Layer {
+    attention_norm: Vec<f32>,
+    query: Matrix,
+    key: Matrix,
+    value: Matrix,
+    attention_output: Matrix,
+    feed_forward_norm: Vec<f32>,
+    gate: Matrix,
+    up: Matrix,
+    down: Matrix,
+}
+
+/// What a step writes to, kept from step to step.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    /// The residual stream.
+    stream: Vec<f32>,
+    /// Queries, keys and values of all rows.
+    heads: Vec<f32>,
+    /// Gates and what they gate.
+    gates: Vec<f32>,
+    normed: Activations,
+    attended: Activations,
+    gated: Activations,
+    rotations: Rotations,
+    logits: Vec<f32>,
+}
+
+/// Where the parts of a row of [`Buffers::heads`] and [`Buffers::gates`] lie.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    stream: usize,
+    heads: Columns,
+    up: usize,
+}
+
+impl Shape {
+    fn of(config: &ModelConfig) -> Self {
+        let pad = |n: usize| n.next_multiple_of(PAD);
+        let keys = pad(config.num_heads * config.head_dim);
+        let values = keys + pad(config.num_kv_heads * config.head_dim);
+        let stride = values + pad(config.num_kv_heads * config.head_dim);
+        Self {
+            stream: pad(config.hidden_size),
+            heads: Columns { stride, keys, values },
+            up: pad(config.intermediate_size),
+        }
+    }
+}
+
+impl CpuDecoder {
+    pub(super) fn build(
+        config: &ModelConfig,
+        source: &mut dyn WeightSource,
+        weight_type: Option<WeightType>,
+        num_threads: NonZeroUsize,
+    ) -> Result<Self, ModelError> {
+        if config.head_dim > MAX_HEAD {
+            let wide = format!("heads of {} are wider than {MAX_HEAD}", config.head_dim);
+            return Err(ModelError::Config(wide));
+        }
+        let pool = ThreadPool::new(num_threads);
+        let mut loader = Loader { config, source, weight_type, pool: &pool };
+        let (vocab, hidden) = (config.vocab_size, config.hidden_size);
+        let embedding = Arc::new(loader.matrix(Weight::TokenEmbedding, vocab, hidden)?);
+        let layers = (0..config.num_layers)
+            .map(|index| Layer::build(&mut loader, index))
+            .collect::<Result<_, _>>()?;
+        let output_norm = loader.norm(Weight::OutputNorm)?;
+        let output = match loader.source.has_tied_embeddings() {
+            true => embedding.clone(),
+            false => Arc::new(loader.matrix(Weight::Output, vocab, hidden)?),
+        };
+        Ok(Self {
+            config: config.clone(),
+            embedding,
+            layers,
+            output_norm,
+            output,
+            frequencies: frequencies(&config.rope, config.head_dim),
+            pool,
+            isa: Isa::best(),
+        })
+    }
+
+    /// Bytes of all matrices.
+    pub(super) fn num_bytes(&self) -> usize {
+        let layers: usize = self.layers.iter().map(Layer::num_bytes).sum();
+        let tied = Arc::ptr_eq(&self.embedding, &self.output);
+        let output = if tied { 0 } else { self.output.num_bytes() };
+        self.embedding.num_bytes() + layers + output
+    }
+
+    /// The instructions it computes with.
+    pub(super) fn instructions(&self) -> &'static str {
+        self.isa.name()
+    }
+
+    /// Runs a checked batch.
+    pub(super) fn forward(
+        &self,
+        batch: &[BatchSequence<'_>],
+        kv: &mut KvStore,
+        buffers: &mut Buffers,
+    ) -> Logits {
+        let step = Step::new(batch);
+        let shape = Shape::of(&self.config);
+        self.embed(batch, &step, shape, buffers);
+        let heads = Heads {
+            num_heads: self.config.num_heads,
+            window: self.config.sliding_window.unwrap_or(usize::MAX),
+        };
+        let layout = *kv.layout();
+        let mut attention = Attention::new(heads, layout, &step.sequences);
+        let positions = step.positions();
+        buffers.rotations.at(positions, &self.frequencies);
+        let num_rows = step.num_rows;
+        for (index, layer) in self.layers.iter().enumerate() {
+            layer.project(self, shape, num_rows, buffers);
+            let Buffers { heads: rows, rotations, .. } = buffers;
+            attention.store(&self.pool, self.isa, index, rows, shape.heads, rotations, kv);
+            if index + 1 < self.layers.len() {
+                layer.finish(self, shape, num_rows, index, &mut attention, kv, buffers);
+            }
+        }
+        self.last(&step, shape, heads, layout, kv, buffers)
+    }
+
+    /// Token embeddings of all rows.
+    fn embed(
+        &self,
+        batch: &[BatchSequence<'_>],
+        step: &Step<'_>,
+        shape: Shape,
+        buffers: &mut Buffers,
+    ) {
+        grow(&mut buffers.stream, step.num_rows * shape.stream);
+        let tokens = batch.iter().flat_map(|sequence| sequence.tokens);
+        for (&token, row) in tokens.zip(buffers.stream.chunks_exact_mut(shape.stream)) {
+            let (values, padding) = row.split_at_mut(self.config.hidden_size);
+            self.embedding.unpack_row(token as usize, values);
+            padding.fill(0.0);
+        }
+    }
+
+    /// The last layer from its attention on, and the logits, for the rows that want them.
+    fn last(
+        &self,
+        step: &Step<'_>,
+        shape: Shape,
+        heads: Heads,
+        layout: KvLayout,
+        kv: &KvStore,
+        buffers: &mut Buffers,
+    ) -> Logits {
+        let vocab = self.config.vocab_size;
+        let wanted = step.wanted();
+        let num_rows: usize = wanted.iter().map(|w| w.num_rows).sum();
+        if num_rows == 0 {
+            return Logits::new(Vec::new(), vocab);
+        }
+        let mut to = 0;
+        let mut sequences = Vec::with_capacity(wanted.len());
+        for sequence in &wanted {
+            let rows = sequence.row..sequence.row + sequence.num_rows;
+            let move_rows = |values: &mut [f32], stride: usize| {
+                values.copy_within(rows.start * stride..rows.end * stride, to * stride);
+            };
+            move_rows(&mut buffers.stream, shape.stream);
+            move_rows(&mut buffers.heads, shape.heads.stride);
+            sequences.push(SequenceRows { row: to, ..*sequence });
+            to += sequence.num_rows;
+        }
+        let mut attention = Attention::new(heads, layout, &sequences);
+        let index = self.layers.len() - 1;
+        let layer = &self.layers[index];
+        layer.finish(self, shape, num_rows, index, &mut attention, kv, buffers);
+        self.norm(&self.output_norm, shape, num_rows, self.output.wants_blocks(), buffers);
+        let stride = vocab.next_multiple_of(PAD);
+        grow(&mut buffers.logits, num_rows * stride);
+        let product = [Product { matrix: &self.output, column: 0 }];
+        multiply(
+            &self.pool, self.isa, &buffers.normed, &product, &mut buffers.logits, stride, false,
+        );
+        let rows = buffers.logits.chunks_exact(stride).take(num_rows);
+        Logits::new(rows.flat_map(|row| &row[..vocab]).copied().collect(), vocab)
+    }
+
+    fn norm(
+        &self,
+        weight: &[f32],
+        shape: Shape,
+        num_rows: usize,
+        quantize: bool,
+        buffers: &mut Buffers,
+    ) {
+        let Buffers { stream, normed, .. } = buffers;
+        normed.resize(num_rows, self.config.hidden_size);
+        let norm = Norm { weight, eps: self.config.norm_eps as f32 };
+        rms_norm(&self.pool, self.isa, stream, shape.stream, norm, normed, quantize);
+    }
+}
+
+impl Layer {
+    fn build(loader: &mut Loader<'_>, index: usize) -> Result<Self, ModelError> {
+        let config = loader.config;
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let queries = config.num_heads * config.head_dim;
+        let keys = config.num_kv_heads * config.head_dim;
+        Ok(Self {
+            attention_norm: loader.norm(Weight::AttentionNorm(index))?,
+            query: loader.rotated(Weight::Query(index), queries, hidden)?,
+            key: loader.rotated(Weight::Key(index), keys, hidden)?,
+            value: loader.matrix(Weight::Value(index), keys, hidden)?,
+            attention_output: loader.matrix(Weight::AttentionOutput(index), hidden, queries)?,
+            feed_forward_norm: loader.norm(Weight::FeedForwardNorm(index))?,
+            gate: loader.matrix(Weight::Gate(index), inner, hidden)?,
+            up: loader.matrix(Weight::Up(index), inner, hidden)?,
+            down: loader.matrix(Weight::Down(index), hidden, inner)?,
+        })
+    }
+
+    fn num_bytes(&self) -> usize {
+        [
+            &self.query,
+            &self.key,
+            &self.value,
+            &self.attention_output,
+            &self.gate,
+            &self.up,
+            &self.down,
+        ]
+        .map(Matrix::num_bytes)
+        .into_iter()
+        .sum()
+    }
+
+    /// Queries, keys and values of all rows.
+    fn project(&self, decoder: &CpuDecoder, shape: Shape, num_rows: usize, buffers: &mut Buffers) {
+        let quantize = [&self.query, &self.key, &self.value].iter().any(|m| m.wants_blocks());
+        decoder.norm(&self.attention_norm, shape, num_rows, quantize, buffers);
+        grow(&mut buffers.heads, num_rows * shape.heads.stride);
+        let products = [
+            Product { matrix: &self.query, column: 0 },
+            Product { matrix: &self.key, column: shape.heads.keys },
+            Product { matrix: &self.value, column: shape.heads.values },
+        ];
+        let (pool, isa) = (&decoder.pool, decoder.isa);
+        let Buffers { normed, heads, .. } = buffers;
+        multiply(pool, isa, normed, &products, heads, shape.heads.stride, false);
+    }
+
+    /// Attention, once keys and values are stored, and the feed-forward.
+    fn finish(
+        &self,
+        decoder: &CpuDecoder,
+        shape: Shape,
+        num_rows: usize,
+        index: usize,
+        attention: &mut Attention<'_>,
+        kv: &KvStore,
+        buffers: &mut Buffers,
+    ) {
+        let config = &decoder.config;
+        let (pool, isa) = (&decoder.pool, decoder.isa);
+        {
+            let Buffers { heads, attended, stream, .. } = buffers;
+            attended.resize(num_rows, config.num_heads * config.head_dim);
+            let quantize = self.attention_output.wants_blocks();
+            attention.attend(pool, isa, index, heads, shape.heads, kv, attended, quantize);
+            let product = [Product { matrix: &self.attention_output, column: 0 }];
+            multiply(pool, isa, attended, &product, stream, shape.stream, true);
+        }
+        let quantize = self.gate.wants_blocks() || self.up.wants_blocks();
+        decoder.norm(&self.feed_forward_norm, shape, num_rows, quantize, buffers);
+        let stride = 2 * shape.up;
+        grow(&mut buffers.gates, num_rows * stride);
+        let Buffers { normed, gates, gated, stream, .. } = buffers;
+        let products = [
+            Product { matrix: &self.gate, column: 0 },
+            Product { matrix: &self.up, column: shape.up },
+        ];
+        multiply(pool, isa, normed, &products, gates, stride, false);
+        gated.resize(num_rows, config.intermediate_size);
+        swiglu(pool, isa, gates, stride, shape.up, gated, self.down.wants_blocks());
+        let product = [Product { matrix: &self.down, column: 0 }];
+        multiply(pool, isa, gated, &product, stream, shape.stream, true);
+    }
+}
+
+/// A batch as rows.
+struct Step<'a> {
+    sequences: Vec<SequenceRows<'a>>,
+    logits: Vec<LogitRows>,
+    num_rows: usize,
+}
+
+impl<'a> Step<'a> {
+    fn new(batch: &[BatchSequence<'a>]) -> Self {
+        let mut step = Self { sequences: Vec::new(), logits: Vec::new(), num_rows: 0 };
+        for sequence in batch {
+            let BatchSequence { tokens, position, block_table, logits } = *sequence;
+            let (row, num_rows) = (step.num_rows, tokens.len());
+            step.sequences.push(SequenceRows { row, num_rows, position, block_table });
+            step.logits.push(logits);
+            step.num_rows += num_rows;
+        }
+        step
+    }
+
+    /// Position of each row.
+    fn positions(&self) -> impl Iterator<Item = usize> {
+        self.sequences.iter().flat_map(|s| s.position..s.position + s.num_rows)
+    }
+
+    /// The rows that get logits.
+    fn wanted(&self) -> Vec<SequenceRows<'a>> {
+        let wanted = self.sequences.iter().zip(&self.logits).filter_map(|(sequence, logits)| {
+            let skipped = match logits {
+                LogitRows::None => return None,
+                LogitRows::Last => sequence.num_rows - 1,
+                LogitRows::All => 0,
+            };
+            Some(SequenceRows {
+                row: sequence.row + skipped,
+                num_rows: sequence.num_rows - skipped,
+                position: sequence.position + skipped,
+                ..*sequence
+            })
+        });
+        wanted.collect()
+    }
+}
+
+/// Brings weights from where they come from into tiles.
+struct Loader<'a> {
+    config: &'a ModelConfig,
+    source: &'a mut dyn WeightSource,
+    weight_type: Option<WeightType>,
+    pool: &'a ThreadPool,
+}
+
+impl Loader<'_> {
+    fn norm(&mut self, weight: Weight) -> Result<Vec<f32>, ModelError> {
+        let mut weight = self.source.vector(weight, self.config.hidden_size)?;
+        weight.resize(self.config.hidden_size.next_multiple_of(PAD), 0.0);
+        Ok(weight)
+    }
+
+    fn matrix(&mut self, weight: Weight, out: usize, input: usize) -> Result<Matrix, ModelError> {
+        self.permuted(weight, out, input, |row| row)
+    }
+
+    /// A projection to heads that are rotated: the kernels want a head's pairs half a
+    /// head apart.
+    fn rotated(&mut self, weight: Weight, out: usize, input: usize) -> Result<Matrix, ModelError> {
+        if !self.config.rope.interleaved {
+            return self.matrix(weight, out, input);
+        }
+        let (head_dim, half) = (self.config.head_dim, self.config.head_dim / 2);
+        self.permuted(weight, out, input, move |row| {
+            let (head, within) = (row / head_dim, row % head_dim);
+            head * head_dim + within % half * 2 + within / half
+        })
+    }
+
+    fn permuted(
+        &mut self,
+        weight: Weight,
+        out: usize,
+        input: usize,
+        row_of: impl Fn(usize) -> usize + Sync,
+    ) -> Result<Matrix, ModelError> {
+        let stored = self.source.matrix(weight, out, input)?;
+        let stored = convert(stored, self.weight_type, |dtype, _| Matrix::supports(dtype))?;
+        Matrix::pack(self.pool, &stored, row_of)
+            .map_err(|error| ModelError::Config(format!("{weight:?}: {error}")))
+    }
+}
+
+fn grow(values: &mut Vec<f32>, len: usize) {
+    if values.len() < len {
+        values.resize(len, 0.0);
+    }
+}
