@@ -125,15 +125,18 @@ impl Service {
 }
 
 /// The threads that compute, for the whole process.
-fn limit_threads(num_threads: usize) {
+pub fn limit_threads(num_threads: usize) {
     // Only the first call of a process can choose; a second service shares.
     if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(num_threads).build_global() {
         tracing::debug!(%error, "the compute threads run already");
     }
 }
 
-fn worker_options(config: &Config, model_path: PathBuf) -> Result<WorkerOptions, ModelError> {
-    let engine = &config.engine;
+/// How the configured worker runs the model at `model_path`.
+///
+/// # Errors
+/// The file is refused.
+pub fn worker_options(config: &Config, model_path: PathBuf) -> Result<WorkerOptions, ModelError> {
     let sliding_window = match config.model.sliding_window {
         SlidingWindow::Auto => model::SlidingWindow::AsStated,
         SlidingWindow::Off => model::SlidingWindow::Off,
@@ -147,19 +150,25 @@ fn worker_options(config: &Config, model_path: PathBuf) -> Result<WorkerOptions,
             ..LoadOptions::default()
         },
         model_path,
-        engine: EngineOptions {
-            kv_cache: KvCacheSize::Bytes(engine.kv_cache_bytes() as u64),
-            block_size: engine.block_size,
-            context_tokens: match config.model.context_tokens {
-                Auto::Set(tokens) => Some(tokens),
-                Auto::Auto => None,
-            },
-            max_batch_sequences: engine.max_batch_sequences,
-            max_batch_tokens: engine.max_batch_tokens,
-            max_waiting: engine.max_waiting,
-            cache_key: cache_key(),
-        },
+        engine: engine_options(config),
     })
+}
+
+/// How large the configured engine is.
+pub fn engine_options(config: &Config) -> EngineOptions {
+    let engine = &config.engine;
+    EngineOptions {
+        kv_cache: KvCacheSize::Bytes(engine.kv_cache_bytes() as u64),
+        block_size: engine.block_size,
+        context_tokens: match config.model.context_tokens {
+            Auto::Set(tokens) => Some(tokens),
+            Auto::Auto => None,
+        },
+        max_batch_sequences: engine.max_batch_sequences,
+        max_batch_tokens: engine.max_batch_tokens,
+        max_waiting: engine.max_waiting,
+        cache_key: cache_key(),
+    }
 }
 
 /// What keys the prefix cache: unlike in any other process, so that nobody can
@@ -177,13 +186,21 @@ fn weight_type(choice: Weights, model_path: &Path) -> Result<Option<WeightType>,
     const SLOW: [&str; 3] = ["Q4_1", "Q5_0", "Q5_1"];
     const SMALL_PARAMETERS: u64 = 1 << 29;
     Ok(match choice {
-        Weights::Stored => None,
-        Weights::F32 => Some(WeightType::F32),
-        Weights::Q8 => Some(WeightType::Q8_0),
         Weights::Auto => match model::inspect(model_path)? {
             info if !SLOW.contains(&info.quantization.as_str()) => None,
             info if info.num_parameters <= SMALL_PARAMETERS => Some(WeightType::F32),
             _ => Some(WeightType::Q8_0),
         },
+        named => named_weight_type(named),
     })
+}
+
+/// The type that a choice names; `None` where it leaves the weights as they are, or
+/// the type to the model.
+pub fn named_weight_type(choice: Weights) -> Option<WeightType> {
+    match choice {
+        Weights::Auto | Weights::Stored => None,
+        Weights::F32 => Some(WeightType::F32),
+        Weights::Q8 => Some(WeightType::Q8_0),
+    }
 }

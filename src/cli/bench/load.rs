@@ -1,0 +1,228 @@
+//! `dramatis bench load`: what a model costs to load.
+//!
+//! Each time in a process of its own, this program again, so that its memory is
+//! that of one load and nothing else.
+
+use std::ffi::OsString;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::super::output::{bytes, line};
+use super::super::progress::Counted;
+use super::super::{GlobalArgs, Session};
+use super::at_least_one;
+use super::chosen::{ModelArgs, model_name, model_path, weights_word};
+use super::memory::Memory;
+use super::samples::Samples;
+use super::table::{number, table};
+use crate::model::{ModelInfo, WeightType, inspect};
+use crate::pool::{Pool, WorkerOptions};
+use crate::service;
+
+/// Measure loading: time and memory, each time in a process of its own
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct LoadArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// How often it is loaded
+    #[arg(long, value_name = "N", default_value = "3", value_parser = at_least_one)]
+    repeats: usize,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dramatis bench load
+  dramatis bench load --model ./model.gguf --weights q8_0 --json
+
+Loaded is what a start of the service loads: weights, tokenizer, KV cache. The file is in
+the system's cache from the second time on. Memory is measured on Linux only.";
+
+/// What one process found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Load {
+    seconds: f64,
+    /// `None` where the system does not tell it.
+    resident_bytes: Option<u64>,
+    peak_bytes: Option<u64>,
+}
+
+/// What is known without loading.
+struct Sizes {
+    file: u64,
+    weights: u64,
+    kv_cache: u64,
+}
+
+/// Loads once and tells what that cost, for the process that asked.
+pub(super) fn once(session: &Session, args: &ModelArgs) -> anyhow::Result<()> {
+    let session = args.session(session);
+    let path = model_path(&session)?;
+    service::limit_threads(session.config.engine.num_threads());
+    let started_at = Instant::now();
+    let options = service::worker_options(&session.config, path)?;
+    let pool = Pool::start(&options)?;
+    let seconds = started_at.elapsed().as_secs_f64();
+    let memory = Memory::now();
+    drop(pool);
+    let load = Load {
+        seconds,
+        resident_bytes: memory.map(|memory| memory.resident_bytes),
+        peak_bytes: memory.map(|memory| memory.peak_bytes),
+    };
+    line(serde_json::to_string(&load)?);
+    Ok(())
+}
+
+pub(super) fn run(session: &Session, global: &GlobalArgs, args: &LoadArgs) -> anyhow::Result<()> {
+    let session = args.model.session(session);
+    let options = service::worker_options(&session.config, model_path(&session)?)?;
+    let info = inspect(&options.model_path)?;
+    let progress = Counted::new(args.repeats, "loads");
+    let mut loads = Vec::new();
+    for _ in 0..args.repeats {
+        loads.push(in_a_process(global, &args.model)?);
+        progress.advance();
+    }
+    drop(progress);
+    let report = report(&session, &options, &info, &loads)?;
+    if args.json {
+        line(serde_json::to_string_pretty(&report)?);
+    } else {
+        show(&report, &loads, &sizes(&options, &info)?);
+    }
+    Ok(())
+}
+
+/// Runs this program again, for one load with the same settings.
+fn in_a_process(global: &GlobalArgs, model: &ModelArgs) -> anyhow::Result<Load> {
+    let program = std::env::current_exe().context("cannot find this program again")?;
+    let output = Command::new(program)
+        .args(global_arguments(global))
+        .args(["bench", "load-once"])
+        .args(model.to_arguments())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start this program again")?;
+    ensure!(output.status.success(), "the process that loads the model failed; see above");
+    serde_json::from_slice(&output.stdout).context("the process that loads said something else")
+}
+
+fn global_arguments(global: &GlobalArgs) -> Vec<OsString> {
+    let GlobalArgs { config, set, data_dir, verbose } = global;
+    let mut arguments = Vec::new();
+    let mut push = |flag: &str, value: OsString| arguments.extend([flag.into(), value]);
+    config.iter().for_each(|path| push("--config", path.into()));
+    set.iter().for_each(|setting| push("--set", setting.into()));
+    data_dir.iter().for_each(|path| push("--data-dir", path.into()));
+    arguments.extend((0..*verbose).map(|_| "-v".into()));
+    arguments
+}
+
+fn sizes(options: &WorkerOptions, info: &ModelInfo) -> anyhow::Result<Sizes> {
+    let block_size = options.engine.block_size;
+    let num_blocks = options.engine.num_blocks(&info.config)?;
+    Ok(Sizes {
+        file: info.size_bytes,
+        weights: weights_bytes(options.load.weight_type, info),
+        kv_cache: (num_blocks * info.config.kv_block_bytes(block_size)) as u64,
+    })
+}
+
+/// Bytes of the weights in the form they are computed with: a GGUF's stay as they
+/// are unless they are converted, safetensors become f32.
+fn weights_bytes(weight_type: Option<WeightType>, info: &ModelInfo) -> u64 {
+    let in_type = |weight_type: WeightType| {
+        let (bytes, weights) = (weight_type.type_size() as u64, weight_type.block_size() as u64);
+        info.num_parameters * bytes / weights
+    };
+    match weight_type {
+        Some(weight_type) => in_type(weight_type),
+        None if info.format == "GGUF" => info.size_bytes,
+        None => in_type(WeightType::F32),
+    }
+}
+
+fn report(
+    session: &Session,
+    options: &WorkerOptions,
+    info: &ModelInfo,
+    loads: &[Load],
+) -> anyhow::Result<Value> {
+    let sizes = sizes(options, info)?;
+    let resident = samples(loads, |load| load.resident_bytes);
+    let peak = samples(loads, |load| load.peak_bytes);
+    let seconds = times(loads);
+    Ok(json!({
+        "bench": "load",
+        "version": env!("CARGO_PKG_VERSION"),
+        "model": model_name(session),
+        "fingerprint": info.fingerprint,
+        "weights": weights_word(options.load.weight_type, &options.model_path)?,
+        "threads": session.config.engine.num_threads(),
+        "repeats": loads.len(),
+        "load_s": seconds.median(),
+        "resident_bytes": resident.as_ref().map(Samples::median),
+        "peak_resident_bytes": peak.as_ref().map(Samples::median),
+        "file_bytes": sizes.file,
+        "weights_bytes": sizes.weights,
+        "kv_cache_bytes": sizes.kv_cache,
+        "samples": {"load_s": seconds, "resident_bytes": resident, "peak_resident_bytes": peak},
+    }))
+}
+
+fn times(loads: &[Load]) -> Samples {
+    let seconds = loads.iter().map(|load| load.seconds).collect();
+    Samples::new(seconds).expect("it is loaded once at least")
+}
+
+/// `None` where the system does not tell.
+fn samples(loads: &[Load], of: impl Fn(&Load) -> Option<u64>) -> Option<Samples> {
+    let samples: Option<Vec<_>> = loads.iter().map(|load| Some(of(load)? as f64)).collect();
+    Samples::new(samples?)
+}
+
+fn show(report: &Value, loads: &[Load], sizes: &Sizes) {
+    let text = |key: &str| report[key].as_str().unwrap_or_default();
+    line(format_args!(
+        "{}, weights {}, threads {}",
+        text("model"),
+        text("weights"),
+        report["threads"]
+    ));
+    let mut table = table(["", "median", "min", "max"]);
+    let mut row = |name: &str, samples: &Samples, shown: &dyn Fn(f64) -> String| {
+        let figures = [samples.median(), samples.min(), samples.max()].map(shown);
+        table.add_row([&[name.to_owned()][..], &figures].concat());
+    };
+    row("time to load", &times(loads), &|seconds| format!("{} s", number(seconds)));
+    let memory = |count: f64| bytes(count as u64);
+    let resident = samples(loads, |load| load.resident_bytes);
+    let peak = samples(loads, |load| load.peak_bytes);
+    match (&resident, &peak) {
+        (Some(resident), Some(peak)) => {
+            row("resident after the load", resident, &memory);
+            row("most that was resident", peak, &memory);
+        }
+        _ => {
+            table.add_row(["resident memory", "not measured on this system", "", ""]);
+        }
+    }
+    for (name, size) in [
+        ("size of the file", sizes.file),
+        ("size of the weights", sizes.weights),
+        ("KV cache", sizes.kv_cache),
+    ] {
+        table.add_row([name.to_owned(), bytes(size)]);
+    }
+    line(table);
+}
