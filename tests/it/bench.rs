@@ -178,7 +178,7 @@ fn channels_go_through_the_whole_service_and_come_back_after_a_restart() {
     let prompts = rounds.iter().map(|round| positive(&round["prompt_tokens"]));
     assert!(prompts.clone().is_sorted() && prompts.clone().all(|tokens| tokens > 2.0 * 120.0));
     let overhead = &report["overhead"];
-    for key in ["shown_tokens_per_s", "engine_tokens_per_s"] {
+    for key in ["shown_tokens_per_s", "engine_tokens_per_s", "decode_tokens_per_s"] {
         positive(&overhead[key]);
     }
     assert!(overhead["lost_share"].as_f64().is_some_and(|share| share < 1.0), "{overhead}");

@@ -49,6 +49,7 @@ the system's cache from the second time on. Memory is measured on Linux only.";
 /// What one process found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Load {
+    fingerprint: String,
     seconds: f64,
     /// `None` where the system does not tell it.
     resident_bytes: Option<u64>,
@@ -72,8 +73,8 @@ pub(super) fn once(session: &Session, args: &ModelArgs) -> anyhow::Result<()> {
     let pool = Pool::start(&options)?;
     let seconds = started_at.elapsed().as_secs_f64();
     let memory = Memory::now();
-    drop(pool);
     let load = Load {
+        fingerprint: pool.model_fingerprint().to_owned(),
         seconds,
         resident_bytes: memory.map(|memory| memory.resident_bytes),
         peak_bytes: memory.map(|memory| memory.peak_bytes),
@@ -166,7 +167,7 @@ fn report(
         "bench": "load",
         "version": env!("CARGO_PKG_VERSION"),
         "model": model_name(session),
-        "fingerprint": info.fingerprint,
+        "fingerprint": loads.first().map(|load| &load.fingerprint),
         "weights": weights_word(options.load.weight_type, &options.model_path)?,
         "threads": session.config.engine.num_threads(),
         "repeats": loads.len(),

@@ -97,6 +97,7 @@ impl Chart {
             .light_line_style(WHITE)
             .bold_line_style(BLACK.mix(0.12))
             .x_label_formatter(&|x| whole(*x))
+            .y_label_formatter(&|y| format!("{}", (y * 1e3).round() / 1e3))
             .draw()?;
         for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
             let line = series.points.iter().map(|point| (point.x, point.middle));
@@ -113,6 +114,7 @@ impl Chart {
         }
         chart
             .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
             .label_font((FONT, 15))
             .background_style(WHITE.mix(0.85))
             .border_style(BLACK.mix(0.4))
@@ -132,7 +134,8 @@ impl Chart {
         left - margin..right + margin
     }
 
-    /// From zero, so that heights compare as the numbers do.
+    /// From zero, so that heights compare as the numbers do; with room for the legend
+    /// above.
     fn y_range(&self) -> Range<f64> {
         let top = self.points().map(|point| point.high).fold(0.0, f64::max);
         0.0..(top * 1.25).max(f64::MIN_POSITIVE)

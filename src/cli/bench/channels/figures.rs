@@ -58,15 +58,17 @@ pub(super) struct Times {
 /// What the service takes beside the engine, over all rounds.
 #[derive(Debug, Serialize)]
 pub(super) struct Overhead {
-    /// While a reply is written, from its first words to its end as the front end
-    /// sees it; the median. `None` if replies are too short to tell.
-    pub(super) shown_tokens_per_s: Option<f64>,
-    /// The same by the engine's own accounts.
-    pub(super) engine_tokens_per_s: Option<f64>,
+    /// Tokens of a reply over its whole time, from the person's turn to its end as the
+    /// front end sees it; the median.
+    pub(super) shown_tokens_per_s: f64,
+    /// The same by the engine's own accounts: queue, prompt and writing.
+    pub(super) engine_tokens_per_s: f64,
     /// The share of the engine's speed that does not reach the front end.
-    pub(super) lost_share: Option<f64>,
-    /// What each reply took that the engine does not account for, neither queue nor
-    /// prompt nor writing, in milliseconds.
+    pub(super) lost_share: f64,
+    /// The engine's while it writes, without the prompt; `None` if replies are too short
+    /// to tell.
+    pub(super) decode_tokens_per_s: Option<f64>,
+    /// What each reply took that the engine does not account for, in milliseconds.
     pub(super) service_ms: Times,
 }
 
@@ -102,30 +104,34 @@ impl RoundFigures {
 impl Overhead {
     pub(super) fn of(rounds: &[Round]) -> Self {
         let replies = || rounds.iter().flat_map(|round| &round.replies);
-        let median = |rates: Vec<f64>| Samples::new(rates).map(|rates| rates.median());
-        let shown = median(replies().filter_map(shown_rate).collect());
-        let engine =
-            median(replies().filter_map(|reply| reply.timings.decode_tokens_per_s()).collect());
+        let median = |of: fn(&Reply) -> f64| Times::new(replies().map(of).collect()).median;
+        let shown = median(|reply| rate(reply, whole_ms(reply)));
+        let engine = median(|reply| rate(reply, engine_ms(reply)));
+        let decode = replies().filter_map(|reply| reply.timings.decode_tokens_per_s());
         Self {
             shown_tokens_per_s: shown,
             engine_tokens_per_s: engine,
-            lost_share: shown.zip(engine).map(|(shown, engine)| 1.0 - shown / engine),
-            service_ms: Times::new(replies().map(service_ms).collect()),
+            lost_share: 1.0 - shown / engine,
+            decode_tokens_per_s: Samples::new(decode.collect()).map(|rates| rates.median()),
+            service_ms: Times::new(
+                replies().map(|reply| whole_ms(reply) - engine_ms(reply)).collect(),
+            ),
         }
     }
 }
 
-/// Tokens a second from the first words to the end.
-fn shown_rate(reply: &Reply) -> Option<f64> {
-    let writing = (reply.whole - reply.first).as_secs_f64();
-    let more = reply.timings.num_generated_tokens.saturating_sub(1);
-    (more > 0 && writing > 0.0).then(|| more as f64 / writing)
+fn whole_ms(reply: &Reply) -> f64 {
+    reply.whole.as_secs_f64() * 1e3
 }
 
-fn service_ms(reply: &Reply) -> f64 {
+/// Its accounts are in whole milliseconds, and may be none.
+fn engine_ms(reply: &Reply) -> f64 {
     let timings = &reply.timings;
-    let engine_ms = timings.queue_ms + timings.prefill_ms + timings.decode_ms;
-    reply.whole.as_secs_f64() * 1e3 - engine_ms as f64
+    (timings.queue_ms + timings.prefill_ms + timings.decode_ms).max(1) as f64
+}
+
+fn rate(reply: &Reply, ms: f64) -> f64 {
+    reply.timings.num_generated_tokens as f64 / ms * 1e3
 }
 
 #[cfg(test)]
@@ -159,8 +165,9 @@ mod tests {
         assert_eq!(figures.tokens_per_s, 31.0);
         assert_eq!((figures.cached_share, figures.prompt_tokens), (0.25, 400));
         let overhead = Overhead::of(&[round]);
-        assert_eq!(overhead.engine_tokens_per_s, Some(100.0));
-        assert_eq!(overhead.shown_tokens_per_s.unwrap().round(), 90.0);
+        assert_eq!(overhead.decode_tokens_per_s, Some(100.0));
+        assert!(overhead.shown_tokens_per_s < overhead.engine_tokens_per_s);
+        assert!((0.0..1.0).contains(&overhead.lost_share));
         assert_eq!(overhead.service_ms.median.round(), 45.0);
     }
 }

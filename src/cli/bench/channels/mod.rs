@@ -209,20 +209,20 @@ fn show(subject: &Subject, rounds: &[RoundFigures], overhead: &Overhead) {
         ]);
     }
     line(by_round);
-    let rate = |rate: Option<f64>| rate.map_or("too short to tell".into(), number);
-    let mut beside = table(["while a reply is written", ""]);
+    let Overhead { service_ms, .. } = overhead;
+    let decode = overhead.decode_tokens_per_s.map_or("too short to tell".into(), number);
+    let mut beside = table(["each reply", "median"]);
     for (name, figure) in [
-        ("tokens per second, as shown", rate(overhead.shown_tokens_per_s)),
-        ("tokens per second, by the engine", rate(overhead.engine_tokens_per_s)),
-        ("lost on the way", overhead.lost_share.map_or("too short to tell".into(), percent)),
-        ("service beside the engine, a reply", {
-            let Overhead { service_ms, .. } = overhead;
-            format!("{} ms, worst {} ms", number(service_ms.median), number(service_ms.worst))
-        }),
+        ("tokens per second, as shown", number(overhead.shown_tokens_per_s)),
+        ("tokens per second, by the engine", number(overhead.engine_tokens_per_s)),
+        ("the same without the prompt", decode),
+        ("lost on the way", percent(overhead.lost_share)),
+        ("service beside the engine", format!("{} ms", number(service_ms.median))),
+        ("service beside the engine, worst", format!("{} ms", number(service_ms.worst))),
     ] {
         beside.add_row([name.to_owned(), figure]);
     }
-    line(beside);
+    line(format_args!("\n{beside}"));
 }
 
 fn chart(subject: &Subject, args: &ChannelsArgs, rounds: &[RoundFigures]) -> Chart {
