@@ -4,7 +4,7 @@
 //! afterwards, and for the length of replies, which is exact.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -69,6 +69,11 @@ impl House {
         Ok(Self { config, model_path, ground: session.ground(), _dir: dir })
     }
 
+    /// The model that it runs.
+    pub(super) fn model_path(&self) -> &Path {
+        &self.model_path
+    }
+
     /// Starts the service.
     ///
     /// # Errors
@@ -82,7 +87,7 @@ impl House {
 }
 
 /// The database server's user, who is not root, must get through it too.
-fn private_dir(beside: &std::path::Path) -> std::io::Result<tempfile::TempDir> {
+fn private_dir(beside: &Path) -> std::io::Result<tempfile::TempDir> {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::create_dir_all(beside)?;
     let passable = std::fs::Permissions::from_mode(0o755);

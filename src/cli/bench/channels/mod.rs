@@ -11,7 +11,7 @@ mod stage;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -96,16 +96,18 @@ pub(super) fn run(session: &Session, args: &ChannelsArgs) -> anyhow::Result<()> 
         "--restart starts the service again after the first round: give it --turns 2 or more"
     );
     let session = args.model.session(session);
-    let model_path = model_path(&session)?;
+    let house = House::build(&session, model_path(&session)?, args.reply_tokens)?;
+    // Gone before the house is: however a run ends, the database server is down when
+    // its directory goes.
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
-        // Stopped by a person, too, the directory and the database server go.
         tokio::select! {
-            outcome = measure(&session, model_path, args) => outcome,
-            _ = interrupt.recv() => bail!("stopped before it was done"),
+            outcome = measure(&session, &house, args) => outcome,
+            asked = stop_asked() => asked.and(Err(anyhow!("stopped before it was done"))),
         }
-    })?;
+    });
+    drop(runtime);
+    let outcome = outcome?;
     let Outcome { subject, rounds, overhead } = &outcome;
     if args.json {
         line(serde_json::to_string_pretty(&report(args, subject, rounds, overhead))?);
@@ -119,14 +121,21 @@ pub(super) fn run(session: &Session, args: &ChannelsArgs) -> anyhow::Result<()> 
     Ok(())
 }
 
-async fn measure(
-    session: &Session,
-    model_path: PathBuf,
-    args: &ChannelsArgs,
-) -> anyhow::Result<Outcome> {
-    let options = service::worker_options(&session.config, model_path.clone())?;
-    let weights = weights_word(options.load.weight_type, &model_path)?;
-    let house = House::build(session, model_path, args.reply_tokens)?;
+/// Resolves once a person or the system wants it to stop.
+async fn stop_asked() -> anyhow::Result<()> {
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+async fn measure(session: &Session, house: &House, args: &ChannelsArgs) -> anyhow::Result<Outcome> {
+    let options = service::worker_options(&session.config, house.model_path().to_owned())?;
+    let weights = weights_word(options.load.weight_type, house.model_path())?;
     let mut running = house.start().await?;
     let subject = Subject {
         model: model_name(session),
