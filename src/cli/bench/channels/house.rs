@@ -3,7 +3,6 @@
 //! Settings are the configured ones, but for the data directory, which is gone
 //! afterwards, and for the length of replies, which is exact.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -197,23 +196,29 @@ fn character_name(number: usize) -> String {
 }
 
 /// The shipped preset, without what could end a reply early: no end of text, and no
-/// line break, with which every stop begins.
+/// line break, with which every stop begins. By biases, since these cost a sampler
+/// nothing, and bans a look at every token.
 fn exact_length(tokenizer: &Tokenizer) -> SamplerParams {
+    const NEVER: f32 = -100.0;
     let ids = 0..u32::try_from(tokenizer.vocab_size()).unwrap_or(u32::MAX);
     let breaks = ids.filter(|&id| tokenizer.token_bytes(id).contains(&b'\n'));
-    let banned_tokens: BTreeSet<u32> = tokenizer.eos_ids().iter().copied().chain(breaks).collect();
+    let ends = tokenizer.eos_ids().iter().copied();
+    let logit_bias = ends.chain(breaks).map(|id| (id, NEVER)).collect();
     let preset = SamplerParams::preset(SamplerParams::PRESETS[0]).unwrap_or_default();
-    SamplerParams { banned_tokens, ..preset }
+    SamplerParams { logit_bias, ..preset }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn nothing_ends_a_reply_early() {
-        let banned = exact_length(&Tokenizer::bytes()).banned_tokens;
-        assert_eq!(banned.into_iter().collect::<Vec<_>>(), [u32::from(b'\n'), 257]);
+        let params = exact_length(&Tokenizer::bytes());
+        params.validate().unwrap();
+        assert!(params.logit_bias.into_keys().eq([u32::from(b'\n'), 257]));
     }
 
     #[test]
