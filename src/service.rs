@@ -123,8 +123,8 @@ impl Service {
     }
 }
 
-fn worker_options(config: &Config, model_path: PathBuf) -> WorkerOptions {
-    let engine = &config.engine;
+/// How the configured worker runs the model at `model_path`.
+pub fn worker_options(config: &Config, model_path: PathBuf) -> WorkerOptions {
     let sliding_window = match config.model.sliding_window {
         SlidingWindow::Auto => model::SlidingWindow::AsStated,
         SlidingWindow::Off => model::SlidingWindow::Off,
@@ -138,18 +138,24 @@ fn worker_options(config: &Config, model_path: PathBuf) -> WorkerOptions {
             backend: Backend::Cpu { num_threads: config.engine.num_threads() },
         },
         model_path,
-        engine: EngineOptions {
-            kv_cache: KvCacheSize::Bytes(engine.kv_cache_bytes() as u64),
-            block_size: engine.block_size,
-            context_tokens: match config.model.context_tokens {
-                Auto::Set(tokens) => Some(tokens),
-                Auto::Auto => None,
-            },
-            max_batch_sequences: engine.max_batch_sequences,
-            max_batch_tokens: engine.max_batch_tokens,
-            max_waiting: engine.max_waiting,
-            cache_key: cache_key(),
+        engine: engine_options(config),
+    }
+}
+
+/// How large the configured engine is.
+pub fn engine_options(config: &Config) -> EngineOptions {
+    let engine = &config.engine;
+    EngineOptions {
+        kv_cache: KvCacheSize::Bytes(engine.kv_cache_bytes() as u64),
+        block_size: engine.block_size,
+        context_tokens: match config.model.context_tokens {
+            Auto::Set(tokens) => Some(tokens),
+            Auto::Auto => None,
         },
+        max_batch_sequences: engine.max_batch_sequences,
+        max_batch_tokens: engine.max_batch_tokens,
+        max_waiting: engine.max_waiting,
+        cache_key: cache_key(),
     }
 }
 
@@ -161,7 +167,8 @@ fn cache_key() -> [u8; 16] {
     key
 }
 
-fn weight_type(choice: Weights) -> Option<WeightType> {
+/// The type that a choice names; `None` leaves the weights as they are stored.
+pub fn weight_type(choice: Weights) -> Option<WeightType> {
     match choice {
         Weights::Stored => None,
         Weights::F32 => Some(WeightType::F32),

@@ -3,6 +3,7 @@
 //! One file a command. The only room, besides `terminal`, that prints. Exit code
 //! 0 is done, 1 is failed with one message on standard error, 2 is wrong usage.
 
+mod bench;
 mod config;
 mod database;
 mod doctor;
@@ -43,6 +44,7 @@ Examples:
   dramatis doctor                            check everything that a start needs
   dramatis --set engine.threads=4 doctor     the same with another setting
   dramatis config defaults > dramatis.toml   begin a configuration file
+  dramatis bench engine                      measure how fast it is here
 
 Settings come from --config, $DRAMATIS_CONFIG or ./dramatis.toml, then from
 DRAMATIS_SECTION__KEY variables, then from --set; `dramatis config show` tells
@@ -83,6 +85,9 @@ pub enum Command {
     /// Show the settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Measure how fast it is on this machine
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
 }
 
 /// Runs the command that `arguments` ask for, the program's name first.
@@ -122,6 +127,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Model(command) => model::run(&session, command),
         Command::Migrate => database::migrate(&session),
         Command::Config(command) => config::run(&session, command),
+        Command::Bench(command) => bench::run(&session, &cli.global, command),
         Command::Play(_) | Command::Serve(_) | Command::Doctor(_) => {
             unreachable!("dispatched above")
         }

@@ -1,4 +1,5 @@
-//! Draws a fetch: a bar on a terminal, a line now and then elsewhere.
+//! Draws a fetch: a bar on a terminal, a line now and then elsewhere. Draws what is
+//! counted: a bar on a terminal, nothing elsewhere.
 
 use std::io::IsTerminal as _;
 use std::sync::Mutex;
@@ -9,6 +10,7 @@ use super::output::{bytes, note};
 use crate::fetch::{Progress, ProgressEvent};
 
 const BAR: &str = "  {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+const COUNTED_BAR: &str = "  {wide_bar} {pos} of {len} {msg}, {eta} left";
 
 /// Shows one fetch on standard error.
 pub(super) struct ShownProgress {
@@ -18,13 +20,17 @@ pub(super) struct ShownProgress {
     last_tenth: Mutex<u64>,
 }
 
+/// A bar on standard error; `None` where nobody could see it move.
+fn bar(template: &str, length: Option<u64>) -> Option<ProgressBar> {
+    std::io::stderr().is_terminal().then(|| {
+        let style = ProgressStyle::with_template(template).expect("the template is valid");
+        ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr()).with_style(style)
+    })
+}
+
 impl ShownProgress {
     pub(super) fn new() -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template(BAR).expect("the template is valid");
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
-        });
-        Self { bar, last_tenth: Mutex::new(0) }
+        Self { bar: bar(BAR, None), last_tenth: Mutex::new(0) }
     }
 
     fn say(&self, text: &str) {
@@ -77,5 +83,29 @@ impl Progress for ShownProgress {
 impl Drop for ShownProgress {
     fn drop(&mut self) {
         self.bar.iter().for_each(ProgressBar::finish_and_clear);
+    }
+}
+
+/// Shows how far something is that consists of a known number of steps.
+pub(super) struct Counted(Option<ProgressBar>);
+
+impl Counted {
+    /// None of the `count` things called `what` is done yet.
+    pub(super) fn new(count: usize, what: &'static str) -> Self {
+        let bar = bar(COUNTED_BAR, Some(count as u64)).map(|bar| bar.with_message(what));
+        // Visible before the first of them is done, which may take long.
+        bar.iter().for_each(ProgressBar::tick);
+        Self(bar)
+    }
+
+    /// One more is done.
+    pub(super) fn advance(&self) {
+        self.0.iter().for_each(|bar| bar.inc(1));
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.iter().for_each(ProgressBar::finish_and_clear);
     }
 }

@@ -10,7 +10,7 @@ use crate::fetch::{FetchOptions, Fetcher, ModelStore};
 use crate::telemetry::logging::{self, LogOptions};
 
 /// The settings in force, and where they were found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Session {
     /// The settings.
     pub config: Config,

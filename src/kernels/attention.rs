@@ -137,7 +137,13 @@ impl<'a> Attention<'a> {
             for kv_head in 0..self.layout.num_kv_heads {
                 let rows = 0..sequence.num_rows;
                 let partial = Some(first + offset);
-                self.units.push(Unit { sequence: index, kv_head, rows, chunks: chunk..chunk + 1, partial });
+                self.units.push(Unit {
+                    sequence: index,
+                    kv_head,
+                    rows,
+                    chunks: chunk..chunk + 1,
+                    partial,
+                });
             }
         }
     }
@@ -181,7 +187,10 @@ impl<'a> Attention<'a> {
         assert_eq!(*store.layout(), layout, "the store that was planned for");
         let (num_heads, num_kv_heads, head_dim) =
             (self.heads.num_heads, layout.num_kv_heads, layout.head_dim);
-        assert!(num_heads * head_dim <= columns.keys && columns.keys + num_kv_heads * head_dim <= columns.values);
+        assert!(
+            num_heads * head_dim <= columns.keys
+                && columns.keys + num_kv_heads * head_dim <= columns.values
+        );
         assert!(columns.values + num_kv_heads * head_dim <= columns.stride);
         assert!(self.partials.len() * columns.stride <= rows.len());
         let (block_len, num_blocks) = (store.block_len(), store.num_blocks());
@@ -203,7 +212,9 @@ impl<'a> Attention<'a> {
             for head in 0..num_kv_heads {
                 let from = |column: usize| &values[column + head * head_dim..][..head_dim];
                 let key = block * block_len + layout.keys_at(layer, head) + offset;
-                let value = block * block_len + layout.values_at(layer, head) + offset * layout.value_stride();
+                let value = block * block_len
+                    + layout.values_at(layer, head)
+                    + offset * layout.value_stride();
                 isa.run(StoreHead {
                     key: from(columns.keys),
                     value: from(columns.values),
@@ -221,8 +232,9 @@ impl<'a> Attention<'a> {
     fn slots(&self) -> impl Iterator<Item = (usize, usize)> {
         let size = self.layout.block_size;
         self.sequences.iter().flat_map(move |sequence| {
-            (sequence.position..sequence.position + sequence.num_rows)
-                .map(move |position| (sequence.block_table[position / size] as usize, position % size))
+            (sequence.position..sequence.position + sequence.num_rows).map(move |position| {
+                (sequence.block_table[position / size] as usize, position % size)
+            })
         })
     }
 
@@ -251,7 +263,15 @@ impl<'a> Attention<'a> {
         let writer = out.writer();
         {
             let partials = SharedMut::new(&mut scratch);
-            let call = Call { attention: self, layer, rows, stride: columns.stride, store, out: &writer, partials };
+            let call = Call {
+                attention: self,
+                layer,
+                rows,
+                stride: columns.stride,
+                store,
+                out: &writer,
+                partials,
+            };
             pool.run(self.units.len(), |index| call.run(isa, &self.units[index]));
         }
         each_row(pool, num_rows, width * 4, |row| {
@@ -281,7 +301,9 @@ impl<'a> Attention<'a> {
             let state = &mut state[..len];
             clear(state);
             let first = partials.first + head * partials.num_chunks;
-            for partial in scratch[first * len..(first + partials.num_chunks) * len].chunks_exact(len) {
+            for partial in
+                scratch[first * len..(first + partials.num_chunks) * len].chunks_exact(len)
+            {
                 isa.run(Join { state, partial });
             }
             // SAFETY: each row is one unit's.
@@ -343,7 +365,9 @@ impl Call<'_> {
                     Some(first) => self.keep(unit, first, partials),
                     None => {
                         let pairs = states.chunks_exact_mut(len).zip(partials.chunks_exact(len));
-                        pairs.take(num_rows).for_each(|(state, partial)| isa.run(Join { state, partial }));
+                        pairs
+                            .take(num_rows)
+                            .for_each(|(state, partial)| isa.run(Join { state, partial }));
                     }
                 }
             }
@@ -352,7 +376,8 @@ impl Call<'_> {
                     let row = sequence.row + unit.rows.start + index / group;
                     let head = unit.kv_head * group + index % group;
                     // SAFETY: a head of a row is one unit's.
-                    let out = unsafe { self.out.floats(row, head * layout.head_dim, layout.head_dim) };
+                    let out =
+                        unsafe { self.out.floats(row, head * layout.head_dim, layout.head_dim) };
                     isa.run(Finish { state, out });
                 }
             }
@@ -375,8 +400,12 @@ impl Call<'_> {
         let start = chunk * CHUNK;
         // No row of the unit sees more than this.
         let end = (start + CHUNK).min(sequence.position + unit.rows.end);
-        let blocks = &sequence.block_table[start / layout.block_size..end.div_ceil(layout.block_size)];
-        assert!(blocks.iter().all(|&block| (block as usize) < self.store.num_blocks()), "the blocks exist");
+        let blocks =
+            &sequence.block_table[start / layout.block_size..end.div_ceil(layout.block_size)];
+        assert!(
+            blocks.iter().all(|&block| (block as usize) < self.store.num_blocks()),
+            "the blocks exist"
+        );
         let first = sequence.row + unit.rows.start;
         let head = unit.kv_head * group * layout.head_dim;
         isa.run(Chunk {
@@ -405,7 +434,8 @@ impl Call<'_> {
         let attention = self.attention;
         let (len, group) = (attention.partial_len(), attention.group());
         let sequence = &attention.sequences[unit.sequence];
-        for (index, partial) in partials.chunks_exact(len).take(unit.rows.len() * group).enumerate() {
+        for (index, partial) in partials.chunks_exact(len).take(unit.rows.len() * group).enumerate()
+        {
             let row = attention.partials[sequence.row + index / group].expect("a split sequence");
             let head = unit.kv_head * group + index % group;
             let offset = first - attention.partials[sequence.row].expect("a split sequence").first;
@@ -442,7 +472,9 @@ impl Kernel for StoreHead<'_> {
             }
             bits
         };
-        for (index, (key, value)) in self.key.chunks(LANES).zip(self.value.chunks(LANES)).enumerate() {
+        for (index, (key, value)) in
+            self.key.chunks(LANES).zip(self.value.chunks(LANES)).enumerate()
+        {
             let at = index * LANES;
             for (lane, bits) in half(key)[..key.len()].iter().enumerate() {
                 unsafe { *self.keys.add((at + lane) * self.key_stride) = *bits };

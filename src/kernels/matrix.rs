@@ -67,16 +67,46 @@ enum Tiles {
 macro_rules! with_tiles {
     ($tiles:expr, $format:ident, $name:ident => $do:expr) => {
         match $tiles {
-            Tiles::F32($name) => { type $format = F32; $do }
-            Tiles::F16($name) => { type $format = F16; $do }
-            Tiles::Bf16($name) => { type $format = Bf16; $do }
-            Tiles::Q4_0($name) => { type $format = Q4_0; $do }
-            Tiles::Q4_1($name) => { type $format = Q4_1; $do }
-            Tiles::Q5_0($name) => { type $format = Q5_0; $do }
-            Tiles::Q8_0($name) => { type $format = Q8_0; $do }
-            Tiles::Q4K($name) => { type $format = Q4K; $do }
-            Tiles::Q5K($name) => { type $format = Q5K; $do }
-            Tiles::Q6K($name) => { type $format = Q6K; $do }
+            Tiles::F32($name) => {
+                type $format = F32;
+                $do
+            }
+            Tiles::F16($name) => {
+                type $format = F16;
+                $do
+            }
+            Tiles::Bf16($name) => {
+                type $format = Bf16;
+                $do
+            }
+            Tiles::Q4_0($name) => {
+                type $format = Q4_0;
+                $do
+            }
+            Tiles::Q4_1($name) => {
+                type $format = Q4_1;
+                $do
+            }
+            Tiles::Q5_0($name) => {
+                type $format = Q5_0;
+                $do
+            }
+            Tiles::Q8_0($name) => {
+                type $format = Q8_0;
+                $do
+            }
+            Tiles::Q4K($name) => {
+                type $format = Q4K;
+                $do
+            }
+            Tiles::Q5K($name) => {
+                type $format = Q5K;
+                $do
+            }
+            Tiles::Q6K($name) => {
+                type $format = Q6K;
+                $do
+            }
         }
     };
 }
@@ -87,7 +117,16 @@ impl Matrix {
         use GgmlDType as T;
         matches!(
             dtype,
-            T::F32 | T::F16 | T::BF16 | T::Q4_0 | T::Q4_1 | T::Q5_0 | T::Q8_0 | T::Q4K | T::Q5K | T::Q6K
+            T::F32
+                | T::F16
+                | T::BF16
+                | T::Q4_0
+                | T::Q4_1
+                | T::Q5_0
+                | T::Q8_0
+                | T::Q4K
+                | T::Q5K
+                | T::Q6K
         )
     }
 
@@ -134,10 +173,6 @@ impl Matrix {
     /// Outputs for each row of activations.
     pub(crate) fn num_rows(&self) -> usize {
         self.num_rows
-    }
-
-    pub(crate) fn num_columns(&self) -> usize {
-        self.num_columns
     }
 
     /// Bytes of memory.

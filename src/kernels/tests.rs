@@ -35,10 +35,16 @@ fn random(rng: &mut ChaCha8Rng, count: usize, bound: f32) -> Vec<f32> {
 }
 
 /// Random weights as they are stored, and what they stand for.
-fn stored(rng: &mut ChaCha8Rng, dtype: GgmlDType, rows: usize, columns: usize) -> (StoredRows<'static>, Vec<f32>) {
+fn stored(
+    rng: &mut ChaCha8Rng,
+    dtype: GgmlDType,
+    rows: usize,
+    columns: usize,
+) -> (StoredRows<'static>, Vec<f32>) {
     let weights = Tensor::from_vec(random(rng, rows * columns, 1.0), (rows, columns), &Device::Cpu);
     let quantized = QTensor::quantize(&weights.unwrap(), dtype).unwrap();
-    let exact = quantized.dequantize(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    let exact =
+        quantized.dequantize(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1().unwrap();
     let bytes = Cow::Owned(quantized.data().unwrap().into_owned());
     (StoredRows { dtype, num_rows: rows, num_columns: columns, bytes }, exact)
 }
@@ -47,8 +53,10 @@ fn stored(rng: &mut ChaCha8Rng, dtype: GgmlDType, rows: usize, columns: usize) -
 fn activations(pool: &ThreadPool, isa: Isa, rows: &[Vec<f32>]) -> Activations {
     let columns = rows[0].len();
     let padded = columns.next_multiple_of(LANES);
-    let flat: Vec<f32> =
-        rows.iter().flat_map(|row| row.iter().copied().chain(vec![0.0; padded - columns])).collect();
+    let flat: Vec<f32> = rows
+        .iter()
+        .flat_map(|row| row.iter().copied().chain(vec![0.0; padded - columns]))
+        .collect();
     // A norm that changes nothing: each row already has a mean square of one.
     let mut inputs = Activations::default();
     inputs.resize(rows.len(), columns);
@@ -87,9 +95,16 @@ fn products_agree_with_plain_sums_on_every_instruction_set() {
     let pool = pool(3);
     for dtype in TYPES {
         let block = dtype.block_size();
-        for (num_rows, out, blocks) in
-            [(1, 16, 1), (1, 33, 3), (2, 48, 2), (3, 5, 1), (5, 70, 1), (8, 40, 2), (13, 96, 3), (40, 17, 1)]
-        {
+        for (num_rows, out, blocks) in [
+            (1, 16, 1),
+            (1, 33, 3),
+            (2, 48, 2),
+            (3, 5, 1),
+            (5, 70, 1),
+            (8, 40, 2),
+            (13, 96, 3),
+            (40, 17, 1),
+        ] {
             let columns = if block == 1 { 7 + 24 * blocks } else { block * blocks };
             let (stored, exact) = stored(&mut rng, dtype, out, columns);
             let matrix = Matrix::pack(&pool, &stored, |row| row).unwrap();
@@ -252,8 +267,11 @@ fn norms_and_gates_agree_with_plain_arithmetic() {
         let padded = columns.next_multiple_of(LANES);
         let num_rows = 5;
         let mut rows = random(&mut rng, num_rows * 2 * padded, 4.0);
-        let weight: Vec<f32> =
-            random(&mut rng, padded, 1.0).iter().enumerate().map(|(i, w)| if i < columns { *w } else { 0.0 }).collect();
+        let weight: Vec<f32> = random(&mut rng, padded, 1.0)
+            .iter()
+            .enumerate()
+            .map(|(i, w)| if i < columns { *w } else { 0.0 })
+            .collect();
         rows.chunks_exact_mut(padded).for_each(|row| row[columns..].fill(0.0));
         let mut same: Option<(Vec<u32>, Vec<u32>)> = None;
         for isa in Isa::all() {
@@ -338,8 +356,7 @@ impl Scene {
         for &num_rows in steps {
             let stride = self.columns.stride;
             let mut rows = self.rows[position * stride..(position + num_rows) * stride].to_vec();
-            let sequences =
-                [SequenceRows { row: 0, num_rows, position, block_table: &self.table }];
+            let sequences = [SequenceRows { row: 0, num_rows, position, block_table: &self.table }];
             let mut attention = Attention::new(self.heads, self.layout, &sequences);
             let mut rotations = Rotations::default();
             let frequencies: Vec<f32> =
@@ -390,7 +407,9 @@ impl Scene {
                 let sum: f64 = weights.iter().sum();
                 for d in 0..head_dim {
                     let value = |p: usize| {
-                        rounded(f64::from(self.rows[p * stride + self.columns.values + kv * head_dim + d]))
+                        rounded(f64::from(
+                            self.rows[p * stride + self.columns.values + kv * head_dim + d],
+                        ))
                     };
                     let pairs = (first..=position).zip(&weights);
                     out.push(pairs.map(|(p, w)| w * value(p)).sum::<f64>() / sum);
@@ -441,7 +460,13 @@ fn attention_is_the_same_bits_however_a_sequence_is_cut() {
                 for steps in [&[1; 540][..], &[539, 1], &[8, 9, 255, 256, 12], &[100, 3, 437]] {
                     let cut = scene.attend(pool, isa, steps);
                     for (row, (a, b)) in cut.iter().zip(&whole).enumerate() {
-                        assert_eq!(bits(a), bits(b), "{}: row {row} in {} steps", isa.name(), steps.len());
+                        assert_eq!(
+                            bits(a),
+                            bits(b),
+                            "{}: row {row} in {} steps",
+                            isa.name(),
+                            steps.len()
+                        );
                     }
                 }
             }

@@ -215,7 +215,13 @@ impl CpuDecoder {
         grow(&mut buffers.logits, num_rows * stride);
         let product = [Product { matrix: &self.output, column: 0 }];
         multiply(
-            &self.pool, self.isa, &buffers.normed, &product, &mut buffers.logits, stride, false,
+            &self.pool,
+            self.isa,
+            &buffers.normed,
+            &product,
+            &mut buffers.logits,
+            stride,
+            false,
         );
         let rows = buffers.logits.chunks_exact(stride).take(num_rows);
         Logits::new(rows.flat_map(|row| &row[..vocab]).copied().collect(), vocab)

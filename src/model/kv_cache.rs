@@ -76,7 +76,9 @@ impl KvCache {
         match &mut self.memory {
             KvMemory::Kernels(store, _) => store.write_block(block, bytes),
             KvMemory::Candle(layers) => {
-                for (layer, bytes) in layers.iter().zip(bytes.chunks_exact(bytes.len() / layers.len())) {
+                for (layer, bytes) in
+                    layers.iter().zip(bytes.chunks_exact(bytes.len() / layers.len()))
+                {
                     let floats = bytes.as_chunks().0.iter().map(|&x| f32::from_le_bytes(x));
                     layer.set_block(block, &floats.collect::<Vec<_>>())?;
                 }

@@ -92,8 +92,9 @@ pub(super) fn convert(
     has_product: impl Fn(WeightType, usize) -> bool,
 ) -> Result<StoredRows<'static>, ModelError> {
     let columns = stored.num_columns;
-    let fits =
-        |dtype: WeightType| columns.is_multiple_of(dtype.block_size()) && has_product(dtype, columns);
+    let fits = |dtype: WeightType| {
+        columns.is_multiple_of(dtype.block_size()) && has_product(dtype, columns)
+    };
     let choices = [asked.unwrap_or(stored.dtype), WeightType::Q8_0];
     let wanted = choices.into_iter().find(|&dtype| fits(dtype)).unwrap_or(WeightType::F32);
     if wanted == stored.dtype {

@@ -22,6 +22,15 @@ pub struct Pool {
     worker: Arc<Worker>,
 }
 
+/// What the workers take of this machine's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolMemory {
+    /// The model's matrices; `None` where they lie elsewhere.
+    pub weight_bytes: Option<usize>,
+    /// Keys and values, once all blocks are used.
+    pub kv_cache_bytes: usize,
+}
+
 impl Pool {
     /// Loads the model and starts its worker. Blocks for as long as loading takes.
     ///
@@ -52,6 +61,11 @@ impl Pool {
     /// How many tokens prompt and reply may have together.
     pub fn context_tokens(&self) -> usize {
         self.worker.context_tokens
+    }
+
+    /// What the workers take of memory.
+    pub fn memory(&self) -> PoolMemory {
+        self.worker.memory
     }
 
     /// The model's tokenizer.

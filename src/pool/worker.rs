@@ -7,7 +7,7 @@ use crate::engine::{EngineHandle, EngineOptions, LoadedModel};
 use crate::model::LoadOptions;
 use crate::tokenizer::Tokenizer;
 
-use super::PoolError;
+use super::{PoolError, PoolMemory};
 
 /// What a worker runs.
 #[derive(Debug, Clone)]
@@ -28,6 +28,7 @@ pub(super) struct Worker {
     pub(super) model_name: String,
     pub(super) model_fingerprint: String,
     pub(super) context_tokens: usize,
+    pub(super) memory: PoolMemory,
 }
 
 impl Worker {
@@ -36,9 +37,15 @@ impl Worker {
         let LoadedModel { model, tokenizer } =
             LoadedModel::load(&options.model_path, &options.load)?;
         let model_fingerprint = model.fingerprint().to_owned();
+        let num_blocks = options.engine.num_blocks(&model)?;
+        let memory = PoolMemory {
+            weight_bytes: model.weight_bytes(),
+            kv_cache_bytes: num_blocks * model.kv_block_bytes(options.engine.block_size),
+        };
         let engine = EngineHandle::spawn(model, tokenizer.clone(), &options.engine)?;
         Ok(Self {
             context_tokens: engine.context_tokens(),
+            memory,
             engine,
             tokenizer,
             model_name: options.model_name.clone(),

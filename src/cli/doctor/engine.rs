@@ -62,7 +62,6 @@ pub(super) fn kv_cache(session: &Session, info: &ModelInfo) -> Finding {
     )
 }
 
-
 /// What Linux could give to a new program without swapping.
 fn available_memory_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;

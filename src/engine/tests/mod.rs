@@ -20,8 +20,9 @@ use super::*;
 use crate::model::{LoadOptions, ModelConfig};
 use crate::sampling::SamplerParams;
 
-static MODEL: LazyLock<Arc<Model>> =
-    LazyLock::new(|| Arc::new(Model::random(&ModelConfig::tiny(), 11, &LoadOptions::default()).unwrap()));
+static MODEL: LazyLock<Arc<Model>> = LazyLock::new(|| {
+    Arc::new(Model::random(&ModelConfig::tiny(), 11, &LoadOptions::default()).unwrap())
+});
 static TOKENIZER: LazyLock<Arc<Tokenizer>> = LazyLock::new(|| Arc::new(Tokenizer::bytes()));
 
 const EOS: u32 = 257;

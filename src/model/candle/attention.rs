@@ -6,8 +6,8 @@
 use candle_core::{Result, Tensor};
 use candle_nn::ops::softmax_last_dim;
 
-use super::plan::{SequencePlan, Tile};
 use super::kv_cache::LayerCache;
+use super::plan::{SequencePlan, Tile};
 
 /// Attends `(rows, num_heads, head_dim)` queries to the cached keys and values of
 /// each row's own sequence; returns `(rows, num_heads * head_dim)`.

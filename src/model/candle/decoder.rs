@@ -113,10 +113,7 @@ impl Decoder {
 }
 
 impl Layer {
-    fn build(
-        loader: &mut Loader<'_>,
-        index: usize,
-    ) -> std::result::Result<Self, ModelError> {
+    fn build(loader: &mut Loader<'_>, index: usize) -> std::result::Result<Self, ModelError> {
         let config = loader.config;
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let queries = config.num_heads * config.head_dim;

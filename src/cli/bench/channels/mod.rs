@@ -1,0 +1,250 @@
+//! `dramatis bench channels`: the whole service, as a front end drives it.
+//!
+//! A private database, scenes with histories, prompts, the pool and the engine: a
+//! reply takes the way that every reply takes, and only its showing is left out.
+
+mod figures;
+mod house;
+mod prose;
+mod round;
+mod stage;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, anyhow, ensure};
+use clap::Args;
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::super::Session;
+use super::super::database::runtime;
+use super::super::output::{line, note};
+use super::super::progress::Counted;
+use super::at_least_one;
+use super::chosen::{ModelArgs, model_name, model_path, weights_word};
+use super::plot::{Chart, Point, Series};
+use super::table::{number, percent, table};
+use crate::service;
+
+use figures::{Kind, Overhead, RoundFigures};
+use house::House;
+use round::{Plan, Round};
+
+/// Measure the whole service: several channels, from a person's turn to the reply
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ChannelsArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// How many channels there are, each with a scene
+    #[arg(long, value_name = "N", default_value = "8", value_parser = at_least_one)]
+    channels: usize,
+    /// How many turns each person says: so many rounds there are
+    #[arg(long, value_name = "N", default_value = "3", value_parser = at_least_one)]
+    turns: usize,
+    /// Tokens that were said in each scene before
+    #[arg(long, value_name = "N", default_value_t = 768)]
+    history_tokens: usize,
+    /// Tokens of each person's turn
+    #[arg(long, value_name = "N", default_value = "48", value_parser = at_least_one)]
+    turn_tokens: usize,
+    /// Tokens of each reply
+    #[arg(long, value_name = "N", default_value = "32", value_parser = at_least_one)]
+    reply_tokens: usize,
+    /// Post to all channels at once; without it, to one after another
+    #[arg(long)]
+    together: bool,
+    /// Stop the service after the first round and start it again on the same data
+    #[arg(long)]
+    restart: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// Draw a chart into this SVG file
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dramatis bench channels
+  dramatis bench channels --together --plot channels.svg
+  dramatis bench channels --restart --turns 2 --json
+  dramatis --set engine.kv_cache_mib=64 bench channels --channels 20
+
+The database and all that is said are in a directory of their own beside your data, which is
+removed afterwards; your own scenes are not touched. In the first round nothing is cached.";
+
+/// What the service said of itself.
+struct Subject {
+    model: String,
+    fingerprint: String,
+    weights: String,
+    threads: usize,
+}
+
+/// What was measured.
+struct Outcome {
+    subject: Subject,
+    rounds: Vec<RoundFigures>,
+    overhead: Overhead,
+}
+
+pub(super) fn run(session: &Session, args: &ChannelsArgs) -> anyhow::Result<()> {
+    ensure!(
+        !args.restart || args.turns > 1,
+        "--restart starts the service again after the first round: give it --turns 2 or more"
+    );
+    let session = args.model.session(session);
+    let house = House::build(&session, model_path(&session)?, args.reply_tokens)?;
+    // Gone before the house is: however a run ends, the database server is down when
+    // its directory goes.
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = measure(&session, &house, args) => outcome,
+            asked = stop_asked() => asked.and(Err(anyhow!("stopped before it was done"))),
+        }
+    });
+    drop(runtime);
+    let outcome = outcome?;
+    let Outcome { subject, rounds, overhead } = &outcome;
+    if args.json {
+        line(serde_json::to_string_pretty(&report(args, subject, rounds, overhead))?);
+    } else {
+        show(subject, rounds, overhead);
+    }
+    if let Some(path) = &args.plot {
+        chart(subject, args, rounds).write(path)?;
+        note(format_args!("the chart is in {}", path.display()));
+    }
+    Ok(())
+}
+
+/// Resolves once a person or the system wants it to stop.
+async fn stop_asked() -> anyhow::Result<()> {
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+async fn measure(session: &Session, house: &House, args: &ChannelsArgs) -> anyhow::Result<Outcome> {
+    let options = service::worker_options(&session.config, house.model_path().to_owned());
+    let weights = weights_word(options.load.weight_type, house.model_path())?;
+    let mut running = house.start().await?;
+    let subject = Subject {
+        model: model_name(session),
+        fingerprint: running.chat().pool().model_fingerprint().to_owned(),
+        weights,
+        threads: session.config.engine.num_threads().get(),
+    };
+    let mut channels = running.furnish(args.channels, args.history_tokens).await?;
+    let progress = Counted::new(args.channels * args.turns, "replies");
+    let mut rounds: Vec<Round> = Vec::new();
+    let mut figures = Vec::new();
+    for number in 1..=args.turns {
+        let kind = kind(number, args.restart);
+        if kind == Kind::AfterRestart {
+            running.stop().await;
+            running = house.start().await?;
+        }
+        let plan = Plan { number, turn_tokens: args.turn_tokens, together: args.together };
+        let round = running.play(&mut channels, &plan, &progress).await?;
+        figures.push(RoundFigures::new(number, kind, &round));
+        rounds.push(round);
+    }
+    running.stop().await;
+    Ok(Outcome { subject, rounds: figures, overhead: Overhead::of(&rounds) })
+}
+
+fn kind(round: usize, restart: bool) -> Kind {
+    match round {
+        1 => Kind::Cold,
+        2 if restart => Kind::AfterRestart,
+        _ => Kind::Returning,
+    }
+}
+
+fn report(
+    args: &ChannelsArgs,
+    subject: &Subject,
+    rounds: &[RoundFigures],
+    overhead: &Overhead,
+) -> Value {
+    json!({
+        "bench": "channels",
+        "version": env!("CARGO_PKG_VERSION"),
+        "model": subject.model,
+        "fingerprint": subject.fingerprint,
+        "weights": subject.weights,
+        "threads": subject.threads,
+        "channels": args.channels,
+        "turns": args.turns,
+        "history_tokens": args.history_tokens,
+        "turn_tokens": args.turn_tokens,
+        "reply_tokens": args.reply_tokens,
+        "together": args.together,
+        "restart": args.restart,
+        "rounds": rounds,
+        "overhead": overhead,
+    })
+}
+
+fn show(subject: &Subject, rounds: &[RoundFigures], overhead: &Overhead) {
+    let Subject { model, weights, threads, .. } = subject;
+    line(format_args!("{model}, weights {weights}, threads {threads}"));
+    let mut by_round = table([
+        "round",
+        "first token, median",
+        "worst",
+        "tokens per second",
+        "prompt cached",
+        "prompt tokens",
+    ]);
+    for round in rounds {
+        let times = &round.time_to_first_token_ms;
+        by_round.add_row([
+            format!("{} ({})", round.round, round.kind.word()),
+            format!("{} ms", number(times.median)),
+            format!("{} ms", number(times.worst)),
+            number(round.tokens_per_s),
+            percent(round.cached_share),
+            round.prompt_tokens.to_string(),
+        ]);
+    }
+    line(by_round);
+    let Overhead { service_ms, .. } = overhead;
+    let decode = overhead.decode_tokens_per_s.map_or("too short to tell".into(), number);
+    let mut beside = table(["each reply", "median"]);
+    for (name, figure) in [
+        ("tokens per second, as shown", number(overhead.shown_tokens_per_s)),
+        ("tokens per second, by the engine", number(overhead.engine_tokens_per_s)),
+        ("the same without the prompt", decode),
+        ("lost on the way", percent(overhead.lost_share)),
+        ("service beside the engine", format!("{} ms", number(service_ms.median))),
+        ("service beside the engine, worst", format!("{} ms", number(service_ms.worst))),
+    ] {
+        beside.add_row([name.to_owned(), figure]);
+    }
+    line(format_args!("\n{beside}"));
+}
+
+fn chart(subject: &Subject, args: &ChannelsArgs, rounds: &[RoundFigures]) -> Chart {
+    let how = if args.together { "together" } else { "in turn" };
+    let times = rounds.iter().map(|round| (round.round, &round.time_to_first_token_ms));
+    let line = |name: &str, points: Vec<Point>| Series { name: name.into(), points };
+    Chart {
+        title: format!("{}: {} channels, {how}", subject.model, args.channels),
+        x_label: "round (each channel's turn)",
+        y_label: "time to first token, ms",
+        series: vec![
+            line("median", times.clone().map(|(x, times)| Point::at(x, times.median)).collect()),
+            line("worst", times.map(|(x, times)| Point::at(x, times.worst)).collect()),
+        ],
+    }
+}

@@ -1,0 +1,129 @@
+//! One round: each channel gets a person's turn, and its reply is waited for.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use futures_util::future::try_join_all;
+
+use super::super::super::progress::Counted;
+use super::house::{Channel, Running};
+use super::stage::Shown;
+use crate::chat::{Chat, Message, ReplyReceipt, Timings};
+use crate::domain::SceneId;
+
+/// One reply as a front end saw it, and as the engine accounted for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reply {
+    /// From the person's turn to the first words.
+    pub(super) first: Duration,
+    /// From the person's turn to the end.
+    pub(super) whole: Duration,
+    /// The service's own accounts.
+    pub(super) timings: Timings,
+}
+
+/// All replies of a round.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub(super) replies: Vec<Reply>,
+    /// From the first turn to the last reply's end.
+    pub(super) took: Duration,
+}
+
+/// A turn that waits for its reply.
+struct Pending {
+    posted_at: Instant,
+    first_at: Option<Instant>,
+}
+
+/// What is posted in a round.
+pub(super) struct Plan {
+    pub(super) number: usize,
+    pub(super) turn_tokens: usize,
+    /// To all channels at once, and not to one after another.
+    pub(super) together: bool,
+}
+
+impl Running {
+    /// Plays one round.
+    ///
+    /// # Errors
+    /// A reply is given up, or the database fails.
+    pub(super) async fn play(
+        &mut self,
+        channels: &mut [Channel],
+        plan: &Plan,
+        progress: &Counted,
+    ) -> anyhow::Result<Round> {
+        let tokenizer = self.chat().pool().tokenizer();
+        let texts: Vec<_> = channels
+            .iter_mut()
+            .map(|channel| channel.prose.of_tokens(plan.turn_tokens, tokenizer))
+            .collect();
+        let turns: Vec<_> = channels.iter().zip(&texts).collect();
+        let at_once = if plan.together { turns.len() } else { 1 };
+        let mut replies = Vec::new();
+        let started_at = Instant::now();
+        for group in turns.chunks(at_once.max(1)) {
+            let chat = self.chat().clone();
+            let posts = group.iter().map(|(channel, text)| post(&chat, channel, plan.number, text));
+            let pending = try_join_all(posts).await?.into_iter().collect();
+            self.wait_for(pending, &mut replies, progress).await?;
+        }
+        Ok(Round { replies, took: started_at.elapsed() })
+    }
+
+    async fn wait_for(
+        &mut self,
+        mut pending: HashMap<SceneId, Pending>,
+        replies: &mut Vec<Reply>,
+        progress: &Counted,
+    ) -> anyhow::Result<()> {
+        while !pending.is_empty() {
+            let event = self.events.recv().await;
+            let (scene, shown) = event.context("the service stopped over a reply")?;
+            match shown {
+                Shown::First(at) => {
+                    pending.entry(scene).and_modify(|turn| {
+                        turn.first_at.get_or_insert(at);
+                    });
+                }
+                Shown::Finished(at, reply) => {
+                    let Some(turn) = pending.remove(&scene) else { continue };
+                    let receipt = ReplyReceipt::of(&reply.turn.swipe);
+                    let timings = receipt.context("a reply came without its receipt")?.timings;
+                    let first_at = turn.first_at.unwrap_or(at);
+                    replies.push(Reply {
+                        first: first_at - turn.posted_at,
+                        whole: at - turn.posted_at,
+                        timings,
+                    });
+                    progress.advance();
+                }
+                Shown::Failed(notice) => bail!("a reply was given up: {notice}"),
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn post(
+    chat: &Chat,
+    channel: &Channel,
+    number: usize,
+    text: &str,
+) -> anyhow::Result<(SceneId, Pending)> {
+    let scene = &channel.scene;
+    let posted_at = Instant::now();
+    let message = Message {
+        guild: scene.guild_id,
+        scene: scene.id,
+        author: &channel.author,
+        external_id: format!("{}-{number}", scene.channel),
+        text,
+        answer: None,
+    };
+    chat.accept_turn(message).await?;
+    Ok((scene.id, Pending { posted_at, first_at: None }))
+}

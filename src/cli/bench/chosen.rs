@@ -1,0 +1,121 @@
+//! Which model is measured, and how it is computed with: the settings, with what
+//! the command line says in their place.
+//!
+//! Every bench starts from [`ModelArgs::session`], so that `--set` and the flags
+//! mean the same everywhere.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+use serde::Deserialize as _;
+use serde::de::value::{Error, StrDeserializer};
+
+use super::super::{Session, model};
+use super::at_least_one;
+use crate::config::{Auto, Weights};
+use crate::model::{WeightType, inspect};
+
+/// Which model is measured, and how it is computed with.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ModelArgs {
+    /// The model: a name or a path; without it, the configured one, fetched if absent
+    #[arg(long, value_name = "FILE")]
+    pub(super) model: Option<String>,
+    /// Threads that compute, in place of engine.threads
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(super) threads: Option<usize>,
+    /// The form of the weights, in place of model.weights, and with its choices:
+    /// auto, stored, q8_0, f32, …
+    #[arg(long, value_name = "FORM")]
+    pub(super) weights: Option<WeightsChoice>,
+}
+
+impl ModelArgs {
+    /// The session with these choices in its settings.
+    pub(super) fn session(&self, session: &Session) -> Session {
+        let mut session = session.clone();
+        let config = &mut session.config;
+        if let Some(model) = &self.model {
+            config.model.name.clone_from(model);
+        }
+        if let Some(threads) = self.threads {
+            config.engine.threads = Auto::Set(threads);
+        }
+        if let Some(choice) = &self.weights {
+            config.model.weights = choice.weights;
+        }
+        session
+    }
+
+    /// The same choices as arguments, for a process that is to make them too.
+    pub(super) fn to_arguments(&self) -> Vec<OsString> {
+        let mut arguments = Vec::new();
+        let mut push = |flag: &str, value: Option<String>| {
+            arguments.extend(value.into_iter().flat_map(|value| [flag.into(), value.into()]));
+        };
+        push("--model", self.model.clone());
+        push("--threads", self.threads.map(|threads| threads.to_string()));
+        push("--weights", self.weights.as_ref().map(ToString::to_string));
+        arguments
+    }
+}
+
+/// A value of `model.weights`, with the word for it.
+#[derive(Debug, Clone)]
+pub(super) struct WeightsChoice {
+    word: String,
+    weights: Weights,
+}
+
+impl FromStr for WeightsChoice {
+    type Err = Error;
+
+    /// Read as the settings read it, so that there is one list of choices.
+    fn from_str(word: &str) -> Result<Self, Error> {
+        let weights = Weights::deserialize(StrDeserializer::new(word))?;
+        Ok(Self { word: word.to_owned(), weights })
+    }
+}
+
+impl fmt::Display for WeightsChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.word)
+    }
+}
+
+/// Where the session's model is; it is fetched if it is not here yet.
+pub(super) fn model_path(session: &Session) -> anyhow::Result<PathBuf> {
+    let path = model::path(session)?;
+    Ok(std::path::absolute(&path).unwrap_or(path))
+}
+
+/// What a model is called in results: its name, or its file's.
+pub(super) fn model_name(session: &Session) -> String {
+    let name = &session.config.model.name;
+    let file = Path::new(name).file_name().map(|file| file.to_string_lossy().into_owned());
+    file.unwrap_or_else(|| name.clone())
+}
+
+/// The form in which the weights are computed with, in a word.
+pub(super) fn weights_word(weight_type: Option<WeightType>, path: &Path) -> anyhow::Result<String> {
+    Ok(match weight_type {
+        Some(weight_type) => format!("{weight_type:?}"),
+        None => inspect(path)?.quantization,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_chosen_as_in_the_settings() {
+        let choice: WeightsChoice = "q8_0".parse().unwrap();
+        assert_eq!((choice.weights, choice.to_string().as_str()), (Weights::Q8, "q8_0"));
+        let error = "q9".parse::<WeightsChoice>().unwrap_err().to_string();
+        assert!(error.contains("q9") && error.contains("`stored`"), "{error}");
+    }
+}

@@ -1,0 +1,218 @@
+//! `dramatis bench engine`: the engine alone, without a database and without text.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::super::Session;
+use super::super::output::{line, note};
+use super::super::progress::Counted;
+use super::at_least_one;
+use super::chosen::{ModelArgs, model_name, model_path, weights_word};
+use super::measure::{Measured, Workload};
+use super::plot::{Chart, Point, Series};
+use super::samples::Samples;
+use super::shape::Shape;
+use super::table::{row, table};
+use crate::engine::EngineOptions;
+use crate::model::{Backend, LoadOptions, Model};
+use crate::service;
+
+const RANDOM_SEED: u64 = 7;
+
+/// Measure the engine alone: computing prompts, and writing at each batch size
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct EngineArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Random weights in place of a model: tiny, mistral-7b or mistral-7b:LAYERS
+    #[arg(long, value_name = "SHAPE", conflicts_with = "model")]
+    random: Option<Shape>,
+    /// Tokens of the prompt that is computed
+    #[arg(long, value_name = "N", default_value = "512", value_parser = at_least_one)]
+    prompt_tokens: usize,
+    /// Tokens that each sequence writes
+    #[arg(long, value_name = "N", default_value = "64", value_parser = at_least_one)]
+    decode_tokens: usize,
+    /// How many sequences write at once, one figure for each
+    #[arg(long, value_name = "N,…", default_value = "1,2,4,8,16", value_delimiter = ',',
+        value_parser = at_least_one)]
+    batch: Vec<usize>,
+    /// Tokens that stand before those that are written
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    depth: usize,
+    /// How often each figure is measured
+    #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one)]
+    repeats: usize,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// Draw a chart into this SVG file
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dramatis bench engine
+  dramatis bench engine --model ./model.gguf --threads 4 --json
+  dramatis bench engine --random mistral-7b:4 --weights q8_0 --batch 1,8
+  dramatis bench engine --depth 3584 --batch 1 --plot deep.svg
+
+Only the engine's steps are timed. Prompts are random ids, another each time, so that the
+prefix cache never helps. Up to 512 tokens of a prompt are computed in one step; more with
+--set engine.max_batch_tokens=N.";
+
+/// A model about to be measured, and what results say of it.
+struct Subject {
+    model: Arc<Model>,
+    options: EngineOptions,
+    name: String,
+    weights: String,
+    threads: NonZeroUsize,
+}
+
+/// What was measured: a name for JSON, one for people, and the samples.
+struct Figure {
+    key: String,
+    name: String,
+    samples: Samples,
+}
+
+pub(super) fn run(session: &Session, args: &EngineArgs) -> anyhow::Result<()> {
+    let subject = subject(&args.model.session(session), args)?;
+    let (prefill, decodes) = measure(&subject, args)?;
+    let figures: Vec<&Figure> = std::iter::once(&prefill).chain(&decodes).collect();
+    if args.json {
+        line(serde_json::to_string_pretty(&report(&subject, args, &figures))?);
+    } else {
+        show(&subject, &figures);
+    }
+    if let Some(path) = &args.plot {
+        chart(&subject, args, &prefill, &decodes).write(path)?;
+        note(format_args!("the chart is in {}", path.display()));
+    }
+    Ok(())
+}
+
+fn subject(session: &Session, args: &EngineArgs) -> anyhow::Result<Subject> {
+    let threads = session.config.engine.num_threads();
+    if let Some(shape) = args.random {
+        note("making the model …");
+        let weight_type = service::weight_type(session.config.model.weights);
+        let weights = weight_type.map_or("F32".into(), |weight_type| format!("{weight_type:?}"));
+        let load = LoadOptions {
+            weight_type,
+            backend: Backend::Cpu { num_threads: threads },
+            ..LoadOptions::default()
+        };
+        let model = Model::random(&shape.config(), RANDOM_SEED, &load)?;
+        let options = service::engine_options(&session.config);
+        let name = format!("random {shape}");
+        return Ok(Subject { model: Arc::new(model), options, name, weights, threads });
+    }
+    let path = model_path(session)?;
+    note("loading the model …");
+    let options = service::worker_options(&session.config, path);
+    let weights = weights_word(options.load.weight_type, &options.model_path)?;
+    let model = Model::load(&options.model_path, &options.load)?;
+    let name = model_name(session);
+    Ok(Subject { model: Arc::new(model), options: options.engine, name, weights, threads })
+}
+
+/// Every figure once in each repeat, so that a disturbance hits all of them alike.
+fn measure(subject: &Subject, args: &EngineArgs) -> anyhow::Result<(Figure, Vec<Figure>)> {
+    let workload = Workload {
+        prompt_tokens: args.prompt_tokens,
+        decode_tokens: args.decode_tokens,
+        batches: args.batch.clone(),
+        depth: args.depth,
+    };
+    let mut measured = Measured::start(subject.model.clone(), &subject.options, workload)?;
+    let progress = Counted::new((args.repeats + 1) * (1 + args.batch.len()), "measurements");
+    let mut prefills = Vec::new();
+    let mut decodes = vec![Vec::new(); args.batch.len()];
+    // The first time of each warms memory and caches up, and does not count.
+    for repeat in 0..=args.repeats {
+        let counts = repeat > 0;
+        let rate = measured.prefill()?;
+        prefills.extend(counts.then_some(rate));
+        progress.advance();
+        for (rates, &batch) in decodes.iter_mut().zip(&args.batch) {
+            let rate = measured.decode(batch)?;
+            rates.extend(counts.then_some(rate));
+            progress.advance();
+        }
+    }
+    let figure = |key: String, name: String, rates: Vec<f64>| {
+        let samples = Samples::new(rates).expect("a step takes time, and each figure repeats");
+        Figure { key, name, samples }
+    };
+    let num_tokens = args.prompt_tokens;
+    let prefill = figure(
+        format!("prefill_{num_tokens}_tokens_per_s"),
+        format!("prefill of {num_tokens} tokens"),
+        prefills,
+    );
+    let decode = |(rates, batch): (Vec<f64>, &usize)| {
+        figure(format!("decode_{batch}_tokens_per_s"), format!("decode, batch of {batch}"), rates)
+    };
+    Ok((prefill, decodes.into_iter().zip(&args.batch).map(decode).collect()))
+}
+
+fn report(subject: &Subject, args: &EngineArgs, figures: &[&Figure]) -> Value {
+    let mut report = Map::new();
+    let mut put = |key: &str, value: Value| report.insert(key.to_owned(), value);
+    put("bench", json!("engine"));
+    put("version", json!(env!("CARGO_PKG_VERSION")));
+    put("model", json!(subject.name));
+    put("fingerprint", json!(subject.model.fingerprint()));
+    put("weights", json!(subject.weights));
+    put("threads", json!(subject.threads));
+    put("depth", json!(args.depth));
+    put("prompt_tokens", json!(args.prompt_tokens));
+    put("decode_tokens", json!(args.decode_tokens));
+    put("repeats", json!(args.repeats));
+    for figure in figures {
+        put(&figure.key, json!(figure.samples.median()));
+    }
+    let samples = figures.iter().map(|figure| (figure.key.clone(), json!(figure.samples)));
+    put("samples", Value::Object(samples.collect()));
+    Value::Object(report)
+}
+
+fn show(subject: &Subject, figures: &[&Figure]) {
+    let Subject { name, weights, threads, .. } = subject;
+    line(format_args!("{name}, weights {weights}, threads {threads}"));
+    let mut table = table(["tokens per second", "median", "min", "max"]);
+    for figure in figures {
+        table.add_row(row(&figure.name, &figure.samples));
+    }
+    line(table);
+}
+
+fn chart(subject: &Subject, args: &EngineArgs, prefill: &Figure, decodes: &[Figure]) -> Chart {
+    let mut decode: Vec<_> = args
+        .batch
+        .iter()
+        .zip(decodes)
+        .map(|(&batch, figure)| (batch, Point::of(batch, &figure.samples)))
+        .collect();
+    decode.sort_by_key(|&(batch, _)| batch);
+    // A level to compare with, over the whole width.
+    let level = decode.iter().map(|&(batch, _)| Point::of(batch, &prefill.samples)).collect();
+    let decode = decode.into_iter().map(|(_, point)| point).collect();
+    Chart {
+        title: format!("{}, {}, {} threads", subject.name, subject.weights, subject.threads),
+        x_label: "batch size (sequences that write at once)",
+        y_label: "tokens per second",
+        series: vec![
+            Series { name: format!("decode at depth {}", args.depth), points: decode },
+            Series { name: prefill.name.clone(), points: level },
+        ],
+    }
+}

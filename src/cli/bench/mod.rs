@@ -1,0 +1,58 @@
+//! `dramatis bench`: how fast the engine is, how fast the whole service is, and
+//! what a model costs to load.
+//!
+//! Each command measures on this machine, writes no setting and leaves nothing
+//! behind. Figures are medians, with every sample beside them.
+
+mod channels;
+mod chosen;
+mod engine;
+mod load;
+mod measure;
+mod memory;
+mod plot;
+mod samples;
+mod shape;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::{GlobalArgs, Session};
+
+/// Measure how fast it is on this machine.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Measure the engine alone: computing prompts, and writing at each batch size
+    Engine(engine::EngineArgs),
+    /// Measure the whole service: several channels, from a person's turn to the reply
+    Channels(channels::ChannelsArgs),
+    /// Measure loading: time and memory, each time in a process of its own
+    Load(load::LoadArgs),
+    /// What `load` runs in a process of its own
+    #[command(hide = true)]
+    LoadOnce(chosen::ModelArgs),
+}
+
+pub(super) fn run(
+    session: &Session,
+    global: &GlobalArgs,
+    command: &BenchCommand,
+) -> anyhow::Result<ExitCode> {
+    match command {
+        BenchCommand::Engine(args) => engine::run(session, args)?,
+        BenchCommand::Channels(args) => channels::run(session, args)?,
+        BenchCommand::Load(args) => load::run(session, global, args)?,
+        BenchCommand::LoadOnce(args) => load::once(session, args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A number of things, of which there must be one.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a whole number from 1 up is needed".into()),
+        Ok(number) => Ok(number),
+    }
+}

@@ -1,0 +1,191 @@
+//! `dramatis bench` through the real program: every promised figure is there and is
+//! a sound number. How large the numbers are is no business of a test.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::models::small_model;
+
+/// Where a bench runs; the database server's user, who is not root, may pass.
+fn home() -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    home
+}
+
+/// Exit code, standard output and standard error of `dramatis bench …`.
+fn bench(home: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dramatis"));
+    command.args(["--data-dir", home.join("data").to_str().unwrap(), "bench"]).args(arguments);
+    command.env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").current_dir(home);
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// The one JSON object that a bench printed.
+fn report(home: &Path, arguments: &[&str]) -> Value {
+    let (code, stdout, stderr) = bench(home, &[arguments, &["--json"]].concat());
+    assert_eq!(code, Some(0), "{stderr}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert!(report.is_object(), "{stdout}");
+    assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(report["fingerprint"].as_str().unwrap().len(), 64);
+    report
+}
+
+#[track_caller]
+fn positive(value: &Value) -> f64 {
+    let number = value.as_f64().unwrap_or_else(|| panic!("{value} is no number"));
+    assert!(number.is_finite() && number > 0.0, "{number}");
+    number
+}
+
+/// Fails unless the median is the middle of that many samples.
+#[track_caller]
+fn median_of(report: &Value, key: &str, count: usize) {
+    let samples = report["samples"][key].as_array().unwrap_or_else(|| panic!("no {key}"));
+    let mut samples: Vec<f64> = samples.iter().map(positive).collect();
+    samples.sort_by(f64::total_cmp);
+    assert_eq!(samples.len(), count, "{key}");
+    assert_eq!(positive(&report[key]), samples[count / 2], "{key}");
+}
+
+#[test]
+fn the_engine_is_measured_without_a_model_or_a_database() {
+    let home = home();
+    let arguments = ["engine", "--random", "tiny", "--batch", "1,3", "--repeats", "3"];
+    let few = ["--prompt-tokens", "96", "--decode-tokens", "4", "--threads", "1"];
+    let report = report(home.path(), &[&arguments[..], &few].concat());
+    for key in ["prefill_96_tokens_per_s", "decode_1_tokens_per_s", "decode_3_tokens_per_s"] {
+        median_of(&report, key, 3);
+    }
+    assert_eq!(report["bench"], "engine");
+    assert_eq!(report["model"], "random tiny");
+    assert_eq!((&report["weights"], &report["threads"]), (&"F32".into(), &1.into()));
+    assert_eq!((&report["depth"], &report["repeats"]), (&0.into(), &3.into()));
+    assert!(!home.path().join("data").exists(), "nothing is left behind");
+}
+
+#[test]
+fn a_table_names_every_figure_and_the_chart_every_line() {
+    let home = home();
+    let arguments = ["engine", "--random", "tiny", "--weights", "q8_0", "--batch", "2,1"];
+    let few = ["--prompt-tokens", "40", "--decode-tokens", "3", "--depth", "70", "--repeats", "2"];
+    let plot = ["--plot", "figures.svg"];
+    let (code, stdout, stderr) = bench(home.path(), &[&arguments[..], &few, &plot].concat());
+    assert_eq!(code, Some(0), "{stderr}");
+    for text in ["weights Q8_0", "prefill of 40 tokens", "decode, batch of 2", "median", "max"] {
+        assert!(stdout.contains(text), "no {text}:\n{stdout}");
+    }
+    let svg = fs::read_to_string(home.path().join("figures.svg")).unwrap();
+    assert_elements_close(&svg);
+    for text in ["decode at depth 70", "prefill of 40 tokens", "tokens per second", "batch size"] {
+        assert!(svg.contains(text), "no {text}");
+    }
+}
+
+/// Fails unless it is one `svg` element in which every element ends.
+#[track_caller]
+fn assert_elements_close(svg: &str) {
+    let tag = regex::Regex::new(r"<(/?)(\w+)[^<>]*?(/?)>").unwrap();
+    let mut open = Vec::new();
+    for found in tag.captures_iter(svg) {
+        match (&found[1], &found[3]) {
+            ("/", _) => assert_eq!(open.pop().as_deref(), Some(&found[2])),
+            (_, "/") => {}
+            _ => open.push(found[2].to_owned()),
+        }
+    }
+    assert!(svg.starts_with("<svg") && open.is_empty(), "{open:?} stay open");
+}
+
+#[test]
+fn what_cannot_be_measured_is_told_in_words() {
+    let home = home();
+    let tiny = ["engine", "--random", "tiny"];
+    for (arguments, code, said) in [
+        (&["engine", "--random", "huge"][..], 2, "there are tiny, mistral-7b"),
+        (&["engine", "--random", "mistral-7b:40"], 2, "1 to 32 layers"),
+        (&["engine", "--random", "tiny", "--model", "x"], 2, "cannot be used with"),
+        (&["engine", "--random", "tiny", "--batch", "1,0"], 2, "a whole number from 1 up"),
+        (&["engine", "--random", "tiny", "--weights", "q9"], 2, "`stored`"),
+        (&["engine", "--model", "./no.gguf"], 1, "no.gguf"),
+        (&["channels", "--restart", "--turns", "1"], 1, "--turns 2 or more"),
+    ] {
+        let (found, stdout, stderr) = bench(home.path(), arguments);
+        assert_eq!((found, stdout.as_str()), (Some(code), ""), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+    }
+    let deep = [&tiny[..], &["--depth", "5000", "--batch", "1"]].concat();
+    let (code, _, stderr) = bench(home.path(), &deep);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("the model takes 4096") && stderr.contains("--depth"), "{stderr}");
+    let plot = ["--plot", "no/such/dir.svg", "--repeats", "1", "--decode-tokens", "1"];
+    let (code, _, stderr) = bench(home.path(), &[&tiny[..], &plot].concat());
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("cannot write no/such/dir.svg"), "{stderr}");
+}
+
+#[test]
+fn a_load_is_measured_in_a_process_of_its_own() {
+    let home = home();
+    let model = small_model();
+    let arguments = ["load", "--model", model.to_str().unwrap(), "--repeats", "1"];
+    let settings = ["--set", "engine.kv_cache_mib=32", "--weights", "f32"];
+    let report = report(home.path(), &[&arguments[..], &settings].concat());
+    median_of(&report, "load_s", 1);
+    assert_eq!(report["file_bytes"], fs::metadata(&model).unwrap().len());
+    // 134.5 million weights of four bytes.
+    assert!((500e6..600e6).contains(&positive(&report["weights_bytes"])), "{report}");
+    assert!((31e6..=32.0 * 1048576.0).contains(&positive(&report["kv_cache_bytes"])), "{report}");
+    assert_eq!(report["weights"], "F32");
+    if cfg!(target_os = "linux") {
+        median_of(&report, "resident_bytes", 1);
+        let resident = positive(&report["resident_bytes"]);
+        assert!(resident > 100e6, "{resident}");
+        assert!(positive(&report["peak_resident_bytes"]) >= resident);
+    }
+}
+
+#[test]
+fn channels_go_through_the_whole_service_and_come_back_after_a_restart() {
+    let home = home();
+    let model = small_model();
+    let arguments = ["channels", "--model", model.to_str().unwrap(), "--channels", "2"];
+    let few = ["--turns", "2", "--history-tokens", "120", "--turn-tokens", "12"];
+    let how = ["--reply-tokens", "16", "--together", "--restart", "--plot", "channels.svg"];
+    let settings = ["--set", "engine.kv_cache_mib=64"];
+    let report = report(home.path(), &[&arguments[..], &few, &how, &settings].concat());
+    assert_eq!((&report["channels"], &report["together"]), (&2.into(), &true.into()));
+    let rounds = report["rounds"].as_array().unwrap();
+    let kinds: Vec<_> = rounds.iter().map(|round| round["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["cold", "after_restart"]);
+    for round in rounds {
+        let times = &round["time_to_first_token_ms"];
+        assert!(positive(&times["worst"]) >= positive(&times["median"]));
+        assert_eq!(times["samples"].as_array().unwrap().len(), 2);
+        positive(&round["tokens_per_s"]);
+        positive(&round["took_s"]);
+        assert!((0.0..=1.0).contains(&round["cached_share"].as_f64().unwrap()));
+        assert_eq!(round["reply_tokens"], 2 * 16, "replies are exactly as long as asked");
+    }
+    assert_eq!(rounds[0]["cached_share"], 0.0, "nobody was there before");
+    let prompts = rounds.iter().map(|round| positive(&round["prompt_tokens"]));
+    assert!(prompts.clone().is_sorted() && prompts.clone().all(|tokens| tokens > 2.0 * 120.0));
+    let overhead = &report["overhead"];
+    for key in ["shown_tokens_per_s", "engine_tokens_per_s", "decode_tokens_per_s"] {
+        positive(&overhead[key]);
+    }
+    assert!(overhead["lost_share"].as_f64().is_some_and(|share| share < 1.0), "{overhead}");
+    assert_eq!(overhead["service_ms"]["samples"].as_array().unwrap().len(), 4);
+    let svg = fs::read_to_string(home.path().join("channels.svg")).unwrap();
+    assert_elements_close(&svg);
+    assert!(svg.contains("median") && svg.contains("worst"));
+    let left: Vec<_> = fs::read_dir(home.path().join("data")).unwrap().flatten().collect();
+    assert!(left.is_empty(), "{left:?} stays behind");
+}
