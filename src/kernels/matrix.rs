@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use candle_core::quantized::GgmlDType;
 
 use super::activations::{Activations, Block};
+use super::memory::filled;
 use super::shared_mut::SharedMut;
 use super::simd::{Isa, Kernel, LANES, Simd};
 use super::threads::ThreadPool;
@@ -48,7 +49,8 @@ pub(crate) struct Matrix {
     tiles: Tiles,
 }
 
-/// Tiles of sixteen rows, all of one before the next.
+/// Tiles of sixteen rows. Two row tiles take turns, so that a pair of them, which is
+/// what a kernel reads, lies in one run of memory.
 #[derive(Debug)]
 enum Tiles {
     F32(Vec<<F32 as Format>::Tile>),
@@ -190,8 +192,8 @@ impl Matrix {
         assert!(index < self.num_rows && out.len() == self.num_columns, "a row of this matrix");
         with_tiles!(&self.tiles, F, tiles => {
             let depth = self.num_columns.div_ceil(F::COLUMNS);
-            let tiles = &tiles[index / LANES * depth..][..depth];
-            for (tile, out) in tiles.iter().zip(out.chunks_mut(F::COLUMNS)) {
+            let tiles = tiles[first_tile(index / LANES, depth)..].iter().step_by(PAIR);
+            for (tile, out) in tiles.zip(out.chunks_mut(F::COLUMNS)) {
                 F::unpack(tile, index % LANES, out);
             }
         });
@@ -203,6 +205,14 @@ impl Matrix {
     }
 }
 
+/// Row tiles that take turns.
+const PAIR: usize = 2;
+
+/// Where a row tile begins; its next step lies [`PAIR`] tiles on.
+fn first_tile(row_tile: usize, depth: usize) -> usize {
+    row_tile / PAIR * PAIR * depth + row_tile % PAIR
+}
+
 fn pack_tiles<'a, F: Format>(
     pool: &ThreadPool,
     num_rows: usize,
@@ -210,14 +220,17 @@ fn pack_tiles<'a, F: Format>(
     row: &(impl Fn(usize) -> &'a [u8] + Sync),
 ) -> Vec<F::Tile> {
     let depth = num_columns.div_ceil(F::COLUMNS);
-    let mut tiles = vec![F::zero(); num_rows.div_ceil(LANES) * depth];
+    let num_pairs = num_rows.div_ceil(PAIR * LANES);
+    let mut tiles = filled(F::zero(), num_pairs * PAIR * depth);
     let shared = SharedMut::new(&mut tiles);
-    pool.run(num_rows.div_ceil(LANES), |index| {
+    pool.run(num_pairs, |pair| {
         // SAFETY: each unit has its own tiles.
-        let tiles = unsafe { shared.part(index * depth, depth) };
-        for lane in 0..LANES.min(num_rows - index * LANES) {
-            let stored = row(index * LANES + lane).chunks(F::STORED_BYTES);
-            for (tile, stored) in tiles.iter_mut().zip(stored) {
+        let tiles = unsafe { shared.part(pair * PAIR * depth, PAIR * depth) };
+        let first = pair * PAIR * LANES;
+        for index in first..num_rows.min(first + PAIR * LANES) {
+            let (row_tile, lane) = (index / LANES % PAIR, index % LANES);
+            let stored = row(index).chunks(F::STORED_BYTES);
+            for (tile, stored) in tiles[row_tile..].iter_mut().step_by(PAIR).zip(stored) {
                 F::pack(tile, lane, stored);
             }
         }
@@ -322,11 +335,12 @@ fn multiply_tiles<F: Format>(
     target: Target<'_>,
 ) {
     let (max_rows, max_tiles) = isa.max_block();
-    assert!(range.end * depth <= tiles.len());
+    assert!(range.end.next_multiple_of(PAIR) * depth <= tiles.len());
     assert!(target.num_rows * row_stride <= rows.len() && depth * F::INPUTS <= row_stride);
     let mut tile = range.start;
     while tile < range.end {
-        let num_tiles = max_tiles.min(range.end - tile);
+        // A block's tiles are of one pair.
+        let num_tiles = max_tiles.min(range.end - tile).min(PAIR - tile % PAIR);
         let mut row = 0;
         while row < target.num_rows {
             let num_rows = block_rows(target.num_rows - row, max_rows);
@@ -334,7 +348,7 @@ fn multiply_tiles<F: Format>(
             let start = row * target.stride + column;
             let len = (num_rows - 1) * target.stride + num_tiles * LANES;
             let block = RowBlock::<F> {
-                tiles: &tiles[tile * depth..(tile + num_tiles) * depth],
+                tiles: &tiles[first_tile(tile, depth)..],
                 depth,
                 rows: &rows[row * row_stride..(row + num_rows) * row_stride],
                 row_stride,
@@ -404,8 +418,9 @@ impl<F: Format, const R: usize, const T: usize> Kernel for Sized<'_, F, R, T> {
         unsafe {
             let mut sums = [[S::splat(0.0); T]; R];
             for step in 0..depth {
-                let (tiles, rows) = (tiles.as_ptr().add(step), rows.as_ptr().add(step * F::INPUTS));
-                F::add_products::<S, R, T>(tiles, depth, rows, row_stride, &mut sums);
+                let tiles = tiles.as_ptr().add(step * PAIR);
+                let rows = rows.as_ptr().add(step * F::INPUTS);
+                F::add_products::<S, R, T>(tiles, rows, row_stride, &mut sums);
             }
             for (r, sums) in sums.iter().enumerate() {
                 for (t, &sum) in sums.iter().enumerate() {

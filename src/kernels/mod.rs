@@ -17,6 +17,7 @@ mod activations;
 mod attention;
 mod kv_store;
 mod matrix;
+mod memory;
 mod rows;
 mod shared_mut;
 mod simd;

@@ -46,15 +46,14 @@ pub(super) trait Format: 'static {
     /// Reads one row of a tile back.
     fn unpack(tile: &Self::Tile, lane: usize, out: &mut [f32]);
 
-    /// Adds the products of `R` rows with `T` tiles to `sums`; tile `t` is `tiles`
-    /// plus `t · tile_stride`, row `r` is `rows` plus `r · row_stride`.
+    /// Adds the products of `R` rows with `T` tiles to `sums`; tile `t` is `tiles` plus
+    /// `t`, row `r` is `rows` plus `r · row_stride`.
     ///
     /// # Safety
     /// `S` is there; the pointers lead to that many tiles, and to [`Format::INPUTS`]
     /// inputs of that many rows.
     unsafe fn add_products<S: Simd, const R: usize, const T: usize>(
         tiles: *const Self::Tile,
-        tile_stride: usize,
         rows: *const Self::Input,
         row_stride: usize,
         sums: &mut [[S::F; T]; R],
@@ -64,7 +63,7 @@ pub(super) trait Format: 'static {
 /// Rows so few that the weights come from memory faster than they are used up: they
 /// are asked for this many bytes ahead.
 const PREFETCH_ROWS: usize = 2;
-const PREFETCH_BYTES: usize = 4096;
+const PREFETCH_BYTES: usize = 8192;
 
 /// Asks for the line that is needed `PREFETCH_BYTES` later.
 #[inline(always)]

@@ -40,7 +40,6 @@ macro_rules! format {
             #[inline(always)]
             unsafe fn add_products<S: Simd, const R: usize, const T: usize>(
                 tiles: *const Self::Tile,
-                tile_stride: usize,
                 rows: *const f32,
                 row_stride: usize,
                 sums: &mut [[S::F; T]; R],
@@ -48,7 +47,7 @@ macro_rules! format {
                 unsafe {
                     let mut weights = [S::splat(0.0); T];
                     for t in 0..T {
-                        weights[t] = S::$load(tiles.add(t * tile_stride).cast());
+                        weights[t] = S::$load(tiles.add(t).cast());
                     }
                     for r in 0..R {
                         let row = S::splat(*rows.add(r * row_stride));

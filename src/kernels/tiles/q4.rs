@@ -103,7 +103,6 @@ impl Format for Q4_0 {
     #[inline(always)]
     unsafe fn add_products<S: Simd, const R: usize, const T: usize>(
         tiles: *const Tile0,
-        tile_stride: usize,
         rows: *const Block,
         row_stride: usize,
         sums: &mut [[S::F; T]; R],
@@ -111,7 +110,7 @@ impl Format for Q4_0 {
         unsafe {
             for half in 0..2 {
                 let block = |r: usize| &*rows.add(r * row_stride + half);
-                let tile = |t: usize| &*tiles.add(t * tile_stride);
+                let tile = |t: usize| &*tiles.add(t);
                 let mut ints = [[S::splat_int(0); T]; R];
                 for r in 0..R {
                     ints[r] = [S::splat_int(-OFFSET * block(r).sum()); T];
@@ -162,7 +161,6 @@ impl Format for Q4_1 {
     #[inline(always)]
     unsafe fn add_products<S: Simd, const R: usize, const T: usize>(
         tiles: *const Tile1,
-        tile_stride: usize,
         rows: *const Block,
         row_stride: usize,
         sums: &mut [[S::F; T]; R],
@@ -170,7 +168,7 @@ impl Format for Q4_1 {
         unsafe {
             for half in 0..2 {
                 let block = |r: usize| &*rows.add(r * row_stride + half);
-                let tile = |t: usize| &*tiles.add(t * tile_stride);
+                let tile = |t: usize| &*tiles.add(t);
                 let mut ints = [[S::splat_int(0); T]; R];
                 let (line, row) =
                     (|t: usize| tile(t).q[half].as_ptr(), |r: usize| block(r).q.as_ptr());

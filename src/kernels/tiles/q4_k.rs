@@ -80,13 +80,12 @@ impl Format for Q4K {
     #[inline(always)]
     unsafe fn add_products<S: Simd, const R: usize, const T: usize>(
         tiles: *const Tile,
-        tile_stride: usize,
         rows: *const Block,
         row_stride: usize,
         sums: &mut [[S::F; T]; R],
     ) {
         unsafe {
-            let tile = |t: usize| &*tiles.add(t * tile_stride);
+            let tile = |t: usize| &*tiles.add(t);
             let (mut d, mut dmin) = ([S::splat(0.0); T], [S::splat(0.0); T]);
             for t in 0..T {
                 d[t] = S::load_f16(tile(t).d.as_ptr());

@@ -80,13 +80,12 @@ impl Format for Q5K {
     #[inline(always)]
     unsafe fn add_products<S: Simd, const R: usize, const T: usize>(
         tiles: *const Tile,
-        tile_stride: usize,
         rows: *const Block,
         row_stride: usize,
         sums: &mut [[S::F; T]; R],
     ) {
         unsafe {
-            let tile = |t: usize| &*tiles.add(t * tile_stride);
+            let tile = |t: usize| &*tiles.add(t);
             let (nibble, fifth) = (S::splat_int(0x0f0f_0f0f), S::splat_int(0x1010_1010));
             let (mut d, mut dmin) = ([S::splat(0.0); T], [S::splat(0.0); T]);
             for t in 0..T {

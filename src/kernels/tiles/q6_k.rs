@@ -81,13 +81,12 @@ impl Format for Q6K {
     #[inline(always)]
     unsafe fn add_products<S: Simd, const R: usize, const T: usize>(
         tiles: *const Tile,
-        tile_stride: usize,
         rows: *const Block,
         row_stride: usize,
         sums: &mut [[S::F; T]; R],
     ) {
         unsafe {
-            let tile = |t: usize| &*tiles.add(t * tile_stride);
+            let tile = |t: usize| &*tiles.add(t);
             let (nibble, pair) = (S::splat_int(0x0f0f_0f0f), S::splat_int(0x3030_3030));
             for group in 0..16 {
                 let block = |r: usize| &*rows.add(r * row_stride + group / 2);

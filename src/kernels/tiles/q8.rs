@@ -29,7 +29,6 @@ const ZERO: Tile = Tile { q: [[OFFSET as u8; 32 * LANES]; 2], d: [[0; LANES]; 2]
 #[inline(always)]
 unsafe fn add_products<S: Simd, const R: usize, const T: usize>(
     tiles: *const Tile,
-    tile_stride: usize,
     rows: *const Block,
     row_stride: usize,
     sums: &mut [[S::F; T]; R],
@@ -44,7 +43,7 @@ unsafe fn add_products<S: Simd, const R: usize, const T: usize>(
             for four in 0..8 {
                 let mut weights = [S::splat_int(0); T];
                 for t in 0..T {
-                    let line = (*tiles.add(t * tile_stride)).q[half].as_ptr().add(four * 64);
+                    let line = (*tiles.add(t)).q[half].as_ptr().add(four * 64);
                     prefetch_ahead::<S, R>(line);
                     weights[t] = S::load_bytes(line);
                 }
@@ -56,7 +55,7 @@ unsafe fn add_products<S: Simd, const R: usize, const T: usize>(
                 }
             }
             for t in 0..T {
-                let scale = S::load_f16((*tiles.add(t * tile_stride)).d[half].as_ptr());
+                let scale = S::load_f16((*tiles.add(t)).d[half].as_ptr());
                 for r in 0..R {
                     let scale = S::mul(scale, S::splat(block(r).scale));
                     sums[r][t] = S::mul_add(S::to_float(ints[r][t]), scale, sums[r][t]);
@@ -105,12 +104,11 @@ macro_rules! format {
             #[inline(always)]
             unsafe fn add_products<S: Simd, const R: usize, const T: usize>(
                 tiles: *const Tile,
-                tile_stride: usize,
                 rows: *const Block,
                 row_stride: usize,
                 sums: &mut [[S::F; T]; R],
             ) {
-                unsafe { add_products::<S, R, T>(tiles, tile_stride, rows, row_stride, sums) }
+                unsafe { add_products::<S, R, T>(tiles, rows, row_stride, sums) }
             }
         }
     };
