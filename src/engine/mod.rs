@@ -8,6 +8,7 @@
 //! is in the batch, in the cache, or was preempted, up to float rounding.
 
 mod banned;
+mod block_log;
 mod block_manager;
 mod generation;
 mod handle;

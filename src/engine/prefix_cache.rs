@@ -16,7 +16,7 @@ use super::block_manager::BlockId;
 /// Names a block by everything that precedes it: SHA-256 over key, parent hash,
 /// salt and tokens, cut to 128 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct ChainHash([u8; 16]);
+pub(super) struct ChainHash(pub(super) [u8; 16]);
 
 #[derive(Debug)]
 struct Entry {

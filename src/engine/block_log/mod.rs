@@ -1,0 +1,365 @@
+//! Blocks on the disk, under their chain hashes: a log in segments under a budget.
+//!
+//! Records are appended to the last segment; the index is in memory and is made from
+//! the records' heads when the log is opened. When the budget is spent, the oldest
+//! segment goes as a whole, and what was used since it was written is written again,
+//! up to half of the segment. What is forgotten is overwritten in place.
+//!
+//! Knows no tensors and no sequences, and does everything on the caller's thread.
+//!
+//! Invariant: a payload that comes out is the one that went in under that name, under
+//! this identity and key. Every byte of every segment belongs to a block in the index,
+//! or to a record that holds none, so that nothing forgotten is left.
+
+mod error;
+mod index;
+mod place;
+mod record;
+mod scan;
+mod segment;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+pub(super) use error::BlockLogError;
+pub(super) use index::Catalogue;
+pub(super) use record::{BlockLabel, Scope};
+
+use super::prefix_cache::ChainHash;
+use error::During;
+use index::{Index, Location};
+use place::Place;
+use record::{Head, Record};
+use segment::{SEGMENT_HEAD_LEN, Segment};
+
+/// Segments are this long, or an eighth of the budget where that is less.
+const MAX_SEGMENT_BYTES: u64 = 64 << 20;
+/// Changes when records mean something else.
+const FORMAT: &str = "1";
+
+/// A block as it was stored.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct StoredBlock {
+    pub(super) label: BlockLabel,
+    pub(super) payload: Vec<u8>,
+}
+
+/// The log, open.
+#[derive(Debug)]
+pub(super) struct BlockLog {
+    place: Place,
+    key: [u8; 16],
+    /// What the segments must say of themselves.
+    identity: [u8; 16],
+    capacity_bytes: u64,
+    /// Oldest first; the last is written to.
+    segments: VecDeque<Segment>,
+    next_number: u64,
+    index: Index,
+    num_read_errors: u64,
+}
+
+impl BlockLog {
+    /// Opens the log of a directory, and deletes what is in it under another identity
+    /// or beyond the capacity. `new_key` becomes its key if it has none.
+    pub(super) fn open(
+        dir: &Path,
+        capacity_bytes: u64,
+        identity: &str,
+        new_key: [u8; 16],
+    ) -> Result<Self, BlockLogError> {
+        let place = Place::take(dir)?;
+        let key = place.key(new_key)?;
+        let mut log = Self {
+            place,
+            key,
+            identity: digest(key, identity),
+            capacity_bytes,
+            segments: VecDeque::new(),
+            next_number: 0,
+            index: Index::default(),
+            num_read_errors: 0,
+        };
+        for (number, path) in Segment::list(dir).during("list the segments")? {
+            log.next_number = number + 1;
+            match Segment::open(path.clone(), number, log.identity).during("open a segment")? {
+                Some(segment) => log.recover(segment).during("read a segment")?,
+                None => std::fs::remove_file(path).during("delete a stale segment")?,
+            }
+        }
+        log.make_room(0)?;
+        Ok(log)
+    }
+
+    /// The key of this log's directory.
+    pub(super) fn key(&self) -> [u8; 16] {
+        self.key
+    }
+
+    pub(super) fn catalogue(&self) -> Catalogue {
+        self.index.catalogue.clone()
+    }
+
+    pub(super) fn num_blocks(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Bytes of all segments.
+    pub(super) fn num_bytes(&self) -> u64 {
+        self.segments.iter().map(Segment::len).sum()
+    }
+
+    /// Blocks that could not be read back as they were written.
+    pub(super) fn num_read_errors(&self) -> u64 {
+        self.num_read_errors
+    }
+
+    /// Stores a block. False if the log has it, or is too small for it.
+    pub(super) fn append(
+        &mut self,
+        label: BlockLabel,
+        payload: &[u8],
+    ) -> Result<bool, BlockLogError> {
+        if self.index.get(label.hash).is_some() {
+            return Ok(false);
+        }
+        let (hash, salt, owner) = (label.hash, label.salt, label.owner);
+        let head = Head::block(label, payload);
+        let len = head.record_len();
+        if len + SEGMENT_HEAD_LEN > self.capacity_bytes {
+            return Ok(false);
+        }
+        self.make_room(len)?;
+        let (segment, offset) = self.append_record(&[&head.encode(), payload])?;
+        let location = Location { segment, offset, len, salt, owner, used_at: None };
+        self.index.insert(hash, location);
+        Ok(true)
+    }
+
+    /// Notes that a chain was used, so that it outlives what was not. Its beginning,
+    /// without which the rest is worth nothing, counts as used last.
+    pub(super) fn touch(&mut self, chain: &[ChainHash]) {
+        chain.iter().rev().for_each(|&hash| self.index.touch(hash));
+    }
+
+    /// The blocks at the beginning of a chain, as far as they are here and sound.
+    /// Neighbours are read at once. A block that is not sound is gone afterwards.
+    pub(super) fn read(&mut self, chain: &[ChainHash]) -> Vec<StoredBlock> {
+        let found = chain.iter().map_while(|&hash| Some((hash, self.index.get(hash)?)));
+        let found: Vec<_> = found.collect();
+        let mut blocks = Vec::with_capacity(found.len());
+        for run in found.chunk_by(|(_, a), (_, b)| a.segment == b.segment && a.end() == b.offset) {
+            let bytes = self.read_run(run);
+            let mut rest = bytes.as_deref().unwrap_or_default();
+            for &(hash, location) in run {
+                let record = rest.split_off(..location.len as usize).unwrap_or_default();
+                let Some(block) = sound_block(hash, record) else {
+                    self.lose(hash, location, bytes.as_ref().err());
+                    return blocks;
+                };
+                blocks.push(block);
+            }
+        }
+        self.touch(chain);
+        blocks
+    }
+
+    /// Forgets blocks: they are not found again, by no later process either, and
+    /// their bytes are overwritten before this returns. Where that fails, the
+    /// segments that hold them are deleted.
+    pub(super) fn forget(&mut self, scope: Scope) -> Result<(), BlockLogError> {
+        let forgotten = self.index.take_scope(scope);
+        if forgotten.is_empty() {
+            return Ok(());
+        }
+        let places: Vec<_> = forgotten.into_iter().map(|(_, location)| location).collect();
+        let erased = self.append_tombstone(scope).and_then(|()| self.erase(&places));
+        if let Err(error) = erased {
+            tracing::warn!(%error, "the disk cache cannot overwrite: whole segments go");
+            let segments: BTreeSet<_> = places.iter().map(|location| location.segment).collect();
+            return self.delete_segments(|segment| segments.contains(&segment.number));
+        }
+        // Segments without a block are of no more use, their tombstones neither: what
+        // these were for is overwritten.
+        let live = self.index.live_segments();
+        self.delete_segments(|segment| !live.contains(&segment.number))
+    }
+
+    /// Reads the heads of a segment of an earlier process, mends it, and takes it in.
+    fn recover(&mut self, mut segment: Segment) -> io::Result<()> {
+        let scan = scan::scan(&segment)?;
+        let number = segment.number;
+        if scan.end < segment.len() {
+            let num_bytes = segment.len() - scan.end;
+            tracing::warn!(number, num_bytes, "a record of the disk cache was not finished");
+            segment.truncate(scan.end)?;
+        }
+        for damaged in scan.damaged {
+            let num_bytes = damaged.end - damaged.start;
+            tracing::warn!(number, num_bytes, "a part of the disk cache is damaged");
+            segment.erase(damaged.start, num_bytes)?;
+        }
+        self.segments.push_back(segment);
+        for (offset, head) in scan.records {
+            let len = head.record_len();
+            match head.record {
+                Record::Block(BlockLabel { hash, salt, owner, .. }) => {
+                    let location =
+                        Location { segment: number, offset, len, salt, owner, used_at: None };
+                    match self.index.get(hash) {
+                        None => self.index.insert(hash, location),
+                        Some(_) => self.erase_records(&[location])?,
+                    }
+                }
+                Record::Forget(scope) => {
+                    let forgotten = self.index.take_scope(scope);
+                    let places: Vec<_> = forgotten.into_iter().map(|(_, place)| place).collect();
+                    self.erase_records(&places)?;
+                }
+                Record::Void => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes of neighbouring records.
+    fn read_run(&self, run: &[(ChainHash, Location)]) -> io::Result<Vec<u8>> {
+        let (first, last) = (run[0].1, run[run.len() - 1].1);
+        let segment = self.segment(first.segment).ok_or(io::ErrorKind::NotFound)?;
+        segment.read(first.offset, (last.end() - first.offset) as usize)
+    }
+
+    /// Gives up a block that cannot be read.
+    fn lose(&mut self, hash: ChainHash, location: Location, error: Option<&io::Error>) {
+        let Location { segment, offset, .. } = location;
+        tracing::warn!(segment, offset, ?error, "a block of the disk cache is damaged");
+        self.num_read_errors += 1;
+        self.index.remove(hash);
+        if let Err(error) = self.erase_records(&[location]) {
+            tracing::warn!(segment, offset, %error, "nor can it be overwritten");
+        }
+    }
+
+    fn segment(&self, number: u64) -> Option<&Segment> {
+        self.segments.iter().find(|segment| segment.number == number)
+    }
+
+    /// Writes a record into the last segment, or the first of a new one. The caller
+    /// has made room.
+    fn append_record(&mut self, parts: &[&[u8]]) -> Result<(u64, u64), BlockLogError> {
+        let len: u64 = parts.iter().map(|part| part.len() as u64).sum();
+        let segment_bytes = MAX_SEGMENT_BYTES.min(self.capacity_bytes / 8);
+        let fits = |last: &Segment| last.is_empty() || last.len() + len <= segment_bytes;
+        if !self.segments.back().is_some_and(fits) {
+            let segment = Segment::create(&self.place.dir, self.next_number, self.identity);
+            self.next_number += 1;
+            self.segments.push_back(segment.during("begin a segment")?);
+        }
+        let last = self.segments.back_mut().expect("there is one now");
+        Ok((last.number, last.append(parts).during("write a block")?))
+    }
+
+    fn append_tombstone(&mut self, scope: Scope) -> Result<(), BlockLogError> {
+        let tombstone = Head::forget(scope);
+        self.make_room(tombstone.record_len())?;
+        self.append_record(&[&tombstone.encode()])?;
+        let last = self.segments.back().expect("it was just written to");
+        last.sync().during("write a tombstone")
+    }
+
+    fn erase(&self, places: &[Location]) -> Result<(), BlockLogError> {
+        self.erase_records(places).during("overwrite a block")?;
+        let touched: BTreeSet<_> = places.iter().map(|location| location.segment).collect();
+        let mut touched = touched.into_iter().filter_map(|number| self.segment(number));
+        touched.try_for_each(Segment::sync).during("overwrite a block")
+    }
+
+    fn erase_records(&self, places: &[Location]) -> io::Result<()> {
+        for location in places {
+            if let Some(segment) = self.segment(location.segment) {
+                segment.erase(location.offset, location.len)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops the oldest segments until `len` more bytes, and the head of a segment,
+    /// fit in the budget. Each round frees half a segment, less the head of another.
+    fn make_room(&mut self, len: u64) -> Result<(), BlockLogError> {
+        while self.num_bytes() + len + SEGMENT_HEAD_LEN > self.capacity_bytes {
+            let Some(oldest) = self.segments.pop_front() else { break };
+            let kept = self.worth_keeping(&oldest);
+            self.index.take(|location| location.segment == oldest.number);
+            oldest.delete().during("delete a segment")?;
+            for (hash, mut location, record) in kept {
+                (location.segment, location.offset) = self.append_record(&[&record])?;
+                self.index.insert(hash, Location { used_at: None, ..location });
+            }
+        }
+        Ok(())
+    }
+
+    /// The records of a segment that were used since they were written, the latest
+    /// used, up to half of the segment, in their old order.
+    fn worth_keeping(&self, segment: &Segment) -> Vec<(ChainHash, Location, Vec<u8>)> {
+        let mut used = self.index.used_in(segment.number);
+        used.sort_by_key(|(_, location)| std::cmp::Reverse(location.used_at));
+        let mut left = segment.len() / 2;
+        used.retain(|(_, location)| {
+            let fits = location.len <= left;
+            left -= if fits { location.len } else { 0 };
+            fits
+        });
+        used.sort_by_key(|(_, location)| location.offset);
+        let read = |(hash, location): (ChainHash, Location)| {
+            let record = segment.read(location.offset, location.len as usize).ok()?;
+            sound_block(hash, &record).is_some().then_some((hash, location, record))
+        };
+        used.into_iter().filter_map(read).collect()
+    }
+
+    /// Deletes segments with all that is in them.
+    fn delete_segments(
+        &mut self,
+        is_meant: impl Fn(&Segment) -> bool,
+    ) -> Result<(), BlockLogError> {
+        let (meant, kept) = std::mem::take(&mut self.segments).into_iter().partition(is_meant);
+        self.segments = kept;
+        let meant: VecDeque<Segment> = meant;
+        for segment in meant {
+            self.index.take(|location| location.segment == segment.number);
+            segment.delete().during("delete a segment")?;
+        }
+        Ok(())
+    }
+}
+
+/// The block that a record holds, if it is the one of this name and whole.
+fn sound_block(hash: ChainHash, record: &[u8]) -> Option<StoredBlock> {
+    let head = Head::decode(record)?;
+    let payload = &record[head.head_len()..];
+    if !head.accepts(payload) {
+        return None;
+    }
+    match head.record {
+        Record::Block(label) if label.hash == hash => {
+            Some(StoredBlock { label, payload: payload.to_vec() })
+        }
+        _ => None,
+    }
+}
+
+/// What a segment says of what its records were written under.
+fn digest(key: [u8; 16], identity: &str) -> [u8; 16] {
+    let mut hasher = Sha256::new();
+    hasher.update(key);
+    hasher.update(FORMAT);
+    hasher.update(identity);
+    *hasher.finalize().first_chunk().expect("a SHA-256 digest has 32 bytes")
+}
