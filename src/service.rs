@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::chat::{Chat, Stage, run_jobs};
 use crate::clock::SystemClock;
 use crate::config::{Auto, Config, DatabaseUrl, SlidingWindow, Weights};
-use crate::engine::{EngineOptions, KvCacheSize};
+use crate::engine::{DiskCacheOptions, EngineOptions, KvCacheSize};
 use crate::fetch::{Fetcher, Progress};
 use crate::model::{self, LoadOptions, ModelError, WeightType};
 use crate::pool::{Pool, WorkerOptions};
@@ -158,11 +158,15 @@ fn worker_options(config: &Config, model_path: PathBuf) -> Result<WorkerOptions,
             max_batch_tokens: engine.max_batch_tokens,
             max_waiting: engine.max_waiting,
             cache_key: cache_key(),
+            disk_cache: engine.disk_cache_bytes().map(|capacity_bytes| DiskCacheOptions {
+                dir: config.kv_cache_dir(),
+                capacity_bytes,
+            }),
         },
     })
 }
 
-/// What keys the prefix cache: unlike in any other process, so that nobody can
+/// What keys the prefix cache, if no disk cache has a key: unlike anywhere else, so that nobody can
 /// prepare prompts whose blocks collide.
 fn cache_key() -> [u8; 16] {
     let mut key = [0; 16];

@@ -94,9 +94,65 @@ impl KvCache {
     pub fn block_size(&self) -> usize {
         self.block_size
     }
+
+    /// Bytes of one block over all layers.
+    pub fn block_bytes(&self) -> usize {
+        self.layers.iter().map(LayerCache::row_bytes).sum::<usize>() * self.block_size
+    }
+
+    /// Copies a block's keys and values, layer by layer, into `out`, which is
+    /// [`KvCache::block_bytes`] long.
+    ///
+    /// # Panics
+    /// If `out` has another length, or there is no such block.
+    pub fn read_block(&self, block: u32, out: &mut [u8]) {
+        assert_eq!(out.len(), self.block_bytes(), "a block is read whole");
+        let (mut rest, range) = (out, self.slots(block));
+        for tensor in self.layers.iter().flat_map(|layer| [&layer.keys, &layer.values]) {
+            let rows = tensor.narrow(0, range, 1).and_then(|rows| rows.flatten_all());
+            let values: Vec<f32> =
+                rows.and_then(|rows| rows.to_vec1()).expect("a block of the cache is readable");
+            for value in values {
+                let (bytes, left) = rest.split_at_mut(size_of::<f32>());
+                bytes.copy_from_slice(&value.to_le_bytes());
+                rest = left;
+            }
+        }
+    }
+
+    /// Overwrites a block with what [`KvCache::read_block`] gave.
+    ///
+    /// # Panics
+    /// If `data` has another length, or there is no such block.
+    pub fn write_block(&mut self, block: u32, data: &[u8]) {
+        assert_eq!(data.len(), self.block_bytes(), "a block is written whole");
+        let (mut rest, range) = (data, self.slots(block));
+        for tensor in self.layers.iter().flat_map(|layer| [&layer.keys, &layer.values]) {
+            let shape = tensor.narrow(0, range, 1).expect("there is such a block").shape().clone();
+            let (bytes, left) = rest.split_at(shape.elem_count() * size_of::<f32>());
+            let (values, _) = bytes.as_chunks();
+            let values: Vec<f32> = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            Tensor::from_vec(values, shape, tensor.device())
+                .and_then(|rows| tensor.slice_set(&rows, 0, range))
+                .expect("a block of the cache is writable");
+            rest = left;
+        }
+    }
+
+    /// The block as an index of the tensors.
+    fn slots(&self, block: u32) -> usize {
+        assert!((block as usize) < self.num_blocks, "there is no block {block}");
+        block as usize
+    }
 }
 
 impl LayerCache {
+    /// Bytes of one position.
+    fn row_bytes(&self) -> usize {
+        let (_, _, num_heads, head_dim) = self.keys.dims4().unwrap_or_default();
+        2 * num_heads * head_dim * size_of::<f32>()
+    }
+
     /// Stores `(rows, num_kv_heads, head_dim)` keys and values of a step.
     pub(super) fn write(&self, keys: &Tensor, values: &Tensor, runs: &[SlotRun]) -> Result<()> {
         let (key_slots, value_slots) = (self.keys.flatten(0, 1)?, self.values.flatten(0, 1)?);

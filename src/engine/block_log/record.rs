@@ -45,7 +45,7 @@ impl Scope {
     /// Whether a block of this salt and owner is meant.
     pub(in crate::engine) fn covers(self, salt: u64, owner: u64) -> bool {
         match self {
-            Self::Owner(forgotten) => forgotten == owner,
+            Self::Owner(forgotten) => forgotten == owner && owner != 0,
             Self::Salt(forgotten) => forgotten == salt,
         }
     }

@@ -44,7 +44,13 @@ fn hash(n: u64) -> ChainHash {
 
 fn label(n: u64) -> BlockLabel {
     let parent = n.checked_sub(1).map(hash);
-    BlockLabel { hash: hash(n), parent, salt: n % 3, owner: n % 5, tokens: [n as u32, 7].into() }
+    BlockLabel {
+        hash: hash(n),
+        parent,
+        salt: n % 3,
+        owner: 1 + n % 5,
+        tokens: [n as u32, 7].into(),
+    }
 }
 
 /// Bytes that occur nowhere else.
