@@ -218,11 +218,18 @@ impl DiskTier {
             num_write_errors: counts.num_write_errors,
         }
     }
+}
 
+#[cfg(test)]
+impl DiskTier {
     /// Lets the disk's thread do nothing but forget.
-    #[cfg(test)]
     pub(super) fn pause(&self, is_paused: bool) {
         self.desk.pause(is_paused);
+    }
+
+    /// As if the disk's thread had broken down.
+    pub(super) fn break_down(&self) {
+        self.desk.abandon();
     }
 }
 
