@@ -71,6 +71,14 @@ impl Generation {
         self.outlet.abort.load(Ordering::Relaxed) || self.outlet.events.is_closed()
     }
 
+    /// Notes which tokens of the prompt came back from the tier below memory. What comes
+    /// back after a preemption was computed once, and is not counted.
+    pub(super) fn note_restored(&mut self, tokens: Range<usize>) {
+        if self.outlet.started_at.is_none() {
+            self.restored_tokens = tokens;
+        }
+    }
+
     /// Notes that the sequence runs. After a preemption it starts again, silently.
     pub(super) fn start(&mut self, num_cached_tokens: usize) {
         if self.outlet.started_at.is_some() {

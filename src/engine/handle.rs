@@ -6,8 +6,9 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
@@ -36,7 +37,36 @@ struct Shared {
     stats: Arc<Mutex<EngineStats>>,
     /// What is to be forgotten; `None` once nobody is there to do it.
     forgotten: Arc<Mutex<Option<Vec<Forgotten>>>>,
+    alarm: Alarm,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Wakes the engine's thread for what does not come as a command. There is one
+/// [`Command::Wake`] at a time, so that it takes no place of a request's.
+#[derive(Clone, Debug)]
+struct Alarm {
+    /// Not a handle: the last of those takes the thread along.
+    commands: Weak<SyncSender<Command>>,
+    is_set: Arc<AtomicBool>,
+}
+
+impl Alarm {
+    fn ring(&self) {
+        if self.is_set.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if let Some(commands) = self.commands.upgrade()
+            && commands.try_send(Command::Wake).is_err()
+        {
+            // No room: the engine has something to wake for.
+            self.is_set.store(false, Ordering::Release);
+        }
+    }
+
+    /// The engine is awake, and looks at everything.
+    fn reset(&self) {
+        self.is_set.store(false, Ordering::Release);
+    }
 }
 
 enum Command {
@@ -78,25 +108,21 @@ impl EngineHandle {
         // Every waiting request has a ticket, so only inspections can find it full.
         let (commands, receiver) = sync_channel(options.max_waiting + 16);
         let commands = Arc::new(commands);
+        let alarm = Alarm { commands: Arc::downgrade(&commands), is_set: Arc::default() };
         if let Some(tier) = &engine.tier {
-            // Not a handle: the last of those takes the thread along.
-            let commands = Arc::downgrade(&commands);
-            tier.set_bell(move || {
-                if let Some(commands) = commands.upgrade() {
-                    // If there is no room, the engine has something to wake for.
-                    let _ = commands.try_send(Command::Wake);
-                }
-            });
+            let alarm = alarm.clone();
+            tier.set_bell(move || alarm.ring());
         }
         let forgotten = Arc::new(Mutex::new(Some(Vec::new())));
         let thread = thread::Builder::new()
             .name("engine".into())
             .spawn({
                 let (stats, forgotten) = (Arc::clone(&stats), Arc::clone(&forgotten));
-                move || run(&mut engine, &receiver, &forgotten, &stats)
+                let alarm = alarm.clone();
+                move || run(&mut engine, &Inbox { commands: receiver, alarm, forgotten }, &stats)
             })
             .map_err(|error| EngineError::Spawn(Arc::new(error)))?;
-        let shared = Shared { intake, stats, forgotten, thread: Mutex::new(Some(thread)) };
+        let shared = Shared { intake, stats, forgotten, alarm, thread: Mutex::new(Some(thread)) };
         Ok(Self { commands, shared: Arc::new(shared) })
     }
 
@@ -161,8 +187,7 @@ impl EngineHandle {
             let mut forgotten = lock(&self.shared.forgotten);
             forgotten.as_mut().ok_or_else(gone)?.push(Forgotten { scope, done });
         }
-        // If there is no room, the engine has something to wake for.
-        let _ = self.commands.try_send(Command::Wake);
+        self.shared.alarm.ring();
         outcome.await.map_err(|_| gone())?
     }
 
@@ -198,14 +223,16 @@ impl EngineHandle {
     }
 }
 
+/// What reaches the engine's thread.
+struct Inbox {
+    commands: Receiver<Command>,
+    alarm: Alarm,
+    forgotten: Arc<Mutex<Option<Vec<Forgotten>>>>,
+}
+
 /// The thread: serves until it is told to stop, then ends what is left.
-fn run(
-    engine: &mut Engine,
-    commands: &Receiver<Command>,
-    forgotten: &Mutex<Option<Vec<Forgotten>>>,
-    stats: &Mutex<EngineStats>,
-) {
-    let outcome = catch_unwind(AssertUnwindSafe(|| serve(engine, commands, forgotten, stats)));
+fn run(engine: &mut Engine, inbox: &Inbox, stats: &Mutex<EngineStats>) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| serve(engine, inbox, stats)));
     let error = outcome.err().map(|panic| EngineError::Panicked(panic_message(&*panic)));
     if let Some(error) = &error {
         tracing::error!(error.kind = error.kind(), "the engine's thread panicked");
@@ -214,19 +241,15 @@ fn run(
     engine.intake.close(error.clone().unwrap_or(EngineError::Stopped));
     engine.end_all(error.as_ref());
     // An engine that stops in order still forgets; one that broke down keeps nobody waiting.
-    let left = lock(forgotten).take().unwrap_or_default();
+    let left = lock(&inbox.forgotten).take().unwrap_or_default();
     if error.is_none() {
         left.into_iter().for_each(|forgotten| engine.forget(forgotten));
     }
     *lock(stats) = engine.stats();
 }
 
-fn serve(
-    engine: &mut Engine,
-    commands: &Receiver<Command>,
-    forgotten: &Mutex<Option<Vec<Forgotten>>>,
-    stats: &Mutex<EngineStats>,
-) {
+fn serve(engine: &mut Engine, inbox: &Inbox, stats: &Mutex<EngineStats>) {
+    let commands = &inbox.commands;
     loop {
         // Without work it sleeps; with work it only looks whether there is more.
         let mut next = if engine.is_resting() {
@@ -238,14 +261,14 @@ fn serve(
             match next {
                 Ok(Command::Submit(submission)) => engine.enqueue(*submission),
                 Ok(Command::Inspect(look)) => look(engine),
-                Ok(Command::Wake) => {}
+                Ok(Command::Wake) => inbox.alarm.reset(),
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) => break,
             }
             next = commands.try_recv();
         }
         // After the commands, so that whoever was submitted before is covered.
-        let to_forget = lock(forgotten).as_mut().map(std::mem::take).unwrap_or_default();
+        let to_forget = lock(&inbox.forgotten).as_mut().map(std::mem::take).unwrap_or_default();
         to_forget.into_iter().for_each(|forgotten| engine.forget(forgotten));
         engine.step();
         *lock(stats) = engine.stats();

@@ -31,6 +31,10 @@ pub(super) fn open(
     let Some(DiskCacheOptions { dir, capacity_bytes }) = options else {
         return Ok((None, new_key));
     };
+    if 2 * runner.block_bytes() as u64 > *capacity_bytes {
+        tracing::warn!(capacity_bytes, "the disk cache is off: it would not hold two blocks");
+        return Ok((None, new_key));
+    }
     match BlockLog::open(dir, *capacity_bytes, &runner.kv_identity(), new_key) {
         Ok(log) => {
             let (num_blocks, num_bytes) = (log.num_blocks(), log.num_bytes());
@@ -199,7 +203,7 @@ impl Engine {
         if let Some(generation) = self.generations.get_mut(&id) {
             let block_size = self.scheduler.blocks().block_size();
             let end = restoring.first + restoring.num_restored;
-            generation.restored_tokens = restoring.first * block_size..end * block_size;
+            generation.note_restored(restoring.first * block_size..end * block_size);
         }
         self.scheduler.push(restoring.sequence);
     }

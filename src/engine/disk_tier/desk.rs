@@ -243,11 +243,14 @@ impl Desk {
         state.settled.push(hash);
     }
 
+    /// What a job changed; before anybody can see what came of it.
+    pub(super) fn count(&self, counts: Counts) {
+        self.lock().counts = counts;
+    }
+
     /// Tells the engine that a job is done.
-    pub(super) fn report(&self, counts: Counts) {
-        let mut state = self.lock();
-        state.counts = counts;
-        self.ring(&state);
+    pub(super) fn announce(&self) {
+        self.ring(&self.lock());
     }
 
     /// The disk's thread ends, and nobody shall wait for it.

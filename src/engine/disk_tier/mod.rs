@@ -71,12 +71,10 @@ impl DiskTier {
     ) -> Result<Self, EngineError> {
         let catalogue = log.catalogue();
         let desk = Arc::new(Desk::default());
+        let worker = Worker::new(log, Arc::clone(&desk), block_bytes);
         let thread = thread::Builder::new()
             .name("kv-disk".into())
-            .spawn({
-                let desk = Arc::clone(&desk);
-                move || Worker::new(log, &desk, block_bytes).run()
-            })
+            .spawn(|| worker.run())
             .map_err(|error| EngineError::Spawn(Arc::new(error)))?;
         Ok(Self {
             desk,

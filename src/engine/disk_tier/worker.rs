@@ -2,6 +2,9 @@
 //!
 //! Invariant: when it ends, by a panic too, the engine is told.
 
+use std::sync::Arc;
+
+use super::Forgotten;
 use super::desk::{Counts, Desk, Job, Restore, Restored};
 use crate::engine::EngineError;
 use crate::engine::block_log::{BlockLog, StoredBlock};
@@ -9,40 +12,43 @@ use crate::engine::block_log::{BlockLog, StoredBlock};
 /// About so much is read at once.
 const READ_BYTES: usize = 16 << 20;
 
-pub(super) struct Worker<'a> {
+pub(super) struct Worker {
     log: BlockLog,
-    desk: &'a Desk,
+    desk: Arc<Desk>,
     block_bytes: usize,
     num_written: u64,
     num_write_errors: u64,
 }
 
-impl<'a> Worker<'a> {
-    pub(super) fn new(log: BlockLog, desk: &'a Desk, block_bytes: usize) -> Self {
-        Self { log, desk, block_bytes, num_written: 0, num_write_errors: 0 }
+impl Worker {
+    pub(super) fn new(log: BlockLog, desk: Arc<Desk>, block_bytes: usize) -> Self {
+        let worker = Self { log, desk, block_bytes, num_written: 0, num_write_errors: 0 };
+        worker.count();
+        worker
     }
 
     /// Works until the engine is gone and everything is written.
     pub(super) fn run(mut self) {
-        let _end = End(self.desk);
-        self.report();
+        let _end = End(self.desk.clone());
         while let Some(job) = self.desk.next() {
             match job {
-                Job::Forget(forgotten) => {
-                    let outcome = self.log.forget(forgotten.scope);
-                    if let Err(error) = &outcome {
-                        tracing::error!(%error, "the disk cache could not forget");
-                    }
-                    let outcome = outcome.map_err(|e| EngineError::DiskCache(e.to_string()));
-                    // Whoever asked need not wait for it.
-                    let _ = forgotten.done.send(outcome);
-                }
+                Job::Forget(forgotten) => self.forget(forgotten),
                 Job::Touch(chain) => self.log.touch(&chain),
                 Job::Restore(restore) => self.restore(restore),
                 Job::Write(block) => self.write(block),
             }
-            self.report();
+            self.desk.announce();
         }
+    }
+
+    fn forget(&mut self, Forgotten { scope, done }: Forgotten) {
+        let outcome = self.log.forget(scope);
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "the disk cache could not forget");
+        }
+        self.count();
+        // Whoever asked need not wait for it.
+        let _ = done.send(outcome.map_err(|error| EngineError::DiskCache(error.to_string())));
     }
 
     fn restore(&mut self, mut rest: Restore) {
@@ -50,6 +56,7 @@ impl<'a> Worker<'a> {
         let chain: Vec<_> = rest.chain.drain(..num_blocks.min(rest.chain.len())).collect();
         let blocks = self.log.read(&chain);
         let is_last = rest.chain.is_empty() || blocks.len() < chain.len();
+        self.count();
         self.desk.answer(Restored { id: rest.id, blocks, is_last }, rest);
     }
 
@@ -65,11 +72,12 @@ impl<'a> Worker<'a> {
                 self.num_write_errors += 1;
             }
         }
+        self.count();
         self.desk.settle(hash, num_bytes);
     }
 
-    fn report(&self) {
-        self.desk.report(Counts {
+    fn count(&self) {
+        self.desk.count(Counts {
             num_blocks: self.log.num_blocks(),
             num_bytes: self.log.num_bytes(),
             num_written: self.num_written,
@@ -80,9 +88,9 @@ impl<'a> Worker<'a> {
 }
 
 /// Tells the engine when the thread ends.
-struct End<'a>(&'a Desk);
+struct End(Arc<Desk>);
 
-impl Drop for End<'_> {
+impl Drop for End {
     fn drop(&mut self) {
         self.0.abandon();
     }
