@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::chat::{Chat, Stage, run_jobs};
 use crate::clock::SystemClock;
 use crate::config::{Auto, Config, DatabaseUrl, SlidingWindow, Weights};
-use crate::engine::{DiskCacheOptions, EngineOptions, KvCacheSize};
+use crate::engine::{self, DiskCacheOptions, EngineOptions, KvCacheSize};
 use crate::fetch::{Fetcher, Progress};
 use crate::model::{self, LoadOptions, ModelError, WeightType};
 use crate::pool::{Pool, WorkerOptions};
@@ -89,6 +89,11 @@ impl Service {
         limit_threads(config.engine.num_threads());
         (ground.on_step)(StartStep::Model);
         let options = worker_options(config, model_path)?;
+        if options.engine.disk_cache.is_none()
+            && let Err(error) = engine::discard_disk_cache(&config.kv_cache_dir())
+        {
+            tracing::warn!(%error, "what the disk cache left could not be deleted");
+        }
         let pool = tokio::task::spawn_blocking(move || Pool::start(&options))
             .await
             .context("loading the model broke down")??;

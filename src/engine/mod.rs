@@ -45,6 +45,7 @@ pub use request::{
 pub use sequence::SequenceId;
 pub use stats::{DiskCacheStats, EngineStats, StepStats};
 pub use stream::{Aborter, GenerationStream};
+pub use tiering::discard_disk_cache;
 
 use crate::model::{Model, ModelError};
 use crate::tokenizer::Tokenizer;

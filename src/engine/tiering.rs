@@ -4,6 +4,7 @@
 //! Invariant: a block that comes back is filed like one that was computed, under the
 //! same checks, so the rest of the engine does not know the difference.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -52,6 +53,15 @@ pub(super) fn open(
             Ok((None, new_key))
         }
     }
+}
+
+/// Deletes what an engine left in the directory of its disk cache, for whoever wants
+/// none any more. Does nothing where there is none.
+///
+/// # Errors
+/// `DiskCache` if an engine uses it now, or the system refuses.
+pub fn discard_disk_cache(dir: &Path) -> Result<(), EngineError> {
+    BlockLog::clear(dir).map_err(|error| EngineError::DiskCache(error.to_string()))
 }
 
 impl Engine {

@@ -97,6 +97,18 @@ impl BlockLog {
         Ok(log)
     }
 
+    /// Deletes the log of a directory, and its key.
+    pub(super) fn clear(dir: &Path) -> Result<(), BlockLogError> {
+        if !dir.is_dir() {
+            return Ok(());
+        }
+        let place = Place::take(dir)?;
+        for (_, path) in Segment::list(dir).during("list the segments")? {
+            std::fs::remove_file(path).during("delete a segment")?;
+        }
+        place.forget_key()
+    }
+
     /// The key of this log's directory.
     pub(super) fn key(&self) -> [u8; 16] {
         self.key

@@ -50,6 +50,15 @@ impl Place {
             .during("write the key")?;
         Ok(new)
     }
+
+    /// Deletes the key, where there is one.
+    pub(super) fn forget_key(&self) -> Result<(), BlockLogError> {
+        match fs::remove_file(self.dir.join("key")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+        .during("delete the key")
+    }
 }
 
 fn private() -> OpenOptions {

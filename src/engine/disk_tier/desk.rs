@@ -303,4 +303,9 @@ impl Desk {
         self.lock().is_paused = is_paused;
         self.changed.notify_all();
     }
+
+    /// Sequences whose blocks are yet to be read.
+    pub(super) fn num_restores(&self) -> usize {
+        self.lock().restores.len()
+    }
 }

@@ -225,6 +225,11 @@ impl DiskTier {
         self.desk.pause(is_paused);
     }
 
+    /// Sequences whose blocks are yet to be read.
+    pub(super) fn num_restores(&self) -> usize {
+        self.desk.num_restores()
+    }
+
     /// As if the disk's thread had broken down.
     pub(super) fn break_down(&self) {
         self.desk.abandon();

@@ -167,6 +167,26 @@ fn a_second_engine_on_a_directory_runs_without_it() {
 }
 
 #[test]
+fn whoever_wants_no_disk_cache_any_more_can_be_rid_of_it() {
+    let dir = TempDir::new().unwrap();
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    engine.complete(&request(PROMPT));
+    assert_eq!(discard_disk_cache(dir.path()).unwrap_err().kind(), "disk_cache");
+    drop(engine);
+    discard_disk_cache(dir.path()).unwrap();
+    assert_eq!(TestEngine::new(&tiered(dir.path())).disk().num_blocks, 0);
+}
+
+#[test]
+fn a_directory_too_small_for_two_blocks_is_left_alone() {
+    let dir = TempDir::new().unwrap();
+    let disk_cache = DiskCacheOptions { dir: dir.path().join("none"), capacity_bytes: 16_000 };
+    let options = EngineOptions { disk_cache: Some(disk_cache), ..options() };
+    assert!(TestEngine::new(&options).stats().disk_cache.is_none());
+    assert!(!dir.path().join("none").exists());
+}
+
+#[test]
 fn damage_on_the_disk_costs_time_and_nothing_else() {
     let dir = TempDir::new().unwrap();
     TestEngine::new(&tiered(dir.path())).complete(&request(PROMPT));
@@ -222,9 +242,11 @@ fn an_abort_is_heard_while_the_disk_is_read() {
     TestEngine::new(&tiered(dir.path())).complete(&request(PROMPT));
     let mut engine = TestEngine::new(&tiered(dir.path()));
     let stream = engine.submit_and_park(&request(PROMPT));
+    assert_eq!(engine.tier().num_restores(), 1);
     stream.aborter().abort();
     engine.step();
     assert!(engine.is_idle());
+    assert_eq!(engine.tier().num_restores(), 0, "nothing is read for nobody");
     assert_eq!(stream.blocking_finish().unwrap().finish_reason, FinishReason::Aborted);
     let parked = engine.submit_and_park(&request(PROMPT));
     drop(parked);
@@ -418,7 +440,7 @@ fn without_a_tier_memory_forgets_all_the_same() {
 #[test]
 fn a_random_load_over_a_tier_gives_everyone_the_reply_it_would_have_alone() {
     let mut num_restored = 0;
-    for seed in 0..5 {
+    for seed in 0..3 {
         let dir = TempDir::new().unwrap();
         let mut rng = StdRng::seed_from_u64(seed);
         let scarce = EngineOptions {
@@ -471,7 +493,7 @@ fn a_random_load_over_a_tier_gives_everyone_the_reply_it_would_have_alone() {
             assert_eq!(summary.token_ids, cold(&request));
         }
     }
-    assert!(num_restored > 100, "{num_restored}");
+    assert!(num_restored > 60, "{num_restored}");
 }
 
 mod by_handle {

@@ -23,6 +23,10 @@ fn an_owners_blocks_are_gone_at_once_from_every_file_and_after_a_restart() {
     check(&log);
     assert_eq!(known(&log, 0..40), (0..40).filter(|n| n % 5 != 1).collect::<Vec<_>>());
     assert!(of_owner(2).all(|n| !is_on_disk(dir.path(), &payload(n))));
+    // Should the overwriting be lost with the power, this is not.
+    let records = log.segments.iter().flat_map(|segment| scan::scan(segment).unwrap().records);
+    let tombstone = Record::Forget(Scope::Owner(2));
+    assert!(records.into_iter().any(|(_, head)| head.record == tombstone));
     assert!(of_owner(3).all(|n| is_on_disk(dir.path(), &payload(n))));
     drop(log);
     let mut log = open_as(dir.path(), 200_000, "");

@@ -145,6 +145,19 @@ fn the_first_key_stays() {
 }
 
 #[test]
+fn clearing_leaves_nothing_and_respects_whoever_uses_it() {
+    let dir = TempDir::new().unwrap();
+    BlockLog::clear(&dir.path().join("none")).unwrap();
+    assert!(!dir.path().join("none").exists());
+    let mut log = open(dir.path());
+    append(&mut log, 1);
+    assert!(matches!(BlockLog::clear(dir.path()), Err(BlockLogError::Locked(_))));
+    drop(log);
+    BlockLog::clear(dir.path()).unwrap();
+    assert!(log_files(dir.path()).is_empty() && !is_on_disk(dir.path(), &KEY));
+}
+
+#[test]
 fn only_one_may_use_a_directory_and_only_its_owner_may_read_it() {
     use std::os::unix::fs::PermissionsExt;
     let dir = TempDir::new().unwrap();
