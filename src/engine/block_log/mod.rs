@@ -184,23 +184,32 @@ impl BlockLog {
 
     /// Forgets blocks: they are not found again, by no later process either, and
     /// their bytes are overwritten before this returns. Where that fails, the
-    /// segments that hold them are deleted.
+    /// segments that hold them are deleted. Where that fails too, they are found as
+    /// before, so that it can be tried again.
     pub(super) fn forget(&mut self, scope: Scope) -> Result<(), BlockLogError> {
         let forgotten = self.index.take_scope(scope);
         if forgotten.is_empty() {
             return Ok(());
         }
-        let places: Vec<_> = forgotten.into_iter().map(|(_, location)| location).collect();
+        let places: Vec<_> = forgotten.iter().map(|&(_, location)| location).collect();
         let erased = self.append_tombstone(scope).and_then(|()| self.erase(&places));
         if let Err(error) = erased {
             tracing::warn!(%error, "the disk cache cannot overwrite: whole segments go");
             let segments: BTreeSet<_> = places.iter().map(|location| location.segment).collect();
-            return self.delete_segments(|segment| segments.contains(&segment.number));
+            let deleted = self.delete_segments(|segment| segments.contains(&segment.number));
+            if deleted.is_err() {
+                let forgotten = forgotten.into_iter();
+                forgotten.for_each(|(hash, location)| self.index.insert(hash, location));
+            }
+            return deleted;
         }
         // Segments without a block are of no more use, their tombstones neither: what
         // these were for is overwritten.
         let live = self.index.live_segments();
-        self.delete_segments(|segment| !live.contains(&segment.number))
+        if let Err(error) = self.delete_segments(|segment| !live.contains(&segment.number)) {
+            tracing::warn!(%error, "a segment of the disk cache stays, though it is empty");
+        }
+        Ok(())
     }
 
     /// Reads the heads of a segment of an earlier process, mends it, and takes it in.
@@ -305,10 +314,9 @@ impl BlockLog {
     /// fit in the budget. Each round frees half a segment, less the head of another.
     fn make_room(&mut self, len: u64) -> Result<(), BlockLogError> {
         while self.num_bytes() + len + SEGMENT_HEAD_LEN > self.capacity_bytes {
-            let Some(oldest) = self.segments.pop_front() else { break };
-            let kept = self.worth_keeping(&oldest);
-            self.index.take(|location| location.segment == oldest.number);
-            oldest.delete().during("delete a segment")?;
+            let Some(oldest) = self.segments.front() else { break };
+            let (number, kept) = (oldest.number, self.worth_keeping(oldest));
+            self.delete_segments(|segment| segment.number == number)?;
             for (hash, mut location, record) in kept {
                 (location.segment, location.offset) = self.append_record(&[&record])?;
                 self.index.insert(hash, Location { used_at: None, ..location });
@@ -336,19 +344,26 @@ impl BlockLog {
         used.into_iter().filter_map(read).collect()
     }
 
-    /// Deletes segments with all that is in them.
+    /// Deletes segments with all that is in them; those that cannot be deleted stay.
     fn delete_segments(
         &mut self,
         is_meant: impl Fn(&Segment) -> bool,
     ) -> Result<(), BlockLogError> {
-        let (meant, kept) = std::mem::take(&mut self.segments).into_iter().partition(is_meant);
-        self.segments = kept;
-        let meant: VecDeque<Segment> = meant;
-        for segment in meant {
-            self.index.take(|location| location.segment == segment.number);
-            segment.delete().during("delete a segment")?;
-        }
-        Ok(())
+        let mut outcome = Ok(());
+        let index = &mut self.index;
+        self.segments.retain(|segment| {
+            if !is_meant(segment) {
+                return true;
+            }
+            let deleted = segment.delete().during("delete a segment");
+            if deleted.is_ok() {
+                index.take(|location| location.segment == segment.number);
+                return false;
+            }
+            outcome = deleted;
+            true
+        });
+        outcome
     }
 }
 

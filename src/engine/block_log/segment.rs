@@ -9,13 +9,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::record::{FIXED_LEN, Head};
+use super::record::Head;
 
 /// Bytes before the first record.
 pub(super) const SEGMENT_HEAD_LEN: u64 = 32;
 const MAGIC: [u8; 16] = *b"dramatis kv log\n";
 const SUFFIX: &str = "log";
-const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -123,9 +123,17 @@ impl Segment {
         self.file.sync_data()
     }
 
-    pub(super) fn delete(self) -> io::Result<()> {
-        fs::remove_file(&self.path)
+    /// Removes the file; one that is gone already is as good.
+    pub(super) fn delete(&self) -> io::Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets every later write fail.
+    #[cfg(test)]
+    pub(super) fn refuse_writes(&mut self) {
+        self.file = File::open(&self.path).expect("the file is there");
     }
 }
-
-const _: () = assert!(FIXED_LEN <= ZEROS.len());

@@ -90,6 +90,34 @@ fn segments_that_hold_nothing_any_more_are_deleted() {
 }
 
 #[test]
+fn where_nothing_can_be_overwritten_segments_go_as_a_whole() {
+    let dir = TempDir::new().unwrap();
+    let mut log = forty_blocks(dir.path());
+    log.segments.iter_mut().for_each(Segment::refuse_writes);
+    log.forget(Scope::Owner(2)).unwrap();
+    check(&log);
+    assert!(of_owner(2).all(|n| !is_on_disk(dir.path(), &payload(n))));
+    assert!(known(&log, of_owner(2)).is_empty());
+}
+
+#[test]
+fn what_could_not_be_forgotten_is_tried_again() {
+    let dir = TempDir::new().unwrap();
+    let mut log = forty_blocks(dir.path());
+    log.segments.iter_mut().for_each(Segment::refuse_writes);
+    // A directory stands where the first file was: it cannot be deleted as one.
+    let file = log_files(dir.path()).remove(0);
+    fs::rename(&file, dir.path().join("elsewhere")).unwrap();
+    fs::create_dir(&file).unwrap();
+    assert!(matches!(log.forget(Scope::Owner(2)), Err(BlockLogError::Io { .. })));
+    fs::remove_dir(&file).unwrap();
+    fs::rename(dir.path().join("elsewhere"), &file).unwrap();
+    log.forget(Scope::Owner(2)).unwrap();
+    check(&log);
+    assert!(of_owner(2).all(|n| !is_on_disk(dir.path(), &payload(n))));
+}
+
+#[test]
 fn where_the_log_is_full_forgetting_still_works() {
     let dir = TempDir::new().unwrap();
     let mut log = open_as(dir.path(), 20_000, "");
