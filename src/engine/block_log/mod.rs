@@ -11,17 +11,20 @@
 //! this identity and key. Every byte of every segment belongs to a block in the index,
 //! or to a record that holds none, so that nothing forgotten is left.
 
+mod budget;
 mod error;
+mod forgetting;
 mod index;
 mod place;
 mod record;
+mod recovery;
 mod scan;
 mod segment;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 
@@ -182,73 +185,6 @@ impl BlockLog {
         blocks
     }
 
-    /// Forgets blocks: they are not found again, by no later process either, and
-    /// their bytes are overwritten before this returns. Where that fails, the
-    /// segments that hold them are deleted. Where that fails too, they are found as
-    /// before, so that it can be tried again.
-    pub(super) fn forget(&mut self, scope: Scope) -> Result<(), BlockLogError> {
-        let forgotten = self.index.take_scope(scope);
-        if forgotten.is_empty() {
-            return Ok(());
-        }
-        let places: Vec<_> = forgotten.iter().map(|&(_, location)| location).collect();
-        let erased = self.append_tombstone(scope).and_then(|()| self.erase(&places));
-        if let Err(error) = erased {
-            tracing::warn!(%error, "the disk cache cannot overwrite: whole segments go");
-            let segments: BTreeSet<_> = places.iter().map(|location| location.segment).collect();
-            let deleted = self.delete_segments(|segment| segments.contains(&segment.number));
-            if deleted.is_err() {
-                let forgotten = forgotten.into_iter();
-                forgotten.for_each(|(hash, location)| self.index.insert(hash, location));
-            }
-            return deleted;
-        }
-        // Segments without a block are of no more use, their tombstones neither: what
-        // these were for is overwritten.
-        let live = self.index.live_segments();
-        if let Err(error) = self.delete_segments(|segment| !live.contains(&segment.number)) {
-            tracing::warn!(%error, "a segment of the disk cache stays, though it is empty");
-        }
-        Ok(())
-    }
-
-    /// Reads the heads of a segment of an earlier process, mends it, and takes it in.
-    fn recover(&mut self, mut segment: Segment) -> io::Result<()> {
-        let scan = scan::scan(&segment)?;
-        let number = segment.number;
-        if scan.end < segment.len() {
-            let num_bytes = segment.len() - scan.end;
-            tracing::warn!(number, num_bytes, "a record of the disk cache was not finished");
-            segment.truncate(scan.end)?;
-        }
-        for damaged in scan.damaged {
-            let num_bytes = damaged.end - damaged.start;
-            tracing::warn!(number, num_bytes, "a part of the disk cache is damaged");
-            segment.erase(damaged.start, num_bytes)?;
-        }
-        self.segments.push_back(segment);
-        for (offset, head) in scan.records {
-            let len = head.record_len();
-            match head.record {
-                Record::Block(BlockLabel { hash, salt, owner, .. }) => {
-                    let location =
-                        Location { segment: number, offset, len, salt, owner, used_at: None };
-                    match self.index.get(hash) {
-                        None => self.index.insert(hash, location),
-                        Some(_) => self.erase_records(&[location])?,
-                    }
-                }
-                Record::Forget(scope) => {
-                    let forgotten = self.index.take_scope(scope);
-                    let places: Vec<_> = forgotten.into_iter().map(|(_, place)| place).collect();
-                    self.erase_records(&places)?;
-                }
-                Record::Void => {}
-            }
-        }
-        Ok(())
-    }
-
     /// The bytes of neighbouring records.
     fn read_run(&self, run: &[(ChainHash, Location)]) -> io::Result<Vec<u8>> {
         let (first, last) = (run[0].1, run[run.len() - 1].1);
@@ -284,86 +220,6 @@ impl BlockLog {
         }
         let last = self.segments.back_mut().expect("there is one now");
         Ok((last.number, last.append(parts).during("write a block")?))
-    }
-
-    fn append_tombstone(&mut self, scope: Scope) -> Result<(), BlockLogError> {
-        let tombstone = Head::forget(scope);
-        self.make_room(tombstone.record_len())?;
-        self.append_record(&[&tombstone.encode()])?;
-        let last = self.segments.back().expect("it was just written to");
-        last.sync().during("write a tombstone")
-    }
-
-    fn erase(&self, places: &[Location]) -> Result<(), BlockLogError> {
-        self.erase_records(places).during("overwrite a block")?;
-        let touched: BTreeSet<_> = places.iter().map(|location| location.segment).collect();
-        let mut touched = touched.into_iter().filter_map(|number| self.segment(number));
-        touched.try_for_each(Segment::sync).during("overwrite a block")
-    }
-
-    fn erase_records(&self, places: &[Location]) -> io::Result<()> {
-        for location in places {
-            if let Some(segment) = self.segment(location.segment) {
-                segment.erase(location.offset, location.len)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Drops the oldest segments until `len` more bytes, and the head of a segment,
-    /// fit in the budget. Each round frees half a segment, less the head of another.
-    fn make_room(&mut self, len: u64) -> Result<(), BlockLogError> {
-        while self.num_bytes() + len + SEGMENT_HEAD_LEN > self.capacity_bytes {
-            let Some(oldest) = self.segments.front() else { break };
-            let (number, kept) = (oldest.number, self.worth_keeping(oldest));
-            self.delete_segments(|segment| segment.number == number)?;
-            for (hash, mut location, record) in kept {
-                (location.segment, location.offset) = self.append_record(&[&record])?;
-                self.index.insert(hash, Location { used_at: None, ..location });
-            }
-        }
-        Ok(())
-    }
-
-    /// The records of a segment that were used since they were written, the latest
-    /// used, up to half of the segment, in their old order.
-    fn worth_keeping(&self, segment: &Segment) -> Vec<(ChainHash, Location, Vec<u8>)> {
-        let mut used = self.index.used_in(segment.number);
-        used.sort_by_key(|(_, location)| std::cmp::Reverse(location.used_at));
-        let mut left = segment.len() / 2;
-        used.retain(|(_, location)| {
-            let fits = location.len <= left;
-            left -= if fits { location.len } else { 0 };
-            fits
-        });
-        used.sort_by_key(|(_, location)| location.offset);
-        let read = |(hash, location): (ChainHash, Location)| {
-            let record = segment.read(location.offset, location.len as usize).ok()?;
-            sound_block(hash, &record).is_some().then_some((hash, location, record))
-        };
-        used.into_iter().filter_map(read).collect()
-    }
-
-    /// Deletes segments with all that is in them; those that cannot be deleted stay.
-    fn delete_segments(
-        &mut self,
-        is_meant: impl Fn(&Segment) -> bool,
-    ) -> Result<(), BlockLogError> {
-        let mut outcome = Ok(());
-        let index = &mut self.index;
-        self.segments.retain(|segment| {
-            if !is_meant(segment) {
-                return true;
-            }
-            let deleted = segment.delete().during("delete a segment");
-            if deleted.is_ok() {
-                index.take(|location| location.segment == segment.number);
-                return false;
-            }
-            outcome = deleted;
-            true
-        });
-        outcome
     }
 }
 
