@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::chat::{Chat, Stage, run_jobs};
 use crate::clock::SystemClock;
 use crate::config::{Auto, Config, DatabaseUrl, SlidingWindow, Weights};
-use crate::engine::{EngineOptions, KvCacheSize};
+use crate::engine::{self, DiskCacheOptions, EngineOptions, KvCacheSize};
 use crate::fetch::{Fetcher, Progress};
 use crate::model::{self, Backend, LoadOptions, WeightType};
 use crate::pool::{Pool, WorkerOptions};
@@ -88,6 +88,11 @@ impl Service {
         let store = Store::open(options).await?;
         (ground.on_step)(StartStep::Model);
         let options = worker_options(config, model_path);
+        if options.engine.disk_cache.is_none()
+            && let Err(error) = engine::discard_disk_cache(&config.kv_cache_dir())
+        {
+            tracing::warn!(%error, "what the disk cache left could not be deleted");
+        }
         let pool = tokio::task::spawn_blocking(move || Pool::start(&options))
             .await
             .context("loading the model broke down")??;
@@ -156,10 +161,13 @@ pub fn engine_options(config: &Config) -> EngineOptions {
         max_batch_tokens: engine.max_batch_tokens,
         max_waiting: engine.max_waiting,
         cache_key: cache_key(),
+        disk_cache: engine
+            .disk_cache_bytes()
+            .map(|capacity_bytes| DiskCacheOptions { dir: config.kv_cache_dir(), capacity_bytes }),
     }
 }
 
-/// What keys the prefix cache: unlike in any other process, so that nobody can
+/// What keys the prefix cache, if no disk cache has a key: unlike anywhere else, so that nobody can
 /// prepare prompts whose blocks collide.
 fn cache_key() -> [u8; 16] {
     let mut key = [0; 16];

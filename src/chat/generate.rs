@@ -41,6 +41,7 @@ impl Chat {
     ) -> GenerationRequest {
         GenerationRequest {
             cache_salt: claim.guild_id.0.unsigned_abs(),
+            cache_owner: claim.scene_id.0.unsigned_abs(),
             max_tokens: max_tokens.min(self.room_after(prompt)),
             stop: prompt.stops.clone(),
             sampler: sampler.clone(),

@@ -44,8 +44,10 @@ impl Chat {
         }
         let prompt_ids =
             self.store.get_prompt_ids(guild, turn, swipe.id).await?.ok_or_else(not_ours)?;
+        let turn = self.store.get_turn(guild, turn).await?.ok_or_else(not_ours)?;
         let request = GenerationRequest {
             cache_salt: guild.0.unsigned_abs(),
+            cache_owner: turn.scene_id.0.unsigned_abs(),
             max_tokens: receipt.max_tokens,
             stop: receipt.stops,
             sampler: receipt.sampler,

@@ -13,6 +13,8 @@ use super::{Auto, Invalid};
 pub struct EngineConfig {
     /// Memory for attention keys and values, in MiB.
     pub kv_cache_mib: usize,
+    /// Disk for keys and values of idle conversations, in MiB; 0 is none.
+    pub disk_cache_mib: u64,
     /// Tokens in one KV block.
     pub block_size: usize,
     /// Sequences decoded together in one step at most.
@@ -31,6 +33,11 @@ impl EngineConfig {
         self.kv_cache_mib << 20
     }
 
+    /// Bytes of disk for keys and values of idle conversations, if any.
+    pub fn disk_cache_bytes(&self) -> Option<u64> {
+        (self.disk_cache_mib > 0).then_some(self.disk_cache_mib << 20)
+    }
+
     /// How many threads compute on this machine.
     pub fn num_threads(&self) -> NonZeroUsize {
         let asked = self.threads.set().and_then(|&threads| NonZeroUsize::new(threads));
@@ -43,6 +50,12 @@ impl EngineConfig {
             "engine.kv_cache_mib",
             self.kv_cache_mib,
             "a number of MiB from 16 up",
+        )?;
+        require(
+            self.disk_cache_mib == 0 || (64..=1 << 24).contains(&self.disk_cache_mib),
+            "engine.disk_cache_mib",
+            self.disk_cache_mib,
+            "0, or a number of MiB from 64 up",
         )?;
         require(
             (8..=256).contains(&self.block_size) && self.block_size.is_power_of_two(),

@@ -75,6 +75,11 @@ impl Config {
         self.data_dir.join("postgres")
     }
 
+    /// Where keys and values of idle conversations lie.
+    pub fn kv_cache_dir(&self) -> PathBuf {
+        self.data_dir.join("kv-cache")
+    }
+
     /// Where pulled models lie.
     pub fn models_dir(&self) -> PathBuf {
         self.data_dir.join("models")

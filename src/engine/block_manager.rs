@@ -6,7 +6,8 @@
 //! held (its count equals the tables that list it), idle in the prefix cache, or
 //! on the free list, and never two of these.
 
-use super::prefix_cache::{ChainHash, PrefixCache};
+use super::block_log::Scope;
+use super::prefix_cache::{ChainHash, FiledBlock, PrefixCache};
 
 /// The index of a KV block.
 pub(super) type BlockId = u32;
@@ -18,6 +19,7 @@ pub(super) type BlockId = u32;
 #[derive(Debug, Default)]
 pub(super) struct BlockTable {
     salt: u64,
+    owner: u64,
     blocks: Vec<BlockId>,
     /// How many leading blocks are filed in the prefix cache.
     num_registered: usize,
@@ -87,14 +89,20 @@ impl BlockManager {
     }
 
     /// A table that holds the longest cached prefix of `tokens`, and how many
-    /// tokens that is.
-    pub(super) fn attach_prefix(&mut self, salt: u64, tokens: &[u32]) -> (BlockTable, usize) {
+    /// tokens that is. What the table files later is filed for `owner`.
+    pub(super) fn attach_prefix(
+        &mut self,
+        salt: u64,
+        owner: u64,
+        tokens: &[u32],
+    ) -> (BlockTable, usize) {
         let found = self.cache.lookup(salt, tokens);
         for &(_, block) in &found {
             self.hold_cached(block);
         }
         let table = BlockTable {
             salt,
+            owner,
             num_registered: found.len(),
             last_hash: found.last().map(|&(hash, _)| hash),
             blocks: found.into_iter().map(|(_, block)| block).collect(),
@@ -129,7 +137,8 @@ impl BlockManager {
         let unregistered = tokens.chunks_exact(self.block_size).enumerate();
         for (index, chunk) in unregistered.skip(table.num_registered) {
             let own = table.blocks[index];
-            let filed = self.cache.insert(table.last_hash, table.salt, chunk, own);
+            let scope = (table.salt, table.owner);
+            let filed = self.cache.insert(table.last_hash, scope, chunk, own);
             if filed.block != own {
                 self.hold_cached(filed.block);
                 self.release_block(own);
@@ -145,6 +154,52 @@ impl BlockManager {
     pub(super) fn release(&mut self, table: BlockTable) {
         for &block in table.blocks.iter().rev() {
             self.release_block(block);
+        }
+    }
+
+    /// The names of all full blocks of a text, cached or not.
+    pub(super) fn chain(&self, salt: u64, tokens: &[u32]) -> Vec<ChainHash> {
+        self.cache.chain(salt, tokens)
+    }
+
+    /// The names of the blocks that hold the longest cached prefix of a text.
+    pub(super) fn cached_chain(&self, salt: u64, tokens: &[u32]) -> Vec<ChainHash> {
+        self.cache.lookup(salt, tokens).into_iter().map(|(hash, _)| hash).collect()
+    }
+
+    /// The names of all full blocks of a text, and how many of these are cached, which
+    /// counts as a use of them.
+    pub(super) fn use_chain(&mut self, salt: u64, tokens: &[u32]) -> (Vec<ChainHash>, usize) {
+        let (table, _) = self.attach_prefix(salt, 0, tokens);
+        let num_cached = table.blocks.len();
+        self.release(table);
+        (self.cache.chain(salt, tokens), num_cached)
+    }
+
+    /// A cached block by its name.
+    pub(super) fn filed(&self, hash: ChainHash) -> Option<FiledBlock> {
+        self.cache.filed(hash)
+    }
+
+    /// Drops what a scope covers, and what continues it, from the prefix cache. Idle
+    /// blocks are free at once, held ones when they are released: `held`, all tables
+    /// that exist, keep them for themselves.
+    pub(super) fn forget<'a>(
+        &mut self,
+        scope: Scope,
+        held: impl IntoIterator<Item = &'a mut BlockTable>,
+    ) {
+        for block in self.cache.forget(scope) {
+            if self.ref_counts[block as usize] == 0 {
+                self.free.push(block);
+            }
+        }
+        for table in held {
+            let registered = &table.blocks[..table.num_registered];
+            let names = registered.iter().map_while(|&block| self.cache.name(block));
+            let names: Vec<_> = names.collect();
+            table.num_registered = names.len();
+            table.last_hash = names.last().copied();
         }
     }
 

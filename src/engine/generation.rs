@@ -3,6 +3,7 @@
 //!
 //! Invariant: exactly one of `Finished` and `Failed` is sent, last.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -47,6 +48,8 @@ pub(super) struct Generation {
     pub(super) decoder: IncrementalDecoder,
     pub(super) num_banned_passed: usize,
     pub(super) num_cached_tokens: usize,
+    /// Which tokens of the prompt were brought back from the tier below memory.
+    pub(super) restored_tokens: Range<usize>,
 }
 
 /// Where a reply's events go, and when they happened.
@@ -68,12 +71,22 @@ impl Generation {
         self.outlet.abort.load(Ordering::Relaxed) || self.outlet.events.is_closed()
     }
 
+    /// Notes which tokens of the prompt came back from the tier below memory. What comes
+    /// back after a preemption was computed once, and is not counted.
+    pub(super) fn note_restored(&mut self, tokens: Range<usize>) {
+        if self.outlet.started_at.is_none() {
+            self.restored_tokens = tokens;
+        }
+    }
+
     /// Notes that the sequence runs. After a preemption it starts again, silently.
     pub(super) fn start(&mut self, num_cached_tokens: usize) {
         if self.outlet.started_at.is_some() {
             return;
         }
         self.num_cached_tokens = num_cached_tokens;
+        let Range { start, end } = self.restored_tokens;
+        self.restored_tokens = start..end.min(num_cached_tokens);
         self.outlet.ticket = None;
         let now = Instant::now();
         self.outlet.started_at = Some(now);
@@ -123,6 +136,7 @@ impl Generation {
             token_ids: sequence.tokens[sequence.num_prompt_tokens..].to_vec(),
             num_prompt_tokens: sequence.num_prompt_tokens,
             num_cached_tokens: self.num_cached_tokens,
+            num_restored_tokens: self.restored_tokens.len(),
             num_generated_tokens: sequence.num_generated_tokens(),
             num_preemptions: sequence.num_preemptions,
             num_rewinds: self.rewinder.as_ref().map_or(0, Rewinder::num_rewinds),

@@ -6,12 +6,15 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 
+use super::block_log::Scope;
+use super::disk_tier::Forgotten;
 use super::intake::{Intake, Submission};
 use super::{Engine, EngineError, EngineOptions, EngineStats, GenerationRequest, GenerationStream};
 use crate::model::Model;
@@ -23,7 +26,7 @@ use crate::tokenizer::Tokenizer;
 /// ends as [`super::FinishReason::Aborted`].
 #[derive(Clone, Debug)]
 pub struct EngineHandle {
-    commands: SyncSender<Command>,
+    commands: Arc<SyncSender<Command>>,
     shared: Arc<Shared>,
 }
 
@@ -32,11 +35,44 @@ struct Shared {
     intake: Arc<Intake>,
     /// As of the last step.
     stats: Arc<Mutex<EngineStats>>,
+    /// What is to be forgotten; `None` once nobody is there to do it.
+    forgotten: Arc<Mutex<Option<Vec<Forgotten>>>>,
+    alarm: Alarm,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Wakes the engine's thread for what does not come as a command. There is one
+/// [`Command::Wake`] at a time, so that it takes no place of a request's.
+#[derive(Clone, Debug)]
+struct Alarm {
+    /// Not a handle: the last of those takes the thread along.
+    commands: Weak<SyncSender<Command>>,
+    is_set: Arc<AtomicBool>,
+}
+
+impl Alarm {
+    fn ring(&self) {
+        if self.is_set.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if let Some(commands) = self.commands.upgrade()
+            && commands.try_send(Command::Wake).is_err()
+        {
+            // No room: the engine has something to wake for.
+            self.is_set.store(false, Ordering::Release);
+        }
+    }
+
+    /// The engine is awake, and looks at everything.
+    fn reset(&self) {
+        self.is_set.store(false, Ordering::Release);
+    }
 }
 
 enum Command {
     Submit(Box<Submission>),
+    /// Something waits for the engine beside its commands.
+    Wake,
     Inspect(Inspection),
     Stop,
 }
@@ -47,6 +83,7 @@ impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Submit(_) => "Submit",
+            Self::Wake => "Wake",
             Self::Inspect(_) => "Inspect",
             Self::Stop => "Stop",
         })
@@ -70,14 +107,22 @@ impl EngineHandle {
         let stats = Arc::new(Mutex::new(engine.stats()));
         // Every waiting request has a ticket, so only inspections can find it full.
         let (commands, receiver) = sync_channel(options.max_waiting + 16);
+        let commands = Arc::new(commands);
+        let alarm = Alarm { commands: Arc::downgrade(&commands), is_set: Arc::default() };
+        if let Some(tier) = &engine.tier {
+            let alarm = alarm.clone();
+            tier.set_bell(move || alarm.ring());
+        }
+        let forgotten = Arc::new(Mutex::new(Some(Vec::new())));
         let thread = thread::Builder::new()
             .name("engine".into())
             .spawn({
-                let stats = Arc::clone(&stats);
-                move || run(&mut engine, &receiver, &stats)
+                let (stats, forgotten) = (Arc::clone(&stats), Arc::clone(&forgotten));
+                let alarm = alarm.clone();
+                move || run(&mut engine, &Inbox { commands: receiver, alarm, forgotten }, &stats)
             })
             .map_err(|error| EngineError::Spawn(Arc::new(error)))?;
-        let shared = Shared { intake, stats, thread: Mutex::new(Some(thread)) };
+        let shared = Shared { intake, stats, forgotten, alarm, thread: Mutex::new(Some(thread)) };
         Ok(Self { commands, shared: Arc::new(shared) })
     }
 
@@ -93,7 +138,7 @@ impl EngineHandle {
 
     /// What the engine holds and has done, as of its last step.
     pub fn stats(&self) -> EngineStats {
-        let stats = *self.shared.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let stats = *lock(&self.shared.stats);
         EngineStats { num_waiting: self.shared.intake.num_waiting(), ..stats }
     }
 
@@ -116,12 +161,43 @@ impl EngineHandle {
         Ok(outcome.await.map_err(gone)??)
     }
 
+    /// Drops what was cached for an owner, and what continues it, from memory and from
+    /// the disk. What runs for it goes on, and is not kept. Returns when nothing is left
+    /// of it, or only in blocks that a running sequence holds; it happens even if nobody
+    /// waits for that. 0, which is nobody, has nothing.
+    ///
+    /// # Errors
+    /// `DiskCache` if the disk refuses; `Stopped` or `Panicked` if the engine is gone.
+    pub async fn forget_owner(&self, owner: u64) -> Result<(), EngineError> {
+        self.forget(Scope::Owner(owner)).await
+    }
+
+    /// The same for all that was cached under a salt.
+    ///
+    /// # Errors
+    /// As [`EngineHandle::forget_owner`].
+    pub async fn forget_salt(&self, salt: u64) -> Result<(), EngineError> {
+        self.forget(Scope::Salt(salt)).await
+    }
+
+    async fn forget(&self, scope: Scope) -> Result<(), EngineError> {
+        let gone = || self.shared.intake.exit().unwrap_or(EngineError::Stopped);
+        let (done, outcome) = oneshot::channel();
+        {
+            let mut forgotten = lock(&self.shared.forgotten);
+            forgotten.as_mut().ok_or_else(gone)?.push(Forgotten { scope, done });
+        }
+        self.shared.alarm.ring();
+        outcome.await.map_err(|_| gone())?
+    }
+
     /// Stops the engine for all handles, and waits until its thread has ended: at most
-    /// one step, so call it outside async code. What still runs ends as `Aborted`.
+    /// one step and what the disk cache still writes, so call it outside async code. What
+    /// still runs ends as `Aborted`.
     pub fn shutdown(&self) {
         // If the thread is gone already, there is nobody to tell.
         let _ = self.commands.send(Command::Stop);
-        let thread = self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(&self.shared.thread).take();
         if let Some(thread) = thread {
             thread.join().expect("the engine's thread catches its panics");
         }
@@ -147,9 +223,16 @@ impl EngineHandle {
     }
 }
 
+/// What reaches the engine's thread.
+struct Inbox {
+    commands: Receiver<Command>,
+    alarm: Alarm,
+    forgotten: Arc<Mutex<Option<Vec<Forgotten>>>>,
+}
+
 /// The thread: serves until it is told to stop, then ends what is left.
-fn run(engine: &mut Engine, commands: &Receiver<Command>, stats: &Mutex<EngineStats>) {
-    let outcome = catch_unwind(AssertUnwindSafe(|| serve(engine, commands, stats)));
+fn run(engine: &mut Engine, inbox: &Inbox, stats: &Mutex<EngineStats>) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| serve(engine, inbox, stats)));
     let error = outcome.err().map(|panic| EngineError::Panicked(panic_message(&*panic)));
     if let Some(error) = &error {
         tracing::error!(error.kind = error.kind(), "the engine's thread panicked");
@@ -157,13 +240,19 @@ fn run(engine: &mut Engine, commands: &Receiver<Command>, stats: &Mutex<EngineSt
     // First the reason, then the streams: whoever sees the end can read why.
     engine.intake.close(error.clone().unwrap_or(EngineError::Stopped));
     engine.end_all(error.as_ref());
-    *stats.lock().unwrap_or_else(PoisonError::into_inner) = engine.stats();
+    // An engine that stops in order still forgets; one that broke down keeps nobody waiting.
+    let left = lock(&inbox.forgotten).take().unwrap_or_default();
+    if error.is_none() {
+        left.into_iter().for_each(|forgotten| engine.forget(forgotten));
+    }
+    *lock(stats) = engine.stats();
 }
 
-fn serve(engine: &mut Engine, commands: &Receiver<Command>, stats: &Mutex<EngineStats>) {
+fn serve(engine: &mut Engine, inbox: &Inbox, stats: &Mutex<EngineStats>) {
+    let commands = &inbox.commands;
     loop {
         // Without work it sleeps; with work it only looks whether there is more.
-        let mut next = if engine.is_idle() {
+        let mut next = if engine.is_resting() {
             commands.recv().map_err(|_| TryRecvError::Disconnected)
         } else {
             commands.try_recv()
@@ -172,14 +261,22 @@ fn serve(engine: &mut Engine, commands: &Receiver<Command>, stats: &Mutex<Engine
             match next {
                 Ok(Command::Submit(submission)) => engine.enqueue(*submission),
                 Ok(Command::Inspect(look)) => look(engine),
+                Ok(Command::Wake) => inbox.alarm.reset(),
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) => break,
             }
             next = commands.try_recv();
         }
+        // After the commands, so that whoever was submitted before is covered.
+        let to_forget = lock(&inbox.forgotten).as_mut().map(std::mem::take).unwrap_or_default();
+        to_forget.into_iter().for_each(|forgotten| engine.forget(forgotten));
         engine.step();
-        *stats.lock().unwrap_or_else(PoisonError::into_inner) = engine.stats();
+        *lock(stats) = engine.stats();
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {

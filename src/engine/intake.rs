@@ -140,8 +140,10 @@ impl Intake {
             decoder: IncrementalDecoder::new(),
             num_banned_passed: 0,
             num_cached_tokens: 0,
+            restored_tokens: 0..0,
         };
         let mut sequence = Sequence::new(id, request.prompt, request.cache_salt);
+        sequence.cache_owner = request.cache_owner;
         sequence.rewind_floor = generation.rewinder.as_ref().map(|_| sequence.num_prompt_tokens);
         Ok((Submission { sequence, generation }, stream))
     }

@@ -8,7 +8,9 @@
 //! is in the batch, in the cache, or was preempted, up to float rounding.
 
 mod banned;
+mod block_log;
 mod block_manager;
+mod disk_tier;
 mod generation;
 mod handle;
 mod intake;
@@ -24,6 +26,7 @@ mod stats;
 mod stop;
 mod stream;
 mod text;
+mod tiering;
 
 #[cfg(test)]
 mod tests;
@@ -35,17 +38,19 @@ use std::time::Instant;
 pub use block_manager::IntegrityError;
 pub use handle::EngineHandle;
 pub use load::LoadedModel;
-pub use options::{EngineOptions, KvCacheSize};
+pub use options::{DiskCacheOptions, EngineOptions, KvCacheSize};
 pub use request::{
     EngineError, FinishReason, GenerationEvent, GenerationRequest, GenerationSummary,
 };
 pub use sequence::SequenceId;
-pub use stats::{EngineStats, StepStats};
+pub use stats::{DiskCacheStats, EngineStats, StepStats};
 pub use stream::{Aborter, GenerationStream};
+pub use tiering::discard_disk_cache;
 
 use crate::model::{Logits, Model, ModelError};
 use crate::tokenizer::Tokenizer;
 use block_manager::BlockManager;
+use disk_tier::DiskTier;
 use generation::Generation;
 use intake::{Intake, Submission};
 use model_runner::ModelRunner;
@@ -62,6 +67,8 @@ pub struct Engine {
     scheduler: Scheduler,
     runner: ModelRunner,
     generations: BTreeMap<SequenceId, Generation>,
+    /// Where blocks go and come back from; some of the sequences wait there.
+    tier: Option<DiskTier>,
     totals: stats::Totals,
 }
 
@@ -86,12 +93,15 @@ impl Engine {
             max_batch_sequences: options.max_batch_sequences,
             max_batch_tokens: options.max_batch_tokens,
         };
-        let blocks = BlockManager::new(num_blocks, options.block_size, options.cache_key);
+        let runner = ModelRunner::new(model, num_blocks, options.block_size)?;
+        let (tier, key) = tiering::open(options.disk_cache.as_ref(), &runner, options.cache_key)?;
+        let blocks = BlockManager::new(num_blocks, options.block_size, key);
         Ok(Self {
             intake: Arc::new(intake),
             scheduler: Scheduler::new(limits, blocks),
-            runner: ModelRunner::new(model, num_blocks, options.block_size)?,
+            runner,
             generations: BTreeMap::new(),
+            tier,
             totals: stats::Totals::default(),
         })
     }
@@ -125,12 +135,15 @@ impl Engine {
     pub fn step(&mut self) -> StepStats {
         let started_at = Instant::now();
         self.drop_cancelled();
+        self.restore();
         let schedule = self.scheduler.schedule();
         self.announce(&schedule);
+        self.offer_preempted(&schedule.preempted);
         let num_finished = match self.runner.run(&schedule.batch, &self.scheduler) {
             Ok(logits) => self.commit(&schedule.batch, logits),
             Err(error) => self.fail_batch(&schedule.batch, error),
         };
+        self.write_behind();
         debug_assert_eq!(self.check_integrity(), Ok(()));
         let stats = StepStats::new(&schedule, num_finished, started_at.elapsed());
         self.totals.add(&stats);
@@ -152,6 +165,7 @@ impl Engine {
             num_available_blocks: blocks.num_available(),
             num_cached_blocks: blocks.num_cached(),
             totals: self.totals,
+            disk_cache: self.tier.as_ref().map(DiskTier::stats),
         }
     }
 
@@ -160,13 +174,28 @@ impl Engine {
     /// # Errors
     /// The first contradiction: a bug of ours.
     pub fn check_integrity(&self) -> Result<(), IntegrityError> {
-        let num_sequences = self.scheduler.num_waiting() + self.scheduler.num_running();
+        let num_queued = self.scheduler.num_waiting() + self.scheduler.num_running();
+        let num_sequences = num_queued + self.num_restoring();
         if num_sequences != self.generations.len() {
             let num_generations = self.generations.len();
             let what = format!("{num_sequences} sequences for {num_generations} generations");
             return Err(IntegrityError(what));
         }
+        let restoring = self.tier.iter().flat_map(DiskTier::restoring);
+        for sequence in restoring {
+            if !self.generations.contains_key(&sequence.id) {
+                return Err(IntegrityError(format!("{:?} is restored for nobody", sequence.id)));
+            }
+            if !sequence.block_table.blocks().is_empty() || sequence.num_computed_tokens > 0 {
+                let what = format!("{:?} is being restored but holds blocks", sequence.id);
+                return Err(IntegrityError(what));
+            }
+        }
         self.scheduler.check_integrity()
+    }
+
+    fn num_restoring(&self) -> usize {
+        self.tier.as_ref().map_or(0, |tier| tier.restoring().len())
     }
 
     fn enqueue(&mut self, submission: Submission) {
@@ -214,7 +243,10 @@ impl Engine {
 
     fn finish(&mut self, id: SequenceId, reason: FinishReason) {
         let Some(generation) = self.generations.remove(&id) else { return };
-        let sequence = self.scheduler.remove(id).expect("every generation has a sequence");
+        let parked = |tier: &mut DiskTier| Some(tier.unpark(id)?.sequence);
+        let sequence = self.scheduler.remove(id).or_else(|| self.tier.as_mut().and_then(parked));
+        let sequence = sequence.expect("every generation has a sequence");
+        self.offer(&sequence);
         generation.finish(&sequence, reason);
     }
 
@@ -231,6 +263,10 @@ impl Engine {
 
     /// Ends every sequence: with its text if there is no error, else with the error.
     fn end_all(&mut self, error: Option<&EngineError>) {
+        if let (Some(_), Some(tier)) = (error, &mut self.tier) {
+            // What a broken engine has in memory is not to be trusted.
+            tier.drop_pending();
+        }
         while let Some((&id, _)) = self.generations.first_key_value() {
             match error {
                 None => self.abort(id),

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use super::block_manager::BlockId;
 use super::scheduler::{ScheduledSequence, Scheduler};
 use crate::model::{BatchSequence, KvCache, LogitRows, Logits, Model, ModelError};
+
+/// The type and the order of the numbers in a copy of a block; changes with them.
+const KV_LAYOUT: &str = "v2";
 
 /// The model and the keys and values of all sequences.
 #[derive(Debug)]
@@ -20,6 +24,34 @@ impl ModelRunner {
     ) -> Result<Self, ModelError> {
         let kv = model.kv_cache(num_blocks, block_size)?;
         Ok(Self { model, kv })
+    }
+
+    /// What keys and values are made by and how they are laid out: bytes of one identity
+    /// mean nothing under another.
+    pub(super) fn kv_identity(&self) -> String {
+        let (fingerprint, block_size) = (self.model.fingerprint(), self.kv.block_size());
+        let block_bytes = self.kv.block_bytes();
+        format!("{fingerprint} {KV_LAYOUT} {block_size} tokens {block_bytes} bytes")
+    }
+
+    pub(super) fn num_blocks(&self) -> usize {
+        self.kv.num_blocks()
+    }
+
+    pub(super) fn block_bytes(&self) -> usize {
+        self.kv.block_bytes()
+    }
+
+    /// A copy of a block's keys and values.
+    pub(super) fn read_block(&self, block: BlockId) -> Result<Vec<u8>, ModelError> {
+        let mut bytes = vec![0; self.kv.block_bytes()];
+        self.kv.read_block(block, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Overwrites a block's keys and values with such a copy.
+    pub(super) fn write_block(&mut self, block: BlockId, bytes: &[u8]) -> Result<(), ModelError> {
+        self.kv.write_block(block, bytes)
     }
 
     /// Computes the scheduled tokens; one row of logits for each sequence that samples,

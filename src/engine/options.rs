@@ -1,5 +1,7 @@
 //! How large an engine is and how it divides its steps.
 
+use std::path::PathBuf;
+
 use super::EngineError;
 use crate::model::Model;
 
@@ -10,6 +12,16 @@ pub enum KvCacheSize {
     Blocks(usize),
     /// As many blocks as fit in this many bytes.
     Bytes(u64),
+}
+
+/// Where KV blocks of idle conversations go, and come back from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskCacheOptions {
+    /// The directory, for this engine alone; made where there is none. A second engine
+    /// runs without.
+    pub dir: PathBuf,
+    /// The most that the files in it take.
+    pub capacity_bytes: u64,
 }
 
 /// Options of an [`super::Engine`].
@@ -30,8 +42,11 @@ pub struct EngineOptions {
     pub max_batch_tokens: usize,
     /// Requests that may wait; more are refused as [`EngineError::Busy`].
     pub max_waiting: usize,
-    /// Keys the hashes of the prefix cache; choose it at random.
+    /// Keys the hashes of the prefix cache; choose it at random. A disk cache keeps the
+    /// first it was given, and that one counts.
     pub cache_key: [u8; 16],
+    /// The tier below memory; `None` is none.
+    pub disk_cache: Option<DiskCacheOptions>,
 }
 
 impl Default for EngineOptions {
@@ -44,6 +59,7 @@ impl Default for EngineOptions {
             max_batch_tokens: 256,
             max_waiting: 64,
             cache_key: [0; 16],
+            disk_cache: None,
         }
     }
 }

@@ -7,16 +7,17 @@
 //! Invariant: the parent of every cached block is cached and was used no earlier
 //! than its child, so the least recently used block is always a leaf.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
+use super::block_log::{BlockLabel, Scope};
 use super::block_manager::BlockId;
 
 /// Names a block by everything that precedes it: SHA-256 over key, parent hash,
 /// salt and tokens, cut to 128 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct ChainHash([u8; 16]);
+pub(super) struct ChainHash(pub(super) [u8; 16]);
 
 #[derive(Debug)]
 struct Entry {
@@ -24,6 +25,7 @@ struct Entry {
     /// `None` for the first block of a text.
     parent: Option<ChainHash>,
     salt: u64,
+    owner: u64,
     tokens: Box<[u32]>,
     use_state: Use,
 }
@@ -41,6 +43,13 @@ pub(super) struct Inserted {
     pub(super) hash: ChainHash,
     /// The block that holds these tokens from now on; an older one wins.
     pub(super) block: BlockId,
+}
+
+/// A block in memory and what it stands for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct FiledBlock {
+    pub(super) block: BlockId,
+    pub(super) label: BlockLabel,
 }
 
 /// An index of full KV blocks by the tokens they stand for.
@@ -67,6 +76,50 @@ impl PrefixCache {
         }
     }
 
+    /// The names of all full blocks of a text, cached or not.
+    pub(super) fn chain(&self, salt: u64, tokens: &[u32]) -> Vec<ChainHash> {
+        let chunks = tokens.chunks_exact(self.block_size);
+        let next = |parent: &mut Option<ChainHash>, chunk| {
+            *parent = Some(self.hash(*parent, salt, chunk));
+            *parent
+        };
+        chunks.scan(None, next).collect()
+    }
+
+    /// A cached block by its name.
+    pub(super) fn filed(&self, hash: ChainHash) -> Option<FiledBlock> {
+        let Entry { block, parent, salt, owner, ref tokens, .. } = *self.entries.get(&hash)?;
+        let label = BlockLabel { hash, parent, salt, owner, tokens: tokens.clone() };
+        Some(FiledBlock { block, label })
+    }
+
+    /// The name of a cached block.
+    pub(super) fn name(&self, block: BlockId) -> Option<ChainHash> {
+        self.hashes.get(&block).copied()
+    }
+
+    /// Drops what a scope covers, and what continues it; returns these blocks. They
+    /// are not cached any more, whether somebody holds them or not.
+    pub(super) fn forget(&mut self, scope: Scope) -> Vec<BlockId> {
+        let mut children: HashMap<ChainHash, Vec<ChainHash>> = HashMap::new();
+        let mut left = Vec::new();
+        for (&hash, entry) in &self.entries {
+            if let Some(parent) = entry.parent {
+                children.entry(parent).or_default().push(hash);
+            }
+            if scope.covers(entry.salt, entry.owner) {
+                left.push(hash);
+            }
+        }
+        let mut gone = HashSet::new();
+        while let Some(hash) = left.pop() {
+            if gone.insert(hash) {
+                left.extend(children.get(&hash).into_iter().flatten());
+            }
+        }
+        gone.into_iter().filter_map(|hash| self.remove(hash)).collect()
+    }
+
     /// The blocks that hold the longest cached prefix of `tokens`, in order.
     pub(super) fn lookup(&self, salt: u64, tokens: &[u32]) -> Vec<(ChainHash, BlockId)> {
         let mut found = Vec::new();
@@ -89,7 +142,7 @@ impl PrefixCache {
     pub(super) fn insert(
         &mut self,
         parent: Option<ChainHash>,
-        salt: u64,
+        (salt, owner): (u64, u64),
         tokens: &[u32],
         block: BlockId,
     ) -> Inserted {
@@ -98,7 +151,8 @@ impl PrefixCache {
         if let Some(entry) = self.entries.get(&hash) {
             return Inserted { hash, block: entry.block };
         }
-        let entry = Entry { block, parent, salt, tokens: tokens.into(), use_state: Use::Held };
+        let (tokens, use_state) = (tokens.into(), Use::Held);
+        let entry = Entry { block, parent, salt, owner, tokens, use_state };
         self.entries.insert(hash, entry);
         self.hashes.insert(block, hash);
         Inserted { hash, block }
@@ -185,6 +239,15 @@ impl PrefixCache {
             (Use::Idle(parent), Use::Idle(child)) if parent > child => Ok(()),
             _ => Err(format!("block {block} would outlive its parent {}", parent.block)),
         }
+    }
+
+    fn remove(&mut self, hash: ChainHash) -> Option<BlockId> {
+        let entry = self.entries.remove(&hash)?;
+        self.hashes.remove(&entry.block);
+        if let Use::Idle(tick) = entry.use_state {
+            self.idle.remove(&tick);
+        }
+        Some(entry.block)
     }
 
     fn entry_mut(&mut self, block: BlockId) -> &mut Entry {

@@ -23,6 +23,9 @@ pub struct GenerationRequest {
     /// Sequences share cached keys and values only under the same salt: one per guild,
     /// so that response times tell nobody what another guild wrote.
     pub cache_salt: u64,
+    /// With whose text cached keys and values must go, as [`super::EngineHandle::forget_owner`]
+    /// says; 0 is nobody.
+    pub cache_owner: u64,
     /// The most tokens to generate, stops and EOS included; at least one.
     pub max_tokens: usize,
     /// Strings that end the reply; none of them, nor any beginning of one that was
@@ -51,6 +54,7 @@ impl GenerationRequest {
         Self {
             prompt,
             cache_salt: 0,
+            cache_owner: 0,
             max_tokens: usize::MAX,
             stop: Vec::new(),
             sampler: SamplerParams::default(),
@@ -136,6 +140,8 @@ pub struct GenerationSummary {
     pub num_prompt_tokens: usize,
     /// Of these, how many were found in the prefix cache.
     pub num_cached_tokens: usize,
+    /// Of these, how many were brought back from the tier below memory for this reply.
+    pub num_restored_tokens: usize,
     /// `token_ids.len()`.
     pub num_generated_tokens: usize,
     /// How often the sequence lost its KV blocks and was computed again.
@@ -209,6 +215,9 @@ pub enum EngineError {
     /// The engine's thread hit a bug of ours; it takes no more requests.
     #[error("the engine broke down: {0}. This is a bug; restart the worker")]
     Panicked(String),
+    /// The disk cache failed at what was asked of it.
+    #[error("the disk cache: {0}")]
+    DiskCache(String),
     /// The block accounting is wrong: a bug of ours.
     #[error(transparent)]
     Integrity(#[from] IntegrityError),
@@ -233,6 +242,7 @@ impl EngineError {
             Self::NoTokenizer(_) => "no_tokenizer",
             Self::Spawn(_) => "spawn",
             Self::Panicked(_) => "panicked",
+            Self::DiskCache(_) => "disk_cache",
             Self::Integrity(_) => "integrity",
             Self::Stopped => "stopped",
         }

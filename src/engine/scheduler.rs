@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use super::block_log::Scope;
 use super::block_manager::{BlockManager, BlockTable, IntegrityError};
 use super::sequence::{Sequence, SequenceId};
 
@@ -75,6 +76,25 @@ impl Scheduler {
         Some(sequence)
     }
 
+    /// Takes those out of the queue who may run next and have not been prepared for it;
+    /// [`Scheduler::push`] puts them back in their places. One more than may run, so
+    /// that the next is ready when somebody ends.
+    pub(super) fn take_unprepared(&mut self) -> Vec<Sequence> {
+        let num_next = self.limits.max_batch_sequences.saturating_sub(self.running.len()) + 1;
+        let next = self.waiting.values().take(num_next).filter(|sequence| !sequence.is_prepared);
+        let ids: Vec<_> = next.map(|sequence| sequence.id).collect();
+        ids.iter().filter_map(|id| self.waiting.remove(id)).collect()
+    }
+
+    /// Drops what a scope covers from the prefix cache, and lets nobody there file more.
+    pub(super) fn forget(&mut self, scope: Scope) {
+        for sequence in self.waiting.values_mut().chain(self.running.values_mut()) {
+            sequence.is_forgotten |= sequence.is_in(scope);
+        }
+        let tables = self.running.values_mut().map(|sequence| &mut sequence.block_table);
+        self.blocks.forget(scope, tables);
+    }
+
     /// Chooses the next batch: a token for every decoding sequence, then prefill
     /// chunks, oldest sequence first, up to `max_batch_tokens`.
     pub(super) fn schedule(&mut self) -> Schedule {
@@ -94,9 +114,16 @@ impl Scheduler {
     pub(super) fn commit(&mut self, id: SequenceId, num_tokens: usize) {
         let sequence = self.running.get_mut(&id).expect("only running sequences are in a batch");
         sequence.num_computed_tokens += num_tokens;
+        if sequence.is_forgotten {
+            return;
+        }
         let mut table = std::mem::take(&mut sequence.block_table);
         self.blocks.register(&mut table, sequence.final_tokens());
         sequence.block_table = table;
+    }
+
+    pub(super) fn waiting(&self, id: SequenceId) -> Option<&Sequence> {
+        self.waiting.get(&id)
     }
 
     pub(super) fn running(&self, id: SequenceId) -> Option<&Sequence> {
@@ -113,6 +140,15 @@ impl Scheduler {
 
     pub(super) fn num_running(&self) -> usize {
         self.running.len()
+    }
+
+    /// Whether nobody waits or runs.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.running.is_empty()
+    }
+
+    pub(super) fn blocks_mut(&mut self) -> &mut BlockManager {
+        &mut self.blocks
     }
 
     pub(super) fn blocks(&self) -> &BlockManager {
@@ -172,6 +208,7 @@ impl Scheduler {
         self.blocks.release(std::mem::take(&mut sequence.block_table));
         sequence.num_computed_tokens = 0;
         sequence.num_preemptions += 1;
+        sequence.is_prepared = false;
         self.waiting.insert(id, sequence);
         id
     }
@@ -205,8 +242,11 @@ fn attach(
     headroom: usize,
 ) -> Option<(BlockTable, usize)> {
     let num_tokens = sequence.tokens.len();
-    let (mut table, num_cached_tokens) =
-        blocks.attach_prefix(sequence.cache_salt, sequence.shareable_tokens());
+    let (mut table, num_cached_tokens) = blocks.attach_prefix(
+        sequence.cache_salt,
+        sequence.cache_owner,
+        sequence.shareable_tokens(),
+    );
     let num_new = blocks.num_blocks_for(num_tokens) - table.blocks().len();
     if num_new + headroom <= blocks.num_available() && blocks.grow(&mut table, num_tokens) {
         return Some((table, num_cached_tokens));

@@ -2,6 +2,7 @@
 //!
 //! No text, no sampler, no clock: those are in [`super::generation`].
 
+use super::block_log::Scope;
 use super::block_manager::BlockTable;
 
 /// Numbers sequences in order of arrival.
@@ -21,6 +22,11 @@ pub(super) struct Sequence {
     /// `None` if nothing ever is.
     pub(super) rewind_floor: Option<usize>,
     pub(super) cache_salt: u64,
+    pub(super) cache_owner: u64,
+    /// Whether nothing of it is to be kept, because it was forgotten while it lived.
+    pub(super) is_forgotten: bool,
+    /// Whether the tier below memory was asked for its blocks.
+    pub(super) is_prepared: bool,
     pub(super) block_table: BlockTable,
     pub(super) num_preemptions: usize,
 }
@@ -34,9 +40,17 @@ impl Sequence {
             num_computed_tokens: 0,
             rewind_floor: None,
             cache_salt,
+            cache_owner: 0,
+            is_forgotten: false,
+            is_prepared: false,
             block_table: BlockTable::default(),
             num_preemptions: 0,
         }
+    }
+
+    /// Whether a scope covers what is cached of it.
+    pub(super) fn is_in(&self, scope: Scope) -> bool {
+        scope.covers(self.cache_salt, self.cache_owner)
     }
 
     pub(super) fn num_generated_tokens(&self) -> usize {

@@ -56,6 +56,29 @@ pub struct EngineStats {
     pub num_cached_blocks: usize,
     /// Sums over all steps.
     pub totals: Totals,
+    /// The tier below memory; `None` where there is none.
+    pub disk_cache: Option<DiskCacheStats>,
+}
+
+/// What the tier below memory holds and has done since the engine started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DiskCacheStats {
+    /// Blocks on the disk.
+    pub num_blocks: usize,
+    /// Bytes of its files.
+    pub num_bytes: u64,
+    /// Blocks that are yet to be written.
+    pub num_pending: usize,
+    /// Blocks that were written.
+    pub num_written: u64,
+    /// Blocks that were brought back.
+    pub num_restored: u64,
+    /// Blocks that were not written: too many waited, or memory lost them before.
+    pub num_skipped: u64,
+    /// Blocks that could not be read as they were written.
+    pub num_read_errors: u64,
+    /// Blocks that the disk refused.
+    pub num_write_errors: u64,
 }
 
 /// Sums over all steps.

@@ -79,7 +79,6 @@ impl Activations {
     pub(super) fn writer(&mut self) -> ActivationsWriter<'_> {
         ActivationsWriter {
             num_rows: self.num_rows,
-            num_columns: self.num_columns,
             float_stride: self.float_stride(),
             block_stride: self.block_stride(),
             floats: SharedMut::new(&mut self.floats),
@@ -96,8 +95,7 @@ fn grow<T: Clone + Default>(values: &mut Vec<T>, len: usize) {
 
 /// Writes rows; each row is one thread's.
 pub(super) struct ActivationsWriter<'a> {
-    pub(super) num_rows: usize,
-    pub(super) num_columns: usize,
+    num_rows: usize,
     float_stride: usize,
     block_stride: usize,
     floats: SharedMut<'a, f32>,

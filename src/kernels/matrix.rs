@@ -172,11 +172,6 @@ impl Matrix {
         Ok(Self { num_rows, num_columns, tiles })
     }
 
-    /// Outputs for each row of activations.
-    pub(crate) fn num_rows(&self) -> usize {
-        self.num_rows
-    }
-
     /// Bytes of memory.
     pub(crate) fn num_bytes(&self) -> usize {
         with_tiles!(&self.tiles, F, tiles => tiles.len() * size_of::<<F as Format>::Tile>())

@@ -74,17 +74,17 @@ fn products(
     start: &[f32],
     add: bool,
 ) -> Vec<f32> {
-    let stride = matrix.num_rows().next_multiple_of(LANES) + 32;
+    let stride = start.len().next_multiple_of(LANES) + 32;
     let mut out = vec![0.0; inputs.num_rows() * stride];
     for row in out.chunks_exact_mut(stride) {
-        row[16..16 + matrix.num_rows()].copy_from_slice(&start[..matrix.num_rows()]);
+        row[16..16 + start.len()].copy_from_slice(start);
     }
     let product = [Product { matrix, column: 16 }];
     multiply(pool, isa, inputs, &product, &mut out, stride, add);
     out.chunks_exact(stride)
         .flat_map(|row| {
             assert!(row[..16].iter().all(|&x| x == 0.0), "columns before stay as they were");
-            row[16..16 + matrix.num_rows()].to_vec()
+            row[16..16 + start.len()].to_vec()
         })
         .collect()
 }

@@ -48,6 +48,22 @@ impl Pool {
         Ok(self.worker.engine.submit(request)?)
     }
 
+    /// Drops what was cached for an owner, from memory and disk.
+    ///
+    /// # Errors
+    /// The disk refuses, or the worker is gone; what was cached may still be there.
+    pub async fn forget_owner(&self, owner: u64) -> Result<(), PoolError> {
+        Ok(self.worker.engine.forget_owner(owner).await?)
+    }
+
+    /// Drops all that was cached under a salt, from memory and disk.
+    ///
+    /// # Errors
+    /// As [`Pool::forget_owner`].
+    pub async fn forget_salt(&self, salt: u64) -> Result<(), PoolError> {
+        Ok(self.worker.engine.forget_salt(salt).await?)
+    }
+
     /// The model, by the name that people chose.
     pub fn model_name(&self) -> &str {
         &self.worker.model_name

@@ -117,7 +117,7 @@ fn apply(op: Op, blocks: &mut BlockManager, naive: &mut Naive, all: &mut Vec<Hel
     match op {
         Op::Hold { salt, tokens } => {
             let num_filed = naive.attach(salt, &tokens);
-            let (mut table, num_cached_tokens) = blocks.attach_prefix(salt, &tokens);
+            let (mut table, num_cached_tokens) = blocks.attach_prefix(salt, 1, &tokens);
             assert_eq!(num_cached_tokens, num_filed * BLOCK_SIZE);
             let num_new = tokens.len().div_ceil(BLOCK_SIZE) - num_filed;
             let fits = naive.grow(num_new);
@@ -161,7 +161,7 @@ proptest! {
 #[test]
 fn the_integrity_check_sees_a_leak_and_a_forgery() {
     let mut blocks = BlockManager::new(4, 2, [0; 16]);
-    let (mut table, _) = blocks.attach_prefix(0, &[]);
+    let (mut table, _) = blocks.attach_prefix(0, 0, &[]);
     assert!(blocks.grow(&mut table, 3));
     assert!(blocks.check_integrity([&table]).is_ok());
     let leak = blocks.check_integrity([]).unwrap_err();
@@ -174,7 +174,7 @@ fn the_integrity_check_sees_a_leak_and_a_forgery() {
 fn the_least_recently_used_text_is_evicted_from_its_end() {
     let mut blocks = BlockManager::new(4, 2, [0; 16]);
     let hold = |blocks: &mut BlockManager, tokens: &[u32]| {
-        let (mut table, num_cached) = blocks.attach_prefix(0, tokens);
+        let (mut table, num_cached) = blocks.attach_prefix(0, 0, tokens);
         assert!(blocks.grow(&mut table, tokens.len()));
         blocks.register(&mut table, tokens);
         blocks.release(table);

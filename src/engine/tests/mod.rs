@@ -5,6 +5,7 @@
 
 mod block_accounting;
 mod bounds;
+mod disk_tier;
 mod equality;
 mod handle;
 mod random_load;

@@ -1,0 +1,112 @@
+//! Torn tails and flipped bits: something may be lost, nothing is ever wrong.
+
+use super::*;
+
+/// A log of three blocks, closed; and where its only segment lies.
+fn three_blocks(dir: &Path) -> PathBuf {
+    let mut log = open(dir);
+    (0..3).for_each(|n| assert!(append(&mut log, n)));
+    log_files(dir).pop().unwrap()
+}
+
+fn record_len() -> usize {
+    Head::block(label(0), &payload(0)).record_len() as usize
+}
+
+#[test]
+fn a_tail_torn_at_any_byte_costs_the_last_record_only() {
+    let dir = TempDir::new().unwrap();
+    let file = three_blocks(dir.path());
+    let whole = fs::read(&file).unwrap();
+    for len in whole.len() - record_len()..whole.len() {
+        fs::write(&file, &whole[..len]).unwrap();
+        let mut log = open(dir.path());
+        assert_eq!(known(&log, 0..3), [0, 1], "torn at {len}");
+        assert_eq!(log.num_bytes() as usize, whole.len() - record_len());
+        assert!(append(&mut log, 2));
+        assert_eq!(read(&mut log, 0..3), [0, 1, 2].map(stored));
+    }
+    assert_eq!(fs::read(&file).unwrap(), whole);
+}
+
+#[test]
+fn a_flipped_bit_anywhere_costs_one_block_and_leaves_nothing_of_it() {
+    let dir = TempDir::new().unwrap();
+    let file = three_blocks(dir.path());
+    let whole = fs::read(&file).unwrap();
+    let second = SEGMENT_HEAD_LEN as usize + record_len();
+    // Every byte of the head, some of the payload; another bit each time.
+    let payload_start = second + record_len() - PAYLOAD;
+    for at in (second..payload_start).chain((payload_start..second + record_len()).step_by(37)) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at % 8);
+        fs::write(&file, &damaged).unwrap();
+        let mut log = open(dir.path());
+        let in_head = at < payload_start;
+        assert_eq!(known(&log, 0..3).len(), if in_head { 2 } else { 3 });
+        assert_eq!(read(&mut log, 0..3), [stored(0)], "flipped at {at}");
+        assert_eq!(read(&mut log, [2]), [stored(2)], "flipped at {at}");
+        assert_eq!(log.num_read_errors(), u64::from(!in_head));
+        assert!(!is_on_disk(dir.path(), &payload(1)));
+        assert!(append(&mut log, 1), "it can be written again");
+        assert_eq!(read(&mut log, 0..3), [0, 1, 2].map(stored));
+        drop(log);
+        assert_eq!(read(&mut open(dir.path()), 0..3), [0, 1, 2].map(stored));
+    }
+}
+
+#[test]
+fn two_damaged_neighbours_are_passed_together() {
+    let dir = TempDir::new().unwrap();
+    let file = three_blocks(dir.path());
+    let mut bytes = fs::read(&file).unwrap();
+    for record in 0..2 {
+        bytes[SEGMENT_HEAD_LEN as usize + record * record_len() + 12] ^= 0x80;
+    }
+    fs::write(&file, &bytes).unwrap();
+    let mut log = open(dir.path());
+    assert_eq!(read(&mut log, [2]), [stored(2)]);
+    assert!(!is_on_disk(dir.path(), &payload(0)) && !is_on_disk(dir.path(), &payload(1)));
+    // What was mended is not damaged any more.
+    let segment = log.segments.back().unwrap();
+    assert!(scan::scan(segment).unwrap().damaged.is_empty());
+}
+
+#[test]
+fn a_damaged_segment_head_costs_the_segment() {
+    let dir = TempDir::new().unwrap();
+    let file = three_blocks(dir.path());
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&file, &bytes).unwrap();
+    let mut log = open(dir.path());
+    assert_eq!(log.num_blocks(), 0);
+    assert!(append(&mut log, 0));
+    drop(log);
+    let file = log_files(dir.path()).pop().unwrap();
+    fs::write(&file, b"dra").unwrap();
+    assert_eq!(open(dir.path()).num_bytes(), 0);
+}
+
+#[test]
+fn a_payload_does_not_pass_for_another_block() {
+    let dir = TempDir::new().unwrap();
+    let file = three_blocks(dir.path());
+    let mut bytes = fs::read(&file).unwrap();
+    let payload_at = |n: usize| SEGMENT_HEAD_LEN as usize + (n + 1) * record_len() - PAYLOAD;
+    bytes.copy_within(payload_at(0)..payload_at(0) + PAYLOAD, payload_at(1));
+    fs::write(&file, &bytes).unwrap();
+    assert_eq!(read(&mut open(dir.path()), [1]), []);
+}
+
+#[test]
+fn a_file_that_is_gone_under_the_log_is_an_error_counted() {
+    let dir = TempDir::new().unwrap();
+    let mut log = open(dir.path());
+    (0..3).for_each(|n| assert!(append(&mut log, n)));
+    let segment = log.segments.back_mut().unwrap();
+    segment.truncate(SEGMENT_HEAD_LEN + 5).unwrap();
+    assert_eq!(log.read(&[hash(0)]), []);
+    assert_eq!(log.num_read_errors(), 1);
+    assert!(!log.catalogue().contains(hash(0)));
+}

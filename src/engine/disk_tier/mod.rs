@@ -1,0 +1,249 @@
+//! The tier below memory: blocks of idle conversations go to the disk and come back.
+//!
+//! The engine's side. What is to be written is only named until there is room to copy
+//! it; sequences whose blocks are read stay here and hold no KV block meanwhile.
+//!
+//! Invariant: nothing here waits for the disk, except [`DiskTier::wait`] and the drop.
+
+mod desk;
+mod worker;
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::block_log::{BlockLog, Catalogue, Scope, StoredBlock};
+use super::prefix_cache::ChainHash;
+use super::sequence::{Sequence, SequenceId};
+use super::{DiskCacheStats, EngineError};
+use desk::{Desk, Restore};
+use worker::Worker;
+
+pub(super) use desk::Restored;
+
+/// No more than this is copied in one step, or one block.
+const COPY_BYTES: usize = 16 << 20;
+
+/// What is to be forgotten, and who waits for that.
+#[derive(Debug)]
+pub(super) struct Forgotten {
+    pub(super) scope: Scope,
+    /// Told when it is gone from the disk as well.
+    pub(super) done: oneshot::Sender<Result<(), EngineError>>,
+}
+
+/// A sequence whose blocks are being read.
+#[derive(Debug)]
+pub(super) struct Restoring {
+    pub(super) sequence: Sequence,
+    /// The first block that was asked for.
+    pub(super) first: usize,
+    /// Those that are back.
+    pub(super) num_restored: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct DiskTier {
+    desk: Arc<Desk>,
+    thread: Option<JoinHandle<()>>,
+    catalogue: Catalogue,
+    block_bytes: usize,
+    /// Blocks to be written, parents first; some may be gone from memory.
+    pending: VecDeque<ChainHash>,
+    max_pending: usize,
+    /// Blocks that are pending or on the desk.
+    underway: HashSet<ChainHash>,
+    restoring: BTreeMap<SequenceId, Restoring>,
+    num_skipped: u64,
+    num_restored: u64,
+}
+
+impl DiskTier {
+    /// Starts the disk's thread on a log of blocks of `block_bytes`. No more than
+    /// `max_pending` blocks wait to be copied.
+    pub(super) fn start(
+        log: BlockLog,
+        block_bytes: usize,
+        max_pending: usize,
+    ) -> Result<Self, EngineError> {
+        let catalogue = log.catalogue();
+        let desk = Arc::new(Desk::default());
+        let worker = Worker::new(log, Arc::clone(&desk), block_bytes);
+        let thread = thread::Builder::new()
+            .name("kv-disk".into())
+            .spawn(|| worker.run())
+            .map_err(|error| EngineError::Spawn(Arc::new(error)))?;
+        Ok(Self {
+            desk,
+            thread: Some(thread),
+            catalogue,
+            block_bytes,
+            pending: VecDeque::new(),
+            max_pending,
+            underway: HashSet::new(),
+            restoring: BTreeMap::new(),
+            num_skipped: 0,
+            num_restored: 0,
+        })
+    }
+
+    /// Calls `bell`, from the disk's thread, whenever something came of its work.
+    pub(super) fn set_bell(&self, bell: impl Fn() + Send + 'static) {
+        self.desk.set_bell(bell);
+    }
+
+    /// A chain that lies in memory and was just used: what the disk lacks of it is to
+    /// be written.
+    pub(super) fn offer(&mut self, chain: Vec<ChainHash>) {
+        for &hash in &chain {
+            if self.catalogue.contains(hash) || self.underway.contains(&hash) {
+                continue;
+            }
+            if self.pending.len() >= self.max_pending {
+                self.num_skipped += 1;
+                continue;
+            }
+            self.underway.insert(hash);
+            self.pending.push_back(hash);
+        }
+        if !chain.is_empty() {
+            self.desk.touch(chain);
+        }
+    }
+
+    /// Has blocks copied by `copy` as far as there is room, and hands them over.
+    /// `copy` knows nothing of a block that is gone from memory.
+    pub(super) fn write_behind(&mut self, copy: impl Fn(ChainHash) -> Option<StoredBlock>) {
+        for hash in self.desk.take_settled() {
+            self.underway.remove(&hash);
+        }
+        let mut left = COPY_BYTES.max(self.block_bytes);
+        while left >= self.block_bytes && self.can_copy() {
+            let Some(hash) = self.pending.pop_front() else { return };
+            if let Some(block) = copy(hash) {
+                left -= self.block_bytes;
+                self.desk.write(block);
+            } else {
+                self.underway.remove(&hash);
+                self.num_skipped += 1;
+            }
+        }
+    }
+
+    /// Whether a block could be copied now.
+    pub(super) fn can_copy(&self) -> bool {
+        !self.pending.is_empty() && self.desk.has_room_to_write(self.block_bytes)
+    }
+
+    /// Whether blocks wait to be copied.
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// How many blocks of a chain lie on the disk, beyond its first `num_cached`.
+    pub(super) fn num_further(&self, chain: &[ChainHash], num_cached: usize) -> usize {
+        let further = chain.iter().skip(num_cached);
+        further.take_while(|&&hash| self.catalogue.contains(hash)).count()
+    }
+
+    /// Keeps a sequence until `chain`, its blocks from the `first` on, is read.
+    pub(super) fn park(&mut self, sequence: Sequence, first: usize, chain: &[ChainHash]) {
+        let id = sequence.id;
+        self.restoring.insert(id, Restoring { sequence, first, num_restored: 0 });
+        self.desk.restore(Restore { id, chain: chain.iter().copied().collect() });
+    }
+
+    pub(super) fn restoring_mut(&mut self, id: SequenceId) -> Option<&mut Restoring> {
+        self.restoring.get_mut(&id)
+    }
+
+    /// Sequences whose blocks are being read.
+    pub(super) fn restoring(&self) -> impl ExactSizeIterator<Item = &Sequence> {
+        self.restoring.values().map(|restoring| &restoring.sequence)
+    }
+
+    /// Gives a sequence back, and lets the rest of its blocks be.
+    pub(super) fn unpark(&mut self, id: SequenceId) -> Option<Restoring> {
+        let restoring = self.restoring.remove(&id)?;
+        self.desk.cancel(id);
+        self.num_restored += restoring.num_restored as u64;
+        Some(restoring)
+    }
+
+    /// Blocks that were read since it was last asked.
+    pub(super) fn take_restored(&mut self) -> VecDeque<Restored> {
+        self.desk.take_answers()
+    }
+
+    /// Whether there is anything to take.
+    pub(super) fn has_news(&self) -> bool {
+        self.desk.has_answers()
+    }
+
+    /// Whether the disk's thread broke down, so that nothing more will come.
+    pub(super) fn is_broken(&self) -> bool {
+        self.desk.is_abandoned()
+    }
+
+    /// Waits until something came from the disk, or the time is over.
+    pub(super) fn wait(&self, limit: Duration) {
+        self.desk.wait(limit);
+    }
+
+    /// Forgets on the disk what was forgotten in memory.
+    pub(super) fn forget(&mut self, forgotten: Forgotten) {
+        self.desk.forget(forgotten);
+    }
+
+    /// Nothing that waits in memory is to be written any more.
+    pub(super) fn drop_pending(&mut self) {
+        self.pending.clear();
+    }
+
+    pub(super) fn stats(&self) -> DiskCacheStats {
+        let counts = self.desk.counts();
+        DiskCacheStats {
+            num_blocks: counts.num_blocks,
+            num_bytes: counts.num_bytes,
+            num_pending: self.underway.len(),
+            num_written: counts.num_written,
+            num_restored: self.num_restored,
+            num_skipped: self.num_skipped,
+            num_read_errors: counts.num_read_errors,
+            num_write_errors: counts.num_write_errors,
+        }
+    }
+}
+
+#[cfg(test)]
+impl DiskTier {
+    /// Lets the disk's thread do nothing but forget.
+    pub(super) fn pause(&self, is_paused: bool) {
+        self.desk.pause(is_paused);
+    }
+
+    /// Sequences whose blocks are yet to be read.
+    pub(super) fn num_restores(&self) -> usize {
+        self.desk.num_restores()
+    }
+
+    /// As if the disk's thread had broken down.
+    pub(super) fn break_down(&self) {
+        self.desk.abandon();
+    }
+}
+
+impl Drop for DiskTier {
+    /// Waits until what was handed over is written.
+    fn drop(&mut self) {
+        self.desk.close();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the disk cache had panicked");
+        }
+    }
+}

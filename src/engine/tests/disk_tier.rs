@@ -1,0 +1,581 @@
+//! The engine with a tier below memory: what comes back is what went, or nothing.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tempfile::TempDir;
+
+use super::*;
+
+const PROMPT: &str = "On the third day of the long march through the marshes, with the banners \
+                      soaked and the mules complaining, Captain Ysolde allowed a fire.";
+const BLOCK_SIZE: usize = 16;
+
+/// Tokens of a prompt that another reply can find.
+fn num_shareable(prompt: &str) -> usize {
+    (prompt.len() - 1) / BLOCK_SIZE * BLOCK_SIZE
+}
+
+fn tiered(dir: &Path) -> EngineOptions {
+    let disk_cache = DiskCacheOptions { dir: dir.to_owned(), capacity_bytes: 16 << 20 };
+    EngineOptions { disk_cache: Some(disk_cache), ..options() }
+}
+
+fn cold(request: &GenerationRequest) -> Vec<u32> {
+    TestEngine::new(&options()).complete(request).token_ids
+}
+
+/// Of one owner, so that it can be forgotten.
+fn owned(owner: u64, prompt: &str) -> GenerationRequest {
+    GenerationRequest { cache_owner: owner, ..greedy(prompt) }
+}
+
+impl TestEngine {
+    fn disk(&self) -> DiskCacheStats {
+        self.stats().disk_cache.unwrap()
+    }
+
+    fn tier(&self) -> &DiskTier {
+        self.tier.as_ref().unwrap()
+    }
+
+    /// Steps until everything that is to be written is.
+    fn settle(&mut self) {
+        while self.disk().num_pending > 0 {
+            self.step();
+            self.tier().wait(Duration::from_millis(1));
+        }
+    }
+
+    /// Fills memory with other texts, so that what was there is not any more.
+    fn overrun(&mut self) {
+        for n in 0..8u8 {
+            let request = GenerationRequest { max_tokens: 1, ..greedy(&other_text(n)) };
+            self.complete(&request);
+        }
+    }
+
+    fn submit_and_park(&mut self, request: &GenerationRequest) -> GenerationStream {
+        self.tier().pause(true);
+        let stream = self.submit(request.clone()).unwrap();
+        self.step();
+        assert_eq!(self.num_restoring(), 1);
+        stream
+    }
+
+    /// Keys and values of what is cached of a text.
+    fn payloads(&self, request: &GenerationRequest) -> Vec<Vec<u8>> {
+        let blocks = self.scheduler.blocks();
+        let chain = blocks.cached_chain(request.cache_salt, &request.prompt);
+        let read = |hash| self.runner.read_block(blocks.filed(hash).unwrap().block).unwrap();
+        chain.into_iter().map(read).collect()
+    }
+}
+
+/// 200 tokens that no other text begins with.
+fn other_text(n: u8) -> String {
+    char::from(b'a' + n).to_string().repeat(200)
+}
+
+/// Whether the payload, or the second half of it, is in any file.
+fn is_on_disk(dir: &Path, payload: &[u8]) -> bool {
+    let half = &payload[payload.len() / 2..payload.len() / 2 + 64];
+    let files = fs::read_dir(dir).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    files.into_iter().any(|file| file.windows(half.len()).any(|window| window == half))
+}
+
+#[test]
+fn a_conversation_survives_a_restart() {
+    let dir = TempDir::new().unwrap();
+    let request = request(PROMPT);
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    let first = engine.complete(&request);
+    assert_eq!((first.num_cached_tokens, first.num_restored_tokens), (0, 0));
+    drop(engine);
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    let warm = engine.complete(&request);
+    assert_eq!(warm.token_ids, cold(&request));
+    assert_eq!(warm.num_cached_tokens, num_shareable(PROMPT));
+    assert_eq!(warm.num_restored_tokens, warm.num_cached_tokens);
+    assert_eq!(engine.disk().num_restored as usize * BLOCK_SIZE, num_shareable(PROMPT));
+    assert_eq!(engine.disk().num_written, 0, "it is all there");
+    // In memory now.
+    let again = engine.complete(&request);
+    assert_eq!((again.num_cached_tokens, again.num_restored_tokens), (num_shareable(PROMPT), 0));
+}
+
+#[test]
+fn the_reply_comes_back_too_for_the_next_turn() {
+    let dir = TempDir::new().unwrap();
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    let first = engine.complete(&greedy(PROMPT));
+    drop(engine);
+    let mut next = greedy(PROMPT);
+    next.prompt.extend(&first.token_ids);
+    next.prompt.extend(TOKENIZER.encode(" And then?"));
+    let warm = TestEngine::new(&tiered(dir.path())).complete(&next);
+    let num_written = PROMPT.len() + first.token_ids.len() - 1;
+    assert_eq!(warm.num_restored_tokens, num_written / BLOCK_SIZE * BLOCK_SIZE);
+    assert_eq!(warm.token_ids, cold(&next));
+}
+
+#[test]
+fn what_memory_lost_comes_back_from_the_disk() {
+    let dir = TempDir::new().unwrap();
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    let request = request(PROMPT);
+    let first = engine.complete(&request);
+    engine.settle();
+    engine.overrun();
+    let warm = engine.complete(&request);
+    assert_eq!(warm.num_restored_tokens, num_shareable(PROMPT));
+    assert_eq!(warm.token_ids, first.token_ids);
+    assert_eq!(engine.disk().num_skipped, 0);
+}
+
+#[test]
+fn another_salt_model_or_key_shares_nothing() {
+    let dir = TempDir::new().unwrap();
+    let options = tiered(dir.path());
+    TestEngine::new(&options).complete(&request(PROMPT));
+    let theirs = GenerationRequest { cache_salt: 1, ..request(PROMPT) };
+    assert_eq!(TestEngine::new(&options).complete(&theirs).num_cached_tokens, 0);
+    // The directory's key counts, not the one given.
+    let other_key = EngineOptions { cache_key: [5; 16], ..options.clone() };
+    let warm = TestEngine::new(&other_key).complete(&request(PROMPT));
+    assert_eq!(warm.num_restored_tokens, num_shareable(PROMPT));
+    fs::write(dir.path().join("key"), [5; 16]).unwrap();
+    assert_eq!(TestEngine::new(&options).complete(&request(PROMPT)).num_cached_tokens, 0);
+    let model = Arc::new(Model::random(&ModelConfig::tiny(), 12, &LoadOptions::default()).unwrap());
+    let mut other = TestEngine(Engine::new(model, TOKENIZER.clone(), &options).unwrap());
+    assert_eq!(other.disk().num_blocks, 0);
+    assert_eq!(other.complete(&request(PROMPT)).num_cached_tokens, 0);
+}
+
+#[test]
+fn a_second_engine_on_a_directory_runs_without_it() {
+    let dir = TempDir::new().unwrap();
+    let first = TestEngine::new(&tiered(dir.path()));
+    let mut second = TestEngine::new(&tiered(dir.path()));
+    assert!(first.stats().disk_cache.is_some() && second.stats().disk_cache.is_none());
+    assert_eq!(second.complete(&request(PROMPT)).token_ids, cold(&request(PROMPT)));
+    drop(first);
+    assert!(TestEngine::new(&tiered(dir.path())).stats().disk_cache.is_some());
+}
+
+#[test]
+fn whoever_wants_no_disk_cache_any_more_can_be_rid_of_it() {
+    let dir = TempDir::new().unwrap();
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    engine.complete(&request(PROMPT));
+    assert_eq!(discard_disk_cache(dir.path()).unwrap_err().kind(), "disk_cache");
+    drop(engine);
+    discard_disk_cache(dir.path()).unwrap();
+    assert_eq!(TestEngine::new(&tiered(dir.path())).disk().num_blocks, 0);
+}
+
+#[test]
+fn a_directory_too_small_for_two_blocks_is_left_alone() {
+    let dir = TempDir::new().unwrap();
+    let disk_cache = DiskCacheOptions { dir: dir.path().join("none"), capacity_bytes: 16_000 };
+    let options = EngineOptions { disk_cache: Some(disk_cache), ..options() };
+    assert!(TestEngine::new(&options).stats().disk_cache.is_none());
+    assert!(!dir.path().join("none").exists());
+}
+
+#[test]
+fn damage_on_the_disk_costs_time_and_nothing_else() {
+    let dir = TempDir::new().unwrap();
+    TestEngine::new(&tiered(dir.path())).complete(&request(PROMPT));
+    let segments = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    let segment = segments.into_iter().find(|path| path.extension().is_some()).unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    // In the payload of the fifth block or so.
+    bytes[40_000] ^= 4;
+    fs::write(&segment, &bytes).unwrap();
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    let warm = engine.complete(&request(PROMPT));
+    assert_eq!(warm.token_ids, cold(&request(PROMPT)));
+    assert!((1..num_shareable(PROMPT)).contains(&warm.num_restored_tokens), "{warm:?}");
+    assert_eq!(warm.num_cached_tokens, warm.num_restored_tokens);
+    engine.settle();
+    assert_eq!((engine.disk().num_read_errors, engine.disk().num_written), (1, 1), "it is mended");
+}
+
+#[test]
+fn nobody_waits_for_a_sequence_that_waits_for_the_disk() {
+    let dir = TempDir::new().unwrap();
+    TestEngine::new(&tiered(dir.path())).complete(&request(PROMPT));
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    let mut parked = engine.submit_and_park(&request(PROMPT));
+    let other = engine.complete_beside("something else");
+    assert_eq!(other, cold(&request("something else")));
+    assert!(parked.try_recv().is_none());
+    engine.tier().pause(false);
+    engine.run();
+    let summary = parked.blocking_finish().unwrap();
+    assert_eq!(summary.token_ids, cold(&request(PROMPT)));
+    assert_eq!(summary.num_restored_tokens, num_shareable(PROMPT));
+}
+
+impl TestEngine {
+    /// The tokens of a reply, while others need not come to an end.
+    fn complete_beside(&mut self, prompt: &str) -> Vec<u32> {
+        let mut stream = self.submit(request(prompt)).unwrap();
+        loop {
+            self.step();
+            match std::iter::from_fn(|| stream.try_recv()).last() {
+                Some(GenerationEvent::Finished(summary)) => return summary.token_ids,
+                Some(GenerationEvent::Failed(error)) => panic!("{error}"),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn an_abort_is_heard_while_the_disk_is_read() {
+    let dir = TempDir::new().unwrap();
+    TestEngine::new(&tiered(dir.path())).complete(&request(PROMPT));
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    let stream = engine.submit_and_park(&request(PROMPT));
+    assert_eq!(engine.tier().num_restores(), 1);
+    stream.aborter().abort();
+    engine.step();
+    assert!(engine.is_idle());
+    assert_eq!(engine.tier().num_restores(), 0, "nothing is read for nobody");
+    assert_eq!(stream.blocking_finish().unwrap().finish_reason, FinishReason::Aborted);
+    let parked = engine.submit_and_park(&request(PROMPT));
+    drop(parked);
+    engine.step();
+    assert!(engine.is_idle());
+    engine.tier().pause(false);
+    assert_eq!(engine.complete(&request(PROMPT)).num_restored_tokens, num_shareable(PROMPT));
+}
+
+#[test]
+fn where_the_disks_thread_breaks_down_everybody_is_served_without_it() {
+    let dir = TempDir::new().unwrap();
+    TestEngine::new(&tiered(dir.path())).complete(&request(PROMPT));
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    let parked = engine.submit_and_park(&request(PROMPT));
+    engine.tier().break_down();
+    engine.run();
+    let summary = parked.blocking_finish().unwrap();
+    assert_eq!((summary.num_cached_tokens, summary.token_ids), (0, cold(&request(PROMPT))));
+    assert!(engine.stats().disk_cache.is_none());
+    assert!(engine.forget_owner(1).blocking_recv().unwrap().is_ok());
+}
+
+#[test]
+fn a_slow_disk_costs_blocks_not_memory() {
+    let dir = TempDir::new().unwrap();
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    engine.tier().pause(true);
+    // All 64 blocks of memory, twice: what the disk has not taken is let go.
+    let mut last = 0;
+    for n in 0..200u32 {
+        let prompt: String =
+            (0..200).map(|i| char::from(b'a' + (n / 26 + n * i % 23) as u8)).collect();
+        engine.complete(&GenerationRequest { max_tokens: 1, ..greedy(&prompt) });
+        last = engine.disk().num_pending;
+    }
+    // 64 MiB of blocks of 8 KiB on the desk would be 8,192.
+    assert!(last > 1000, "{last}");
+    assert_eq!(engine.disk().num_written, 0);
+    engine.tier().pause(false);
+    engine.settle();
+    assert!(engine.disk().num_bytes <= 16 << 20);
+    assert!(engine.disk().num_written > 1000);
+}
+
+#[test]
+fn when_the_queue_is_full_blocks_are_skipped_and_counted() {
+    let dir = TempDir::new().unwrap();
+    // Blocks of 4 MiB: sixteen of them may wait to be written.
+    let wide = ModelConfig { num_layers: 16, num_kv_heads: 4, head_dim: 64, ..ModelConfig::tiny() };
+    let model = Arc::new(Model::random(&wide, 3, &LoadOptions::default()).unwrap());
+    let options = EngineOptions {
+        kv_cache: KvCacheSize::Blocks(12),
+        block_size: 128,
+        max_batch_tokens: 512,
+        ..tiered(dir.path())
+    };
+    let mut engine = TestEngine(Engine::new(model, TOKENIZER.clone(), &options).unwrap());
+    assert_eq!(engine.runner.block_bytes(), 4 << 20);
+    engine.tier().pause(true);
+    for n in 0..12u8 {
+        let prompt = char::from(b'a' + n).to_string().repeat(3 * 128 + 1);
+        engine.complete(&GenerationRequest { max_tokens: 1, ..greedy(&prompt) });
+    }
+    let disk = engine.disk();
+    // Of 36, those on the desk, and those that memory still has; the rest was let go.
+    assert!((16..=28).contains(&disk.num_pending), "{disk:?}");
+    engine.tier().pause(false);
+    engine.settle();
+    let disk = engine.disk();
+    assert!(disk.num_skipped >= 8, "{disk:?}");
+    // What is too large for a directory of 16 MiB is not there, but was written.
+    assert_eq!(disk.num_written + disk.num_skipped, 36, "{disk:?}");
+    assert!(disk.num_bytes <= 16 << 20);
+}
+
+#[test]
+fn what_is_forgotten_is_gone_from_memory_and_disk_for_good() {
+    let dir = TempDir::new().unwrap();
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    let (ours, theirs) = (owned(7, PROMPT), owned(8, &other_text(0)));
+    engine.complete(&ours);
+    engine.complete(&theirs);
+    engine.settle();
+    let (our_payloads, their_payloads) = (engine.payloads(&ours), engine.payloads(&theirs));
+    assert!(our_payloads.len() > 5);
+    assert!(our_payloads.iter().chain(&their_payloads).all(|p| is_on_disk(dir.path(), p)));
+    let num_blocks = engine.stats().num_cached_blocks;
+    let done = engine.forget_owner(7);
+    engine.check_integrity().unwrap();
+    assert!(engine.payloads(&ours).is_empty());
+    assert!(engine.stats().num_cached_blocks < num_blocks);
+    done.blocking_recv().unwrap().unwrap();
+    assert!(!our_payloads.iter().any(|payload| is_on_disk(dir.path(), payload)));
+    assert!(their_payloads.iter().all(|payload| is_on_disk(dir.path(), payload)));
+    drop(engine);
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    assert_eq!(engine.complete(&ours).num_cached_tokens, 0);
+    assert!(engine.complete(&theirs).num_restored_tokens > 0);
+    engine.settle();
+    engine.forget_salt(0).blocking_recv().unwrap().unwrap();
+    assert_eq!((engine.disk().num_blocks, engine.stats().num_cached_blocks), (0, 0));
+    assert!(!their_payloads.iter().any(|payload| is_on_disk(dir.path(), payload)));
+}
+
+#[test]
+fn what_runs_while_it_is_forgotten_goes_on_and_leaves_nothing() {
+    let dir = TempDir::new().unwrap();
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    let request = owned(7, PROMPT);
+    let running = engine.submit(request.clone()).unwrap();
+    engine.steps(5);
+    let waiting: Vec<_> = (0..10).map(|_| engine.submit(request.clone()).unwrap()).collect();
+    engine.step();
+    let done = engine.forget_owner(7);
+    engine.check_integrity().unwrap();
+    assert_eq!(engine.stats().num_cached_blocks, 0);
+    engine.run();
+    done.blocking_recv().unwrap().unwrap();
+    engine.settle();
+    for stream in std::iter::once(running).chain(waiting) {
+        assert_eq!(stream.blocking_finish().unwrap().token_ids, cold(&request));
+    }
+    assert_eq!((engine.disk().num_blocks, engine.stats().num_cached_blocks), (0, 0));
+    engine.complete(&request);
+    assert!(engine.stats().num_cached_blocks > 0, "what comes later is kept");
+}
+
+#[test]
+fn a_neighbour_of_the_forgotten_keeps_its_own() {
+    let dir = TempDir::new().unwrap();
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    // They share the prompt's blocks, which the first of them filed.
+    engine.complete(&owned(7, PROMPT));
+    let theirs = owned(8, PROMPT);
+    let running = engine.submit(theirs.clone()).unwrap();
+    engine.steps(5);
+    let done = engine.forget_owner(7);
+    engine.check_integrity().unwrap();
+    engine.run();
+    done.blocking_recv().unwrap().unwrap();
+    assert_eq!(running.blocking_finish().unwrap().token_ids, cold(&theirs));
+    assert_eq!(engine.payloads(&theirs).len() * BLOCK_SIZE, PROMPT.len() / BLOCK_SIZE * BLOCK_SIZE);
+    engine.settle();
+    drop(engine);
+    let warm = TestEngine::new(&tiered(dir.path())).complete(&theirs);
+    assert_eq!(warm.num_restored_tokens, num_shareable(PROMPT));
+}
+
+#[test]
+fn forgetting_reaches_what_waits_for_the_disk_and_what_waits_to_be_written() {
+    let dir = TempDir::new().unwrap();
+    TestEngine::new(&tiered(dir.path())).complete(&owned(7, PROMPT));
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    let parked = engine.submit_and_park(&owned(7, PROMPT));
+    engine.complete_beside_owned(7, &other_text(1));
+    assert!(engine.disk().num_pending > 5);
+    engine.forget_owner(7).blocking_recv().unwrap().unwrap();
+    engine.check_integrity().unwrap();
+    engine.tier().pause(false);
+    engine.run();
+    engine.settle();
+    let summary = parked.blocking_finish().unwrap();
+    assert_eq!((summary.num_cached_tokens, summary.token_ids), (0, cold(&owned(7, PROMPT))));
+    assert_eq!((engine.disk().num_blocks, engine.disk().num_written), (0, 0));
+}
+
+impl TestEngine {
+    fn complete_beside_owned(&mut self, owner: u64, prompt: &str) {
+        let mut stream = self.submit(owned(owner, prompt)).unwrap();
+        while !matches!(stream.try_recv(), Some(GenerationEvent::Finished(_))) {
+            self.step();
+        }
+    }
+}
+
+#[test]
+fn without_a_tier_memory_forgets_all_the_same() {
+    let mut engine = TestEngine::new(&options());
+    engine.complete(&owned(7, PROMPT));
+    engine.complete(&owned(8, &other_text(0)));
+    engine.forget_owner(0).blocking_recv().unwrap().unwrap();
+    assert_eq!(engine.complete(&owned(7, PROMPT)).num_cached_tokens, num_shareable(PROMPT));
+    engine.forget_owner(7).blocking_recv().unwrap().unwrap();
+    assert_eq!(engine.complete(&owned(7, PROMPT)).num_cached_tokens, 0);
+    assert!(engine.complete(&owned(8, &other_text(0))).num_cached_tokens > 0);
+}
+
+/// Few blocks, many conversations of few letters, restarts and forgetting: everyone has
+/// the reply it would have alone.
+#[test]
+fn a_random_load_over_a_tier_gives_everyone_the_reply_it_would_have_alone() {
+    let mut num_restored = 0;
+    for seed in 0..3 {
+        let dir = TempDir::new().unwrap();
+        let mut rng = StdRng::seed_from_u64(seed);
+        let scarce = EngineOptions {
+            kv_cache: KvCacheSize::Blocks(24),
+            block_size: 4,
+            max_batch_sequences: 4,
+            max_batch_tokens: 16,
+            max_waiting: 100,
+            disk_cache: Some(DiskCacheOptions { dir: dir.path().into(), capacity_bytes: 300_000 }),
+            ..options()
+        };
+        let mut engine = TestEngine::new(&scarce);
+        let mut streams = Vec::new();
+        for _ in 0..60 {
+            let prompt = (0..rng.random_range(1..60)).map(|i| match i % 5 {
+                0 => char::from(b'a' + rng.random_range(0..2)),
+                _ => 'x',
+            });
+            let prompt = prompt.collect::<String>();
+            let request = GenerationRequest {
+                cache_salt: rng.random_range(0..2),
+                cache_owner: rng.random_range(0..4),
+                max_tokens: rng.random_range(1..30),
+                ..greedy(&prompt)
+            };
+            streams.push((request.clone(), engine.submit(request).unwrap()));
+            let num_steps = rng.random_range(0..25);
+            engine.steps(num_steps);
+            match rng.random_range(0..12) {
+                0 => drop(streams.swap_remove(rng.random_range(0..streams.len()))),
+                1 => drop(engine.forget_owner(rng.random_range(1..4))),
+                2 => drop(engine.forget_salt(1)),
+                3 => {
+                    engine.run();
+                    num_restored += engine.disk().num_restored;
+                    drop(engine);
+                    engine = TestEngine::new(&scarce);
+                }
+                _ => {}
+            }
+            engine.check_integrity().unwrap();
+            assert!(engine.disk().num_bytes <= 300_000);
+        }
+        engine.run();
+        num_restored += engine.disk().num_restored;
+        assert_eq!(engine.disk().num_read_errors, 0);
+        for (request, stream) in streams {
+            let summary = stream.blocking_finish().unwrap();
+            assert!(summary.num_restored_tokens <= summary.num_cached_tokens);
+            assert_eq!(summary.token_ids, cold(&request));
+        }
+    }
+    assert!(num_restored > 60, "{num_restored}");
+}
+
+mod by_handle {
+    use super::*;
+
+    fn spawn(options: &EngineOptions) -> EngineHandle {
+        EngineHandle::spawn(MODEL.clone(), TOKENIZER.clone(), options).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_handle_restores_and_forgets() {
+        let dir = TempDir::new().unwrap();
+        let handle = spawn(&tiered(dir.path()));
+        let first = handle.submit(owned(7, PROMPT)).unwrap().finish().await.unwrap();
+        handle.shutdown();
+        assert_eq!(handle.forget_owner(7).await.unwrap_err().kind(), "stopped");
+        drop(handle);
+
+        let handle = spawn(&tiered(dir.path()));
+        let warm = handle.submit(owned(7, PROMPT)).unwrap().finish().await.unwrap();
+        assert_eq!(warm.num_restored_tokens, num_shareable(PROMPT));
+        assert_eq!(warm.token_ids, first.token_ids);
+        handle.forget_owner(7).await.unwrap();
+        handle.check_integrity().await.unwrap();
+        assert_eq!(
+            handle.stats().disk_cache.unwrap().num_restored as usize * 16,
+            num_shareable(PROMPT)
+        );
+        let again = handle.submit(owned(7, PROMPT)).unwrap().finish().await.unwrap();
+        assert_eq!(again.num_cached_tokens, 0);
+        handle.forget_salt(0).await.unwrap();
+        handle.shutdown();
+        assert_eq!(TestEngine::new(&tiered(dir.path())).disk().num_blocks, 0);
+    }
+
+    /// Everybody waits for the disk, so the thread sleeps; the disk wakes it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_callers_are_served_from_the_disk() {
+        let dir = TempDir::new().unwrap();
+        let prompts: Vec<_> = (0..4).map(other_text).collect();
+        let mut engine = TestEngine::new(&tiered(dir.path()));
+        let cold: Vec<_> = prompts.iter().map(|p| engine.complete(&greedy(p)).token_ids).collect();
+        drop(engine);
+        let handle = spawn(&tiered(dir.path()));
+        let streams: Vec<_> =
+            prompts.iter().map(|prompt| handle.submit(greedy(prompt)).unwrap()).collect();
+        for (stream, cold) in streams.into_iter().zip(cold) {
+            let summary = stream.finish().await.unwrap();
+            assert!(summary.num_restored_tokens > 100, "{}", summary.num_restored_tokens);
+            assert_eq!(summary.token_ids, cold);
+        }
+    }
+
+    #[test]
+    fn the_last_handle_takes_both_threads_along() {
+        let dir = TempDir::new().unwrap();
+        let handle = spawn(&tiered(dir.path()));
+        let endless = GenerationRequest { max_tokens: usize::MAX, ..request(PROMPT) };
+        let mut stream = handle.submit(endless).unwrap();
+        while !matches!(stream.blocking_recv(), Some(GenerationEvent::Text(_))) {}
+        drop(handle);
+        assert_eq!(stream.blocking_finish().unwrap().finish_reason, FinishReason::Aborted);
+        // The lock is free once both are gone; what was generated is there.
+        for _ in 0..1000 {
+            std::thread::sleep(Duration::from_millis(10));
+            let mut engine = TestEngine::new(&tiered(dir.path()));
+            if engine.stats().disk_cache.is_some() {
+                let warm = engine.complete(&request(PROMPT));
+                assert_eq!(warm.num_restored_tokens, num_shareable(PROMPT));
+                return;
+            }
+        }
+        panic!("the directory is still in use");
+    }
+
+    #[test]
+    fn a_panic_keeps_nobody_waiting_who_wants_something_forgotten() {
+        let dir = TempDir::new().unwrap();
+        let handle = spawn(&tiered(dir.path()));
+        handle.inspect(|_| panic!("gone")).unwrap();
+        let forget = handle.forget_owner(1);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert_eq!(runtime.block_on(forget).unwrap_err().kind(), "panicked");
+    }
+}
