@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use rand::TryRngCore;
@@ -159,6 +160,7 @@ pub fn engine_options(config: &Config) -> EngineOptions {
         },
         max_batch_sequences: engine.max_batch_sequences,
         max_batch_tokens: engine.max_batch_tokens,
+        max_step: Some(Duration::from_millis(engine.max_step_ms)),
         max_waiting: engine.max_waiting,
         cache_key: cache_key(),
         disk_cache: engine

@@ -5,6 +5,7 @@
 //! scenes and makes replies in [`reply`]. Invariant: whatever is shown as final
 //! is stored, and whatever is stored is shown once.
 
+mod anticipate;
 mod characters;
 mod curtain;
 mod edit;

@@ -68,6 +68,10 @@ impl Chat {
             },
         };
         match shown {
+            Ok(()) => {
+                self.anticipate(claim).await;
+                Ok(())
+            }
             Err(Ended::Failed(error)) => Err(self
                 .give_up_or_retry(&mut sink, claim, error)
                 .await

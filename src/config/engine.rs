@@ -21,6 +21,8 @@ pub struct EngineConfig {
     pub max_batch_sequences: usize,
     /// Tokens computed in one step at most.
     pub max_batch_tokens: usize,
+    /// About how long a step may take, in milliseconds.
+    pub max_step_ms: u64,
     /// Requests that may wait for a place.
     pub max_waiting: usize,
     /// Threads that compute; see [`EngineConfig::num_threads`].
@@ -74,6 +76,12 @@ impl EngineConfig {
             "engine.max_batch_tokens",
             self.max_batch_tokens,
             "at least engine.max_batch_sequences, so that every sequence can move in each step",
+        )?;
+        require(
+            (10..=60_000).contains(&self.max_step_ms),
+            "engine.max_step_ms",
+            self.max_step_ms,
+            "a number of milliseconds from 10 to 60000",
         )?;
         require(self.max_waiting >= 1, "engine.max_waiting", self.max_waiting, "at least 1")?;
         match self.threads {

@@ -102,7 +102,11 @@ impl Intake {
         let ticket = self.take_ticket()?;
         let (events, receiver) = mpsc::unbounded_channel();
         let abort = Arc::new(AtomicBool::new(false));
-        let id = SequenceId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        let number = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = match request.prefill_only {
+            true => SequenceId::background(number),
+            false => SequenceId(number),
+        };
         let stream =
             GenerationStream::new(id, receiver, Arc::clone(&abort), Arc::clone(&self.exit));
 

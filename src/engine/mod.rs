@@ -17,6 +17,7 @@ mod intake;
 mod load;
 mod model_runner;
 mod options;
+mod pacer;
 mod prefix_cache;
 mod request;
 mod rewind;
@@ -54,6 +55,7 @@ use disk_tier::DiskTier;
 use generation::Generation;
 use intake::{Intake, Submission};
 use model_runner::ModelRunner;
+use pacer::Pacer;
 use scheduler::{Schedule, ScheduledSequence, Scheduler, SchedulerLimits};
 
 /// Runs many sequences on one model.
@@ -65,6 +67,7 @@ use scheduler::{Schedule, ScheduledSequence, Scheduler, SchedulerLimits};
 pub struct Engine {
     intake: Arc<Intake>,
     scheduler: Scheduler,
+    pacer: Pacer,
     runner: ModelRunner,
     generations: BTreeMap<SequenceId, Generation>,
     /// Where blocks go and come back from; some of the sequences wait there.
@@ -99,6 +102,7 @@ impl Engine {
         Ok(Self {
             intake: Arc::new(intake),
             scheduler: Scheduler::new(limits, blocks),
+            pacer: Pacer::new(options.max_step),
             runner,
             generations: BTreeMap::new(),
             tier,
@@ -136,7 +140,7 @@ impl Engine {
         let started_at = Instant::now();
         self.drop_cancelled();
         self.restore();
-        let schedule = self.scheduler.schedule();
+        let schedule = self.scheduler.schedule(self.pacer.prompt_tokens());
         self.announce(&schedule);
         self.offer_preempted(&schedule.preempted);
         let num_finished = match self.runner.run(&schedule.batch, &self.scheduler) {
@@ -147,6 +151,7 @@ impl Engine {
         debug_assert_eq!(self.check_integrity(), Ok(()));
         let stats = StepStats::new(&schedule, num_finished, started_at.elapsed());
         self.totals.add(&stats);
+        self.pacer.observe(stats.num_batch_tokens - stats.num_decodes, stats.duration);
         stats
     }
 
@@ -228,9 +233,17 @@ impl Engine {
             self.scheduler.commit(item.id, item.num_tokens);
             if item.samples {
                 self.advance(item.id, rows.next().expect("one row for each that samples"));
+            } else if self.is_prefilled(item.id) {
+                self.finish(item.id, FinishReason::Prefilled);
             }
         }
         num_before - self.generations.len()
+    }
+
+    /// Whether a sequence that asks for no token has nothing left to compute.
+    fn is_prefilled(&self, id: SequenceId) -> bool {
+        let sequence = self.scheduler.running(id);
+        id.is_background() && sequence.is_some_and(|s| s.num_uncomputed_tokens() == 0)
     }
 
     fn advance(&mut self, id: SequenceId, logits: &mut [f32]) {

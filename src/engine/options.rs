@@ -1,6 +1,7 @@
 //! How large an engine is and how it divides its steps.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::EngineError;
 use crate::model::Model;
@@ -40,6 +41,9 @@ pub struct EngineOptions {
     /// Tokens of one step: one for each decoding sequence, the rest for prefill. Bounds
     /// how long a long prompt holds up the others.
     pub max_batch_tokens: usize,
+    /// About how long a step may take, where prompts are cut for it; `None` sets no
+    /// bound. A step cannot be interrupted, so an abort is heard this much later.
+    pub max_step: Option<Duration>,
     /// Requests that may wait; more are refused as [`EngineError::Busy`].
     pub max_waiting: usize,
     /// Keys the hashes of the prefix cache; choose it at random. A disk cache keeps the
@@ -56,7 +60,8 @@ impl Default for EngineOptions {
             block_size: 32,
             context_tokens: None,
             max_batch_sequences: 8,
-            max_batch_tokens: 256,
+            max_batch_tokens: 512,
+            max_step: None,
             max_waiting: 64,
             cache_key: [0; 16],
             disk_cache: None,

@@ -35,6 +35,10 @@ pub struct GenerationRequest {
     pub sampler: SamplerParams,
     /// Same seed, same reply, up to rounding: see [`super::Engine`].
     pub seed: u64,
+    /// Whether the prompt is only to be computed into the prefix cache, for a request that
+    /// is expected: it runs while nobody else wants the device, and ends as
+    /// [`FinishReason::Prefilled`].
+    pub prefill_only: bool,
     /// Whether end-of-generation tokens are masked, so that only stops, `max_tokens`
     /// or the context end the reply.
     pub ignore_eos: bool,
@@ -59,6 +63,7 @@ impl GenerationRequest {
             stop: Vec::new(),
             sampler: SamplerParams::default(),
             seed: 0,
+            prefill_only: false,
             ignore_eos: false,
             trim_start_space: false,
             trim_end: false,
@@ -112,6 +117,8 @@ pub enum FinishReason {
     Context,
     /// The caller asked for it.
     Aborted,
+    /// The prompt is computed, and no more was asked for.
+    Prefilled,
 }
 
 impl FinishReason {
@@ -123,6 +130,7 @@ impl FinishReason {
             Self::Length => "length",
             Self::Context => "context",
             Self::Aborted => "aborted",
+            Self::Prefilled => "prefilled",
         }
     }
 }

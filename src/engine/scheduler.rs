@@ -96,12 +96,17 @@ impl Scheduler {
     }
 
     /// Chooses the next batch: a token for every decoding sequence, then prefill
-    /// chunks, oldest sequence first, up to `max_batch_tokens`.
-    pub(super) fn schedule(&mut self) -> Schedule {
+    /// chunks, oldest sequence first, up to `max_batch_tokens` together and
+    /// `max_prompt_tokens` of them.
+    pub(super) fn schedule(&mut self, max_prompt_tokens: usize) -> Schedule {
         let mut schedule = Schedule::default();
+        if self.has_foreground() {
+            self.yield_background(&mut schedule.preempted);
+        }
         self.schedule_decodes(&mut schedule);
         let num_tokens: usize = schedule.batch.iter().map(|s| s.num_tokens).sum();
         let mut budget = self.limits.max_batch_tokens.saturating_sub(num_tokens);
+        budget = budget.min(max_prompt_tokens);
         for sequence in self.running.values().filter(|s| !s.is_decoding()) {
             schedule_prefill(sequence, &mut budget, &mut schedule);
         }
@@ -178,6 +183,19 @@ impl Scheduler {
         self.blocks.check_integrity(self.running.values().map(|sequence| &sequence.block_table))
     }
 
+    /// Whether anybody but the background wants the device.
+    fn has_foreground(&self) -> bool {
+        let firsts = [self.waiting.first_key_value(), self.running.first_key_value()];
+        firsts.into_iter().flatten().any(|(id, _)| !id.is_background())
+    }
+
+    /// Sends the background back to the queue. What it computed stays in the cache.
+    fn yield_background(&mut self, preempted: &mut Vec<SequenceId>) {
+        while self.running.last_key_value().is_some_and(|(id, _)| id.is_background()) {
+            preempted.push(self.preempt_youngest());
+        }
+    }
+
     fn schedule_decodes(&mut self, schedule: &mut Schedule) {
         let decoding = self.running.values().filter(|s| s.is_decoding());
         let ids: Vec<SequenceId> = decoding.map(|s| s.id).collect();
@@ -216,6 +234,10 @@ impl Scheduler {
     fn admit(&mut self, budget: &mut usize, schedule: &mut Schedule) {
         while *budget > 0 && self.running.len() < self.limits.max_batch_sequences {
             let Some(entry) = self.waiting.first_entry() else { return };
+            let runs_foreground = self.running.keys().any(|id| !id.is_background());
+            if entry.key().is_background() && runs_foreground {
+                return;
+            }
             let headroom = self.running.len();
             let Some((table, num_cached_tokens)) = attach(&mut self.blocks, entry.get(), headroom)
             else {
@@ -260,7 +282,7 @@ fn schedule_prefill(sequence: &Sequence, budget: &mut usize, schedule: &mut Sche
     let num_tokens = num_uncomputed.min(*budget);
     if num_tokens > 0 {
         *budget -= num_tokens;
-        let samples = num_tokens == num_uncomputed;
+        let samples = num_tokens == num_uncomputed && !sequence.id.is_background();
         schedule.batch.push(ScheduledSequence { id: sequence.id, num_tokens, samples });
     }
 }

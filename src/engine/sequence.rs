@@ -5,9 +5,23 @@
 use super::block_log::Scope;
 use super::block_manager::BlockTable;
 
-/// Numbers sequences in order of arrival.
+/// Numbers sequences in order of arrival, those in the background after all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SequenceId(pub(super) u64);
+
+impl SequenceId {
+    const BACKGROUND: u64 = 1 << 63;
+
+    /// The `number`th to arrive, in the background.
+    pub(super) fn background(number: u64) -> Self {
+        Self(number | Self::BACKGROUND)
+    }
+
+    /// Whether it only warms the prefix cache, while nobody else wants the device.
+    pub(super) fn is_background(self) -> bool {
+        self.0 >= Self::BACKGROUND
+    }
+}
 
 /// A growing run of tokens, prompt first, and the KV blocks that hold them.
 #[derive(Debug)]
@@ -64,7 +78,7 @@ impl Sequence {
 
     /// Whether one row is all that is missing for the next token.
     pub(super) fn is_decoding(&self) -> bool {
-        self.num_uncomputed_tokens() == 1
+        self.num_uncomputed_tokens() == 1 && !self.id.is_background()
     }
 
     /// The tokens whose keys and values are never written by this sequence, once

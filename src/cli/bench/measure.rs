@@ -60,6 +60,7 @@ impl Workload {
             // A prompt of 512 in one step, and in one step the last block of each prefix.
             max_batch_tokens: configured.max_batch_tokens.max(512).max(batch * block),
             max_waiting: batch,
+            max_step: None,
             disk_cache: None,
             ..configured.clone()
         }

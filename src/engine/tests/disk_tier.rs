@@ -180,7 +180,7 @@ fn whoever_wants_no_disk_cache_any_more_can_be_rid_of_it() {
 #[test]
 fn a_directory_too_small_for_two_blocks_is_left_alone() {
     let dir = TempDir::new().unwrap();
-    let disk_cache = DiskCacheOptions { dir: dir.path().join("none"), capacity_bytes: 16_000 };
+    let disk_cache = DiskCacheOptions { dir: dir.path().join("none"), capacity_bytes: 8_000 };
     let options = EngineOptions { disk_cache: Some(disk_cache), ..options() };
     assert!(TestEngine::new(&options).stats().disk_cache.is_none());
     assert!(!dir.path().join("none").exists());
@@ -194,7 +194,7 @@ fn damage_on_the_disk_costs_time_and_nothing_else() {
     let segment = segments.into_iter().find(|path| path.extension().is_some()).unwrap();
     let mut bytes = fs::read(&segment).unwrap();
     // In the payload of the fifth block or so.
-    bytes[40_000] ^= 4;
+    bytes[20_000] ^= 4;
     fs::write(&segment, &bytes).unwrap();
     let mut engine = TestEngine::new(&tiered(dir.path()));
     let warm = engine.complete(&request(PROMPT));
@@ -296,7 +296,7 @@ fn a_slow_disk_costs_blocks_not_memory() {
 fn when_the_queue_is_full_blocks_are_skipped_and_counted() {
     let dir = TempDir::new().unwrap();
     // Blocks of 4 MiB: sixteen of them may wait to be written.
-    let wide = ModelConfig { num_layers: 16, num_kv_heads: 4, head_dim: 64, ..ModelConfig::tiny() };
+    let wide = ModelConfig { num_layers: 32, num_kv_heads: 4, head_dim: 64, ..ModelConfig::tiny() };
     let model = Arc::new(Model::random(&wide, 3, &LoadOptions::default()).unwrap());
     let options = EngineOptions {
         kv_cache: KvCacheSize::Blocks(12),

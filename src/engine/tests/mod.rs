@@ -3,6 +3,7 @@
 //! The harness checks the invariants after every step, and on drop that no sequence
 //! and no block is left over.
 
+mod background;
 mod block_accounting;
 mod bounds;
 mod disk_tier;
