@@ -175,7 +175,7 @@ def arguments():
         help="the program (default: %(default)s)",
     )
     parser.add_argument(
-        "--peer", default="/opt/peer/build/bin", metavar="DIR",
+        "--peer", default="peer/build/bin", metavar="DIR",
         help="where llama-bench and llama-batched-bench are (default: %(default)s)",
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count(), metavar="N",

@@ -260,7 +260,7 @@ def arguments():
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", required=True, metavar="FILE", help="the GGUF")
-    parser.add_argument("--peer", default="/opt/peer/build/bin", metavar="DIR",
+    parser.add_argument("--peer", default="peer/build/bin", metavar="DIR",
                         help="where llama-server is (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), metavar="N",
                         help="threads that compute (default: one for each processor)")

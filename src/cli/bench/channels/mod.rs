@@ -10,6 +10,7 @@ mod round;
 mod stage;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
@@ -54,6 +55,9 @@ pub struct ChannelsArgs {
     /// Post to all channels at once; without it, to one after another
     #[arg(long)]
     together: bool,
+    /// Milliseconds in which nobody says anything, before each round but the first
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pause_ms: u64,
     /// Stop the service after the first round and start it again on the same data
     #[arg(long)]
     restart: bool,
@@ -71,9 +75,12 @@ Examples:
   dramatis bench channels --together --plot channels.svg
   dramatis bench channels --restart --turns 2 --json
   dramatis --set engine.kv_cache_mib=64 bench channels --channels 20
+  dramatis --set model.context_tokens=1024 bench channels --turns 8 --pause-ms 5000
 
 The database and all that is said are in a directory of their own beside your data, which is
-removed afterwards; your own scenes are not touched. In the first round nothing is cached.";
+removed afterwards; your own scenes are not touched. In the first round nothing is cached.
+The last example outgrows its window: the oldest turns go, and what remains is read again in
+the pauses.";
 
 /// What the service said of itself.
 struct Subject {
@@ -149,6 +156,9 @@ async fn measure(session: &Session, house: &House, args: &ChannelsArgs) -> anyho
     let mut figures = Vec::new();
     for number in 1..=args.turns {
         let kind = kind(number, args.restart);
+        if number > 1 {
+            tokio::time::sleep(Duration::from_millis(args.pause_ms)).await;
+        }
         if kind == Kind::AfterRestart {
             running.stop().await;
             running = house.start().await?;
@@ -189,6 +199,7 @@ fn report(
         "turn_tokens": args.turn_tokens,
         "reply_tokens": args.reply_tokens,
         "together": args.together,
+        "pause_ms": args.pause_ms,
         "restart": args.restart,
         "rounds": rounds,
         "overhead": overhead,
