@@ -5,7 +5,8 @@
 //! Knows tokens, not transcripts: rendering and trimming are its callers' part.
 //!
 //! Invariant: a sequence's tokens depend on its own request alone, not on what else
-//! is in the batch, in the cache, or was preempted, up to float rounding.
+//! is in the batch, in the cache, or was preempted: to the bit on our kernels, up to
+//! float rounding on candle.
 
 mod banned;
 mod block_log;
@@ -60,9 +61,8 @@ use scheduler::{Schedule, ScheduledSequence, Scheduler, SchedulerLimits};
 
 /// Runs many sequences on one model.
 ///
-/// Greedy and seeded replies are the same alone and in any batch as long as the
-/// model's logits are; those differ by float rounding only, so a reply can differ
-/// where two tokens are all but equally likely.
+/// Greedy and seeded replies are the same alone and in any batch, as the model's logits
+/// are ([`Model::forward`]).
 #[derive(Debug)]
 pub struct Engine {
     intake: Arc<Intake>,

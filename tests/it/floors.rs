@@ -200,7 +200,7 @@ fn no_file_climbs_out_of_its_room() {
 fn crafts_stay_in_their_rooms() {
     let only = [
         (r"\bsqlx::|\bPgPool\b", &["store"][..]),
-        (r"\bcandle_(core|nn)::", &["model", "tokenizer", "engine"]),
+        (r"\bcandle_(core|nn)::", &["kernels", "model", "tokenizer", "engine"]),
         (r"\b(hf_hub|zip)::", &["fetch"]),
         (r"\bindicatif::", &["cli"]),
         (r"\bclap::", &["cli", "main"]),

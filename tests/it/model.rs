@@ -7,7 +7,7 @@ use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Value;
 use candle_core::{DType, Device, Tensor};
 use dramatis::model::{
-    BatchSequence, LoadOptions, LogitRows, Model, ModelError, ModelFile, RopeScaling,
+    Backend, BatchSequence, LoadOptions, LogitRows, Model, ModelError, ModelFile, RopeScaling,
     SlidingWindow, WeightType, inspect,
 };
 use serde_json::Value as Json;
@@ -35,6 +35,12 @@ fn logits(model: &Model, tokens: &[u32]) -> Rows {
 
 fn load(path: &Path) -> Model {
     Model::load(path, &LoadOptions::default()).unwrap()
+}
+
+/// The same on candle, which keeps keys and values in f32: the tighter comparison.
+fn load_reference(path: &Path, options: &LoadOptions) -> Model {
+    let options = LoadOptions { backend: Backend::Candle(Device::Cpu), ..options.clone() };
+    Model::load(path, &options).unwrap()
 }
 
 fn load_as(path: &Path, weight_type: WeightType) -> Model {
@@ -68,7 +74,9 @@ fn tiny_case(name: &str) -> (Json, Vec<u32>, Rows) {
 const WINDOWED: &str = "mistral with a window of 5";
 const STRETCHED: &str = "llama 3 with stretched rotary frequencies and tied embeddings";
 /// The references are rounded to 1e-5, and f32 sums differ in order.
-const TINY_TOLERANCE: f32 = 1e-4;
+const REFERENCE_TOLERANCE: f32 = 1e-4;
+/// Our kernels keep keys and values in half precision.
+const TINY_TOLERANCE: f32 = 2e-3;
 
 #[test]
 fn safetensors_of_tiny_models_agree_with_transformers() {
@@ -77,6 +85,8 @@ fn safetensors_of_tiny_models_agree_with_transformers() {
         let directory = tempfile::tempdir().unwrap();
         tiny::write_safetensors(directory.path(), &config, DType::F32, 2);
         assert_close(&logits(&load(directory.path()), &tokens), &expected, TINY_TOLERANCE);
+        let reference = load_reference(directory.path(), &LoadOptions::default());
+        assert_close(&logits(&reference, &tokens), &expected, REFERENCE_TOLERANCE);
     }
 }
 
@@ -93,6 +103,8 @@ fn the_window_matters_and_can_be_overridden() {
         LoadOptions { sliding_window: SlidingWindow::Positions(5), ..LoadOptions::default() };
     let with = Model::load(&path, &options).unwrap();
     assert_close(&logits(&with, &tokens), &expected, TINY_TOLERANCE);
+    let reference = load_reference(&path, &options);
+    assert_close(&logits(&reference, &tokens), &expected, REFERENCE_TOLERANCE);
     assert!(largest_difference(&logits(&without, &tokens), &expected) > 0.1);
     assert_ne!(with.fingerprint(), without.fingerprint());
 }
@@ -232,6 +244,10 @@ fn small_model_agrees_with_transformers() {
     let tokens: Vec<u32> = serde_json::from_value(reference["tokens"].clone()).unwrap();
     let ours = logits(&load_as(&small_model(), WeightType::F32), &tokens);
     let worst = worst_against(&ours, &reference["transformers"]);
+    assert!(worst < 2e-2, "logits of magnitude 25 differ by {worst}");
+    let options = LoadOptions { weight_type: Some(WeightType::F32), ..LoadOptions::default() };
+    let candle = logits(&load_reference(&small_model(), &options), &tokens);
+    let worst = worst_against(&candle, &reference["transformers"]);
     assert!(worst < 2e-3, "logits of magnitude 25 differ by {worst}");
 }
 

@@ -1,7 +1,6 @@
 //! The same request gives the same tokens, whatever happens around it.
 //!
-//! Token ids are compared exactly: the logits differ by float rounding only (the model
-//! room states the tolerance), and no two candidates of these replies are that close.
+//! Token ids are compared exactly, as the logits are the same bits.
 
 use super::*;
 
