@@ -8,7 +8,7 @@ mod worker;
 
 use std::sync::Arc;
 
-use crate::engine::{GenerationRequest, GenerationStream};
+use crate::engine::{EngineStats, GenerationRequest, GenerationStream};
 use crate::tokenizer::Tokenizer;
 
 pub use error::PoolError;
@@ -77,6 +77,11 @@ impl Pool {
     /// How many tokens prompt and reply may have together.
     pub fn context_tokens(&self) -> usize {
         self.worker.context_tokens
+    }
+
+    /// What the workers hold and have done, as of their last steps.
+    pub fn stats(&self) -> EngineStats {
+        self.worker.engine.stats()
     }
 
     /// What the workers take of memory.

@@ -148,6 +148,16 @@ impl House {
         self.latest(scene).await
     }
 
+    /// Waits until the workers have ended that many requests since the start.
+    pub(super) async fn until_finished(&self, num_requests: u64) {
+        let waiting = async {
+            while self.chat.pool().stats().totals.num_finished < num_requests {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("the workers end them in time");
+    }
+
     /// Waits until nothing is left to do in a scene.
     pub(super) async fn settled(&self, scene: SceneId) {
         self.wait_until(scene, <[Job]>::is_empty).await;
