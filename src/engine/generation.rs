@@ -95,15 +95,10 @@ impl Generation {
         self.outlet.send(GenerationEvent::Started { num_cached_tokens, queue_ms });
     }
 
-    /// Samples the next token from `logits`, appends it to `sequence` or takes tokens
-    /// back, and shows what text may be shown. Tells why the reply ends, if it does.
-    pub(super) fn advance(
-        &mut self,
-        logits: &mut [f32],
-        sequence: &mut Sequence,
-    ) -> Option<FinishReason> {
+    /// Appends a sampled token to `sequence` or takes tokens back, and shows what text
+    /// may be shown. Tells why the reply ends, if it does.
+    pub(super) fn advance(&mut self, token: u32, sequence: &mut Sequence) -> Option<FinishReason> {
         self.outlet.first_token_at.get_or_insert_with(Instant::now);
-        let token = self.sample(logits, sequence);
         sequence.tokens.push(token);
         if !self.limits.ignore_eos && self.tokenizer.eos_ids().contains(&token) {
             return Some(FinishReason::Eos);
@@ -156,7 +151,8 @@ impl Generation {
         self.outlet.send(GenerationEvent::Failed(error));
     }
 
-    fn sample(&mut self, logits: &mut [f32], sequence: &Sequence) -> u32 {
+    /// Samples the next token from `logits`.
+    pub(super) fn sample(&mut self, logits: &mut [f32], sequence: &Sequence) -> u32 {
         // Rows may be padded beyond the tokens that exist.
         let num_logits = logits.len().min(self.tokenizer.vocab_size());
         let logits = &mut logits[..num_logits];

@@ -34,7 +34,7 @@ mod tiering;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 pub use block_manager::IntegrityError;
@@ -227,12 +227,12 @@ impl Engine {
     /// Records what a step computed and samples where a sequence's last token was
     /// among it. Returns how many sequences finished.
     fn commit(&mut self, batch: &[ScheduledSequence], mut logits: Logits) -> usize {
-        let mut rows = logits.rows_mut();
         let num_before = self.generations.len();
+        let mut tokens = self.sample(batch, &mut logits).into_iter();
         for item in batch {
             self.scheduler.commit(item.id, item.num_tokens);
             if item.samples {
-                self.advance(item.id, rows.next().expect("one row for each that samples"));
+                self.advance(item.id, tokens.next().expect("one token for each that samples"));
             } else if self.is_prefilled(item.id) {
                 self.finish(item.id, FinishReason::Prefilled);
             }
@@ -246,10 +246,38 @@ impl Engine {
         id.is_background() && sequence.is_some_and(|s| s.num_uncomputed_tokens() == 0)
     }
 
-    fn advance(&mut self, id: SequenceId, logits: &mut [f32]) {
+    /// The next token of each sequence that samples, in the order of the batch: on all
+    /// threads, as a row of a large vocabulary costs as much as a layer or two.
+    fn sample(&mut self, batch: &[ScheduledSequence], logits: &mut Logits) -> Vec<u32> {
+        let sampling: Vec<_> = batch.iter().filter(|item| item.samples).map(|s| s.id).collect();
+        let generations = &mut self.generations;
+        let taken = sampling.iter().map(|id| generations.remove(id));
+        let taken: Vec<_> = taken.map(|g| g.expect("every sequence has a generation")).collect();
+        let work: Vec<_> = taken
+            .into_iter()
+            .zip(logits.rows_mut())
+            .map(|(generation, row)| Mutex::new((generation, row, 0)))
+            .collect();
+        let scheduler = &self.scheduler;
+        self.runner.share(work.len(), |index| {
+            let mut work = work[index].lock().unwrap_or_else(PoisonError::into_inner);
+            let (generation, row, token) = &mut *work;
+            let sequence = scheduler.running(generation.id).expect("a scheduled sequence runs");
+            *token = generation.sample(row, sequence);
+        });
+        let done =
+            work.into_iter().map(|work| work.into_inner().unwrap_or_else(PoisonError::into_inner));
+        done.map(|(generation, _, token)| {
+            self.generations.insert(generation.id, generation);
+            token
+        })
+        .collect()
+    }
+
+    fn advance(&mut self, id: SequenceId, token: u32) {
         let sequence = self.scheduler.running_mut(id).expect("a scheduled sequence runs");
         let generation = self.generations.get_mut(&id).expect("every sequence has a generation");
-        if let Some(reason) = generation.advance(logits, sequence) {
+        if let Some(reason) = generation.advance(token, sequence) {
             self.finish(id, reason);
         }
     }

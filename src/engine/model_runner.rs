@@ -54,6 +54,11 @@ impl ModelRunner {
         self.kv.write_block(block, bytes)
     }
 
+    /// Calls `unit` with every number below `num_units`, on the threads that compute.
+    pub(super) fn share(&self, num_units: usize, unit: impl Fn(usize) + Sync) {
+        self.model.share(num_units, unit);
+    }
+
     /// Computes the scheduled tokens; one row of logits for each sequence that samples,
     /// in batch order. Their keys and values are then in the cache; on
     /// an error they are undefined, and nothing else is.

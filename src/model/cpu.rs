@@ -131,6 +131,10 @@ impl CpuDecoder {
         self.isa.name()
     }
 
+    pub(super) fn pool(&self) -> &ThreadPool {
+        &self.pool
+    }
+
     /// Runs a checked batch.
     pub(super) fn forward(
         &self,

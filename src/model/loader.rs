@@ -233,6 +233,15 @@ impl Model {
         Ok(KvCache { memory, num_blocks, block_size, block_bytes: self.kv_block_bytes(block_size) })
     }
 
+    /// Calls `unit` once with every number below `num_units`, shared among the threads
+    /// that compute, which would be idle beside the caller's.
+    pub fn share(&self, num_units: usize, unit: impl Fn(usize) + Sync) {
+        match &self.decoder {
+            Decoder::Cpu(decoder) => decoder.pool().run(num_units, unit),
+            Decoder::Candle(_) => (0..num_units).for_each(unit),
+        }
+    }
+
     /// Runs one step: stores keys and values of every new token in its sequence's
     /// blocks, and returns a row of logits for each token selected by
     /// [`BatchSequence::logits`], in batch order.

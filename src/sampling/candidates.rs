@@ -10,6 +10,8 @@
 
 use std::cmp::Ordering;
 
+use super::exp::exp;
+
 /// Logits are held within ± this bound, so that no arithmetic overflows.
 const LOGIT_BOUND: f32 = 1e30;
 
@@ -83,7 +85,7 @@ impl Candidates {
     /// The softmax's normaliser and the logit it is taken against.
     pub(super) fn softmax(&self) -> Softmax {
         let max_logit = f64::from(self.max_logit());
-        let mass = self.entries.iter().map(|entry| (f64::from(entry.logit) - max_logit).exp());
+        let mass = self.entries.iter().map(|entry| exp(f64::from(entry.logit) - max_logit));
         Softmax { max_logit, mass: mass.sum() }
     }
 
@@ -219,6 +221,24 @@ impl Candidates {
     }
 }
 
+/// The likeliest token of a row, the lowest id of equals, without a list of all;
+/// `None` where only a list tells: if all are masked, or some beyond the bound.
+pub(super) fn best(logits: &[f32]) -> Option<u32> {
+    const LANES: usize = 16;
+    let (chunks, rest) = logits.as_chunks::<LANES>();
+    let higher = |a: f32, b: f32| if b > a { b } else { a };
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for chunk in chunks {
+        for (lane, &logit) in lanes.iter_mut().zip(chunk) {
+            *lane = higher(*lane, logit);
+        }
+    }
+    let highest = lanes.into_iter().chain(rest.iter().copied()).fold(f32::NEG_INFINITY, higher);
+    let is_plain = highest > MASKED && highest < LOGIT_BOUND;
+    let at = logits.iter().position(|&logit| is_plain && logit == highest)?;
+    u32::try_from(at).ok()
+}
+
 fn within_bound(logit: f32) -> f32 {
     logit.clamp(-LOGIT_BOUND, LOGIT_BOUND)
 }
@@ -234,7 +254,7 @@ pub(super) struct Softmax {
 impl Softmax {
     /// The probability times `mass`.
     pub(super) fn weight(&self, logit: f32) -> f64 {
-        (f64::from(logit) - self.max_logit).exp()
+        exp(f64::from(logit) - self.max_logit)
     }
 
     pub(super) fn probability(&self, logit: f32) -> f64 {

@@ -10,6 +10,7 @@
 mod candidates;
 mod dry;
 mod dynatemp;
+mod exp;
 mod explain;
 mod mask;
 mod min_p;

@@ -5,16 +5,15 @@
 //! on (and Mirostat off), then one for the draw, whatever the logits are; the top
 //! 53 bits, times 2⁻⁵³, are a number u in [0, 1). The drawn token is the first, the
 //! likeliest first and of equals the lowest id first, at which the cumulative
-//! probability exceeds u. Probabilities are computed in `f64`; so the same logits
-//! give the same tokens on every platform, unless u falls within the last bit of
-//! its `exp`.
+//! probability exceeds u. Probabilities are computed in `f64`, by additions and products
+//! alone, so the same logits give the same tokens on every platform.
 
 use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use super::candidates::Candidates;
+use super::candidates::{self, Candidates};
 use super::dry::DryPenalty;
 use super::order::SamplerStage;
 use super::params::SamplerParams;
@@ -38,6 +37,8 @@ pub struct Sampler {
     vocabulary: Arc<Vocabulary>,
     uniform: Uniform,
     mirostat_mu: f64,
+    /// Whether it is the likeliest token, whatever came before.
+    is_greedy: bool,
     buffers: Buffers,
 }
 
@@ -65,6 +66,7 @@ impl Sampler {
         params.order = params.order.iter().copied().filter(runs).collect();
         Ok(Self {
             uniform: Uniform::new(seed),
+            is_greedy: is_greedy(&params),
             mirostat_mu: params.mirostat.as_ref().map_or(0.0, mirostat::initial_mu),
             buffers: Buffers::new(&params),
             vocabulary: Arc::clone(vocabulary),
@@ -81,6 +83,11 @@ impl Sampler {
     pub fn sample(&mut self, logits: &[f32], history: &[u32]) -> u32 {
         let coin = if self.has(SamplerStage::Xtc) { self.uniform.next() } else { 0.0 };
         let uniform = self.uniform.next();
+        if self.is_greedy
+            && let Some(id) = candidates::best(logits)
+        {
+            return id;
+        }
         self.narrow(logits, history, coin);
 
         let candidates = &mut self.buffers.candidates;
@@ -178,6 +185,16 @@ impl Sampler {
     pub(super) fn run_only(&mut self, stage: SamplerStage) {
         self.params.order.retain(|&other| other == stage);
     }
+}
+
+/// Whether nothing but a temperature of 0 is asked for.
+fn is_greedy(params: &SamplerParams) -> bool {
+    params.order == [SamplerStage::Temperature]
+        && params.temperature < temperature::GREEDY_BELOW
+        && params.dynatemp.is_none()
+        && params.mirostat.is_none()
+        && params.logit_bias.is_empty()
+        && params.banned_tokens.is_empty()
 }
 
 #[cfg(test)]
