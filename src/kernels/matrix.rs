@@ -10,7 +10,7 @@ use super::memory::filled;
 use super::shared_mut::SharedMut;
 use super::simd::{Isa, Kernel, LANES, Simd};
 use super::threads::ThreadPool;
-use super::tiles::{Bf16, F16, F32, Format, Q4_0, Q4_1, Q4K, Q5_0, Q5K, Q6K, Q8_0};
+use super::tiles::{Bf16, F16, F32, Format, PREFETCH_ROWS, Q4_0, Q4_1, Q4K, Q5_0, Q5K, Q6K, Q8_0};
 
 /// Why a matrix cannot be packed.
 #[derive(Debug, thiserror::Error)]
@@ -338,7 +338,7 @@ fn multiply_tiles<F: Format>(
         let num_tiles = max_tiles.min(range.end - tile).min(PAIR - tile % PAIR);
         let mut row = 0;
         while row < target.num_rows {
-            let num_rows = block_rows(target.num_rows - row, max_rows);
+            let num_rows = block_rows(row, target.num_rows, max_rows);
             let column = target.column + tile * LANES;
             let start = row * target.stride + column;
             let len = (num_rows - 1) * target.stride + num_tiles * LANES;
@@ -359,9 +359,15 @@ fn multiply_tiles<F: Format>(
     }
 }
 
-/// How many of the remaining rows go together: as many as fit, but no single one left
-/// over where two even blocks do as well.
-fn block_rows(num_left: usize, max_rows: usize) -> usize {
+/// How many rows go together from `row` on: as many as fit, but no single one left over
+/// where two even blocks do as well. Where memory is what takes the time, the first are
+/// so few that they prefetch for all.
+fn block_rows(row: usize, num_rows: usize, max_rows: usize) -> usize {
+    const FEW_ROWS: usize = 32;
+    let num_left = num_rows - row;
+    if row == 0 && num_rows <= FEW_ROWS && num_rows > PREFETCH_ROWS {
+        return PREFETCH_ROWS.min(max_rows);
+    }
     let num_rows = match num_left {
         7 | 8 => 4,
         n => n.min(6),

@@ -60,9 +60,9 @@ pub(super) trait Format: 'static {
     );
 }
 
-/// Rows so few that the weights come from memory faster than they are used up: they
-/// are asked for this many bytes ahead.
-const PREFETCH_ROWS: usize = 2;
+/// Blocks of so few rows ask for the weights this many bytes ahead: they come first
+/// where there are few rows in all, and weights are read from memory but once.
+pub(super) const PREFETCH_ROWS: usize = 4;
 const PREFETCH_BYTES: usize = 8192;
 
 /// Asks for the line that is needed `PREFETCH_BYTES` later.
