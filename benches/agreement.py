@@ -3,7 +3,8 @@
 
   perplexity  of benches/story.txt, ours over theirs: the ratio must be within 0.5 %
   greedy      20 short prompts, 64 tokens each, at temperature 0: where the ids part, the
-              position, and by how much our first choice there was ahead of our second
+              position, and by how much our first choice there was ahead of our second, and
+              theirs ahead of ours on their side
 
 A difference where two tokens are all but equally likely says nothing: sums are rounded in
 another order. One at a wide gap is a bug. Ends with 1 if the ratio is out of bounds or a
@@ -104,14 +105,19 @@ def greedy_of_ours(args):
 
 
 def greedy_of_theirs(args, server, ids):
+    """Their ids, and at each the logarithms of the likeliest tokens' probabilities."""
     body = {
         "prompt": ids, "n_predict": args.tokens, "temperature": 0, "cache_prompt": False,
-        "return_tokens": True,
+        "return_tokens": True, "n_probs": 16,
     }
     status, said = server.ask("POST", "/completion", body)
     if status != 200:
         server.fail(f"llama-server answered {status}: {said}")
-    return said["tokens"]
+    steps = [
+        {token["id"]: token["logprob"] for token in step["top_logprobs"]}
+        for step in said["completion_probabilities"]
+    ]
+    return said["tokens"], steps
 
 
 def first_difference(a, b):
@@ -126,22 +132,34 @@ def compare(args, server, prompt, mine):
     """One prompt's ids, ours beside theirs."""
     body = {"content": prompt, "add_special": True}
     ids = server.ask("POST", "/tokenize", body)[1]["tokens"]
-    theirs = greedy_of_theirs(args, server, mine["prompt_ids"])
+    theirs, their_steps = greedy_of_theirs(args, server, mine["prompt_ids"])
     position = first_difference(mine["token_ids"], theirs)
     compared = {
         "prompt": prompt, "same_prompt_ids": ids == mine["prompt_ids"],
         "tokens": len(mine["token_ids"]), "position": position,
     }
-    # A text that ends where the other goes on parts behind its last token.
-    if position is not None and position < len(mine["steps"]):
-        step = mine["steps"][position]
-        compared["gap"] = step["logit"] - step["second_logit"]
-        compared["theirs_is_our_second"] = theirs[position:position + 1] == [step["second"]]
-        compared["near_tie"] = compared["theirs_is_our_second"] and compared["gap"] <= args.near
-    compared["agrees"] = compared["same_prompt_ids"] and (
-        position is None or compared.get("near_tie", False)
-    )
+    if position is not None:
+        compared |= parting(args, mine, theirs, their_steps, position)
+    same_text = position is None or compared["near_tie"]
+    compared["agrees"] = compared["same_prompt_ids"] and same_text
     return compared
+
+
+def parting(args, mine, theirs, their_steps, position):
+    """How far ahead each side's choice was where the two part."""
+    if position >= min(len(mine["steps"]), len(their_steps), len(theirs)):
+        return {"near_tie": False}
+    step, chosen = mine["steps"][position], theirs[position]
+    # Only our second is known: a third is further behind, and they tell how far.
+    our_gap = step["logit"] - step["second_logit"]
+    probabilities = their_steps[position]
+    behind = probabilities.get(step["token"], float("-inf"))
+    their_gap = probabilities.get(chosen, float("-inf")) - behind
+    return {
+        "our_gap": our_gap, "their_gap": their_gap,
+        "theirs_is_our_second": chosen == step["second"],
+        "near_tie": our_gap <= args.near and their_gap <= args.near,
+    }
 
 
 def greedy(args):
@@ -170,8 +188,10 @@ def show(report):
             print(f"prompt {number}: THE TOKENIZERS DIFFER")
         if said["position"] is None:
             continue
-        gap = f"gap {said['gap']:.4f}" if "gap" in said else "one of them ends there"
-        verdict = "near tie" if said.get("near_tie") else "NO NEAR TIE"
+        gap = "one of them ends there"
+        if "our_gap" in said:
+            gap = f"our choice is ahead by {said['our_gap']:.3f}, theirs by {said['their_gap']:.3f}"
+        verdict = "near tie" if said["near_tie"] else "NO NEAR TIE"
         print(f"prompt {number}: parts at token {said['position'] + 1} of {said['tokens']},"
               f" {gap}: {verdict}")
     same = sum(said["position"] is None for said in report["greedy"])
@@ -208,7 +228,7 @@ def arguments():
                         help="how far from 1 the ratio may be (default: %(default)s)")
     parser.add_argument("--tokens", type=int, default=64, metavar="N",
                         help="tokens of a continuation (default: %(default)s)")
-    parser.add_argument("--near", type=float, default=0.25, metavar="GAP",
+    parser.add_argument("--near", type=float, default=0.5, metavar="GAP",
                         help="logits so close are a near tie (default: %(default)s)")
     parser.add_argument("--only", default="perplexity,greedy", metavar="PART,…",
                         help="which of them (default: %(default)s)")
