@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use dramatis::engine::{Engine, EngineOptions, GenerationRequest, KvCacheSize, LoadedModel};
+use dramatis::model::{BatchSequence, LoadOptions, LogitRows, WeightType};
+use serde_json::{Value, json};
 
 use crate::support::models::small_model;
 
@@ -188,4 +190,147 @@ fn channels_go_through_the_whole_service_and_come_back_after_a_restart() {
     assert!(svg.contains("median") && svg.contains("worst"));
     let left: Vec<_> = fs::read_dir(home.path().join("data")).unwrap().flatten().collect();
     assert!(left.is_empty(), "{left:?} stays behind");
+}
+
+/// The small model as `--weights q8_0` loads it.
+fn loaded() -> LoadedModel {
+    let options = LoadOptions { weight_type: Some(WeightType::Q8_0), ..LoadOptions::default() };
+    LoadedModel::load(&small_model(), &options).unwrap()
+}
+
+const STORY: &str = "The ferry did not run on Thursdays, and so it was a Thursday on which he \
+    chose to cross the river. \"You will drown,\" said his aunt, who was shelling beans. \"The \
+    water is low.\" \"The water is always low until somebody is standing in it.\" She flicked a \
+    bean into the bowl without looking.";
+
+/// Perplexity by its definition: whole windows, plain softmax.
+fn plain_perplexity(text: &str, context: usize) -> (f64, usize) {
+    let LoadedModel { model, tokenizer } = loaded();
+    let bos = tokenizer.bos_id();
+    let mut tokens: Vec<u32> = bos.into_iter().chain(tokenizer.encode_start(text)).collect();
+    let (mut sum, mut count) = (0.0, 0);
+    for window in tokens.chunks_exact_mut(context) {
+        window[0] = bos.unwrap_or(window[0]);
+        let mut kv = model.kv_cache(context.div_ceil(32), 32).unwrap();
+        let block_table: Vec<u32> = (0..context.div_ceil(32) as u32).collect();
+        let logits = LogitRows::All;
+        let batch =
+            BatchSequence { tokens: window, position: 0, block_table: &block_table, logits };
+        let logits = model.forward(&[batch], &mut kv).unwrap();
+        for (position, row) in logits.rows().enumerate().take(context - 1).skip(context / 2) {
+            let exps: Vec<f64> = row.iter().map(|&logit| f64::from(logit).exp()).collect();
+            let probability = exps[window[position + 1] as usize] / exps.iter().sum::<f64>();
+            sum -= probability.ln();
+            count += 1;
+        }
+    }
+    ((sum / f64::from(count)).exp(), count as usize)
+}
+
+#[test]
+fn the_perplexity_is_the_one_that_its_definition_gives() {
+    let home = home();
+    let model = small_model();
+    fs::write(home.path().join("story.txt"), format!("{STORY}\n")).unwrap();
+    let arguments = ["perplexity", "story.txt", "--model", model.to_str().unwrap()];
+    let how = ["--weights", "q8_0", "--context", "24"];
+    let report = report(home.path(), &[&arguments[..], &how].concat());
+    let (expected, count) = plain_perplexity(STORY, 24);
+    let found = positive(&report["perplexity"]);
+    assert!(found > 1.0 && (found / expected - 1.0).abs() < 1e-3, "{found}, not {expected}");
+    assert_eq!(report["counted_tokens"], count);
+    assert_eq!(report["windows"], count / 11);
+    positive(&report["standard_error"]);
+
+    let long = [&arguments[..], &["--context", "400"]].concat();
+    let (code, _, stderr) = bench(home.path(), &long);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("two windows of 400"), "{stderr}");
+    let few = [&arguments[..], &how[..2], &["--context", "24", "--windows", "1"]].concat();
+    let (code, stdout, stderr) = bench(home.path(), &few);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("over 11 tokens in 1 windows of 24"), "{stdout}");
+}
+
+#[test]
+fn greedy_continuations_are_the_engines_with_two_logits_each() {
+    let home = home();
+    let model = small_model();
+    let loaded = loaded();
+    let prompts = ["Once upon a time there was", "*The dragon opens one eye.* \"Well,"];
+    let ids = prompts.map(|prompt| loaded.tokenizer.encode_start(prompt));
+    let ids = ids.map(|ids| [loaded.tokenizer.bos_id().as_slice(), &ids].concat());
+    // A text and an array of ids mean the same.
+    let file = json!([prompts[0], ids[1]]).to_string();
+    fs::write(home.path().join("prompts.json"), file).unwrap();
+    let arguments = ["greedy", "--prompts", "prompts.json", "--tokens", "12"];
+    let how = ["--model", model.to_str().unwrap(), "--weights", "q8_0"];
+    let report = report(home.path(), &[&arguments[..], &how].concat());
+    let continuations = report["continuations"].as_array().unwrap();
+    assert_eq!(continuations.len(), 2);
+
+    let options = EngineOptions { kv_cache: KvCacheSize::Blocks(16), ..EngineOptions::default() };
+    let mut engine = Engine::new(loaded.model, loaded.tokenizer, &options).unwrap();
+    for (prompt, continuation) in ids.into_iter().zip(continuations) {
+        assert_eq!(continuation["prompt_ids"], json!(prompt));
+        let mut request = GenerationRequest { max_tokens: 12, ..GenerationRequest::new(prompt) };
+        request.sampler.temperature = 0.0;
+        let stream = engine.submit(request).unwrap();
+        while !engine.is_idle() {
+            engine.step();
+        }
+        let written = stream.blocking_finish().unwrap();
+        assert_eq!(continuation["token_ids"], json!(written.token_ids));
+        assert_eq!(continuation["text"], written.text);
+        assert_eq!(continuation["finish_reason"], written.finish_reason.kind());
+        let steps = continuation["steps"].as_array().unwrap();
+        assert_eq!(steps.len(), written.token_ids.len());
+        for (step, token) in steps.iter().zip(written.token_ids) {
+            assert_eq!(step["token"], token);
+            assert_ne!(step["second"], token);
+            assert!(step["logit"].as_f64() >= step["second_logit"].as_f64(), "{step}");
+        }
+    }
+    fs::write(home.path().join("prompts.json"), "[1]").unwrap();
+    let (code, _, stderr) = bench(home.path(), &[&arguments[..], &how].concat());
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("no JSON array of texts"), "{stderr}");
+}
+
+#[test]
+fn drafts_are_counted_on_scenes_that_the_model_plays() {
+    let home = home();
+    let model = small_model();
+    let arguments = ["drafts", "--model", model.to_str().unwrap(), "--scenes", "2"];
+    let few = ["--turns", "2", "--reply-tokens", "24", "--repeats", "1"];
+    let settings = ["--set", "engine.kv_cache_mib=64"];
+    let report = report(home.path(), &[&arguments[..], &few, &settings].concat());
+    assert_eq!((&report["scenes"], &report["replies"]), (&2.into(), &4.into()));
+    assert_eq!(report["preset"], "limarp");
+    let written = positive(&report["written_tokens"]);
+    assert!(written <= 4.0 * 24.0 && positive(&report["depth"]) > 100.0, "{report}");
+    assert_eq!(report["step_s"].as_array().unwrap().len(), 5);
+    for seconds in report["step_s"].as_array().unwrap() {
+        positive(seconds);
+    }
+    positive(&report["sampling_s"]);
+    let drafts = report["drafts"].as_array().unwrap();
+    let methods: Vec<_> =
+        drafts.iter().map(|draft| json!([draft["matched"], draft["drafted"]])).collect();
+    let all = (2..=4).flat_map(|matched| (1..=4).map(move |drafted| json!([matched, drafted])));
+    assert_eq!(methods, all.collect::<Vec<_>>());
+    for draft in drafts {
+        let count = |value: &Value| value.as_u64().unwrap();
+        let steps: u64 = draft["steps_by_rows"].as_array().unwrap().iter().map(count).sum();
+        // The first token of a reply takes no step; a step writes what it accepts and one
+        // more, unless the reply ends with what it accepts.
+        let tokens = written - 4.0;
+        let per_step = positive(&draft["tokens_per_step"]);
+        assert!((per_step - tokens / steps as f64).abs() < 1e-9, "{draft}");
+        let without = tokens - count(&draft["accepted_tokens"]) as f64;
+        assert!((without..=without + 4.0).contains(&(steps as f64)), "{draft}");
+        assert!((0.0..=1.0).contains(&draft["accepted_share"].as_f64().unwrap()), "{draft}");
+        assert!(count(&draft["accepted_tokens"]) <= count(&draft["drafted_tokens"]), "{draft}");
+        positive(&draft["speed_up"]);
+    }
 }

@@ -1,16 +1,21 @@
-//! `dramatis bench`: how fast the engine is, how fast the whole service is, and
-//! what a model costs to load.
+//! `dramatis bench`: how fast the engine is, how fast the whole service is, what a
+//! model costs to load; and whether it computes what it should.
 //!
 //! Each command measures on this machine, writes no setting and leaves nothing
 //! behind. Figures are medians, with every sample beside them.
 
 mod channels;
 mod chosen;
+mod drafts;
 mod engine;
+mod greedy;
 mod load;
+mod loaded;
 mod measure;
 mod memory;
+mod perplexity;
 mod plot;
+mod rows;
 mod samples;
 mod shape;
 mod table;
@@ -30,6 +35,12 @@ pub enum BenchCommand {
     Channels(channels::ChannelsArgs),
     /// Measure loading: time and memory, each time in a process of its own
     Load(load::LoadArgs),
+    /// Measure how well the model foresees a text, as llama-perplexity does
+    Perplexity(perplexity::PerplexityArgs),
+    /// Write greedy continuations, with the two best logits at each token
+    Greedy(greedy::GreedyArgs),
+    /// Measure whether drafts from the text so far would make replies faster
+    Drafts(drafts::DraftsArgs),
     /// What `load` runs in a process of its own
     #[command(hide = true)]
     LoadOnce(chosen::ModelArgs),
@@ -44,6 +55,9 @@ pub(super) fn run(
         BenchCommand::Engine(args) => engine::run(session, args)?,
         BenchCommand::Channels(args) => channels::run(session, args)?,
         BenchCommand::Load(args) => load::run(session, global, args)?,
+        BenchCommand::Perplexity(args) => perplexity::run(session, args)?,
+        BenchCommand::Greedy(args) => greedy::run(session, args)?,
+        BenchCommand::Drafts(args) => drafts::run(session, args)?,
         BenchCommand::LoadOnce(args) => load::once(session, args)?,
     }
     Ok(ExitCode::SUCCESS)
