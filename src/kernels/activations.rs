@@ -102,12 +102,12 @@ pub(super) struct ActivationsWriter<'a> {
     blocks: SharedMut<'a, Block>,
 }
 
-impl ActivationsWriter<'_> {
+impl<'a> ActivationsWriter<'a> {
     /// The floats of columns `start..start + len` of a row.
     ///
     /// # Safety
     /// No other thread reaches these columns meanwhile.
-    pub(super) unsafe fn floats(&self, row: usize, start: usize, len: usize) -> &mut [f32] {
+    pub(super) unsafe fn floats(&self, row: usize, start: usize, len: usize) -> &'a mut [f32] {
         debug_assert!(start + len <= self.float_stride && row < self.num_rows);
         unsafe { self.floats.part(row * self.float_stride + start, len) }
     }

@@ -14,7 +14,7 @@ use super::kv_store::{KvLayout, KvStore};
 use super::rows::{RotateHalf, Rotations, each_row};
 use super::shared_mut::SharedMut;
 use super::simd::{Isa, Kernel, LANES, Simd, exp};
-use super::threads::ThreadPool;
+use super::threads::Compute;
 
 /// Keys whose softmax is computed together.
 const CHUNK: usize = 256;
@@ -40,6 +40,8 @@ pub(crate) struct SequenceRows<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Heads {
     pub(crate) num_heads: usize,
+    /// Where they lie.
+    pub(crate) columns: Columns,
     /// How many positions, its own included, a row sees.
     pub(crate) window: usize,
 }
@@ -175,15 +177,13 @@ impl<'a> Attention<'a> {
     /// If the rows or the blocks do not exist.
     pub(crate) fn store(
         &self,
-        pool: &ThreadPool,
-        isa: Isa,
+        Compute { pool, isa }: Compute<'_>,
         layer: usize,
         rows: &mut [f32],
-        columns: Columns,
         rotations: &Rotations,
         store: &mut KvStore,
     ) {
-        let layout = self.layout;
+        let (layout, columns) = (self.layout, self.heads.columns);
         assert_eq!(*store.layout(), layout, "the store that was planned for");
         let (num_heads, num_kv_heads, head_dim) =
             (self.heads.num_heads, layout.num_kv_heads, layout.head_dim);
@@ -245,33 +245,24 @@ impl<'a> Attention<'a> {
     /// If the rows or the blocks do not exist.
     pub(crate) fn attend(
         &mut self,
-        pool: &ThreadPool,
-        isa: Isa,
+        Compute { pool, isa }: Compute<'_>,
         layer: usize,
         rows: &[f32],
-        columns: Columns,
         store: &KvStore,
         out: &mut Activations,
         quantize: bool,
     ) {
         let num_rows = self.partials.len();
+        let stride = self.heads.columns.stride;
         let width = self.heads.num_heads * self.layout.head_dim;
         assert_eq!(*store.layout(), self.layout, "the store that was planned for");
-        assert!(width <= columns.stride && num_rows * columns.stride <= rows.len());
+        assert!(width <= stride && num_rows * stride <= rows.len());
         assert_eq!((out.num_rows(), out.num_columns()), (num_rows, width));
         let mut scratch = std::mem::take(&mut self.scratch);
         let writer = out.writer();
         {
             let partials = SharedMut::new(&mut scratch);
-            let call = Call {
-                attention: self,
-                layer,
-                rows,
-                stride: columns.stride,
-                store,
-                out: &writer,
-                partials,
-            };
+            let call = Call { attention: self, layer, rows, stride, store, out: &writer, partials };
             pool.run(self.units.len(), |index| call.run(isa, &self.units[index]));
         }
         each_row(pool, num_rows, width * 4, |row| {

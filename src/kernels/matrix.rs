@@ -9,7 +9,7 @@ use super::activations::{Activations, Block};
 use super::memory::filled;
 use super::shared_mut::SharedMut;
 use super::simd::{Isa, Kernel, LANES, Simd};
-use super::threads::ThreadPool;
+use super::threads::{Compute, ThreadPool};
 use super::tiles::{Bf16, F16, F32, Format, PREFETCH_ROWS, Q4_0, Q4_1, Q4K, Q5_0, Q5K, Q6K, Q8_0};
 
 /// Why a matrix cannot be packed.
@@ -247,8 +247,7 @@ pub(crate) struct Product<'a> {
 /// If shapes do not fit: columns of matrices and inputs differ, outputs overlap or lie
 /// outside `out`.
 pub(crate) fn multiply(
-    pool: &ThreadPool,
-    isa: Isa,
+    Compute { pool, isa }: Compute<'_>,
     inputs: &Activations,
     products: &[Product<'_>],
     out: &mut [f32],

@@ -12,6 +12,8 @@
 //!   chunks, cached or cold.
 //! - Weights are packed once, at about the size they are stored in.
 #![allow(unsafe_code)]
+#![allow(clippy::needless_range_loop, reason = "an index names the same place of several arrays")]
+#![allow(clippy::excessive_precision, reason = "constants are given as their sources give them")]
 
 mod activations;
 mod attention;
@@ -33,4 +35,4 @@ pub(crate) use kv_store::{KvLayout, KvStore};
 pub(crate) use matrix::{Matrix, Product, StoredRows, multiply};
 pub(crate) use rows::{Norm, Rotations, rms_norm, swiglu};
 pub(crate) use simd::Isa;
-pub(crate) use threads::ThreadPool;
+pub(crate) use threads::{Compute, ThreadPool};

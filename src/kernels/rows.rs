@@ -3,8 +3,8 @@
 //! Rows are padded with zeros to a multiple of sixteen columns.
 
 use super::activations::{Activations, BLOCK};
-use super::simd::{Isa, Kernel, LANES, Simd, exp};
-use super::threads::ThreadPool;
+use super::simd::{Kernel, LANES, Simd, exp};
+use super::threads::{Compute, ThreadPool};
 
 /// Rows of one unit of work.
 const UNIT_ROWS: usize = 4;
@@ -27,8 +27,7 @@ pub(crate) struct Norm<'a> {
 /// # Panics
 /// If the shapes do not fit.
 pub(crate) fn rms_norm(
-    pool: &ThreadPool,
-    isa: Isa,
+    Compute { pool, isa }: Compute<'_>,
     rows: &[f32],
     stride: usize,
     norm: Norm<'_>,
@@ -58,8 +57,7 @@ pub(crate) fn rms_norm(
 /// # Panics
 /// If the shapes do not fit.
 pub(crate) fn swiglu(
-    pool: &ThreadPool,
-    isa: Isa,
+    Compute { pool, isa }: Compute<'_>,
     rows: &[f32],
     stride: usize,
     up_at: usize,

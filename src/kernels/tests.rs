@@ -62,7 +62,14 @@ fn activations(pool: &ThreadPool, isa: Isa, rows: &[Vec<f32>]) -> Activations {
     inputs.resize(rows.len(), columns);
     let mut weight = vec![1.0; columns];
     weight.resize(padded, 0.0);
-    rms_norm(pool, isa, &flat, padded, Norm { weight: &weight, eps: 0.0 }, &mut inputs, true);
+    rms_norm(
+        Compute { pool, isa },
+        &flat,
+        padded,
+        Norm { weight: &weight, eps: 0.0 },
+        &mut inputs,
+        true,
+    );
     inputs
 }
 
@@ -80,7 +87,7 @@ fn products(
         row[16..16 + start.len()].copy_from_slice(start);
     }
     let product = [Product { matrix, column: 16 }];
-    multiply(pool, isa, inputs, &product, &mut out, stride, add);
+    multiply(Compute { pool, isa }, inputs, &product, &mut out, stride, add);
     out.chunks_exact(stride)
         .flat_map(|row| {
             assert!(row[..16].iter().all(|&x| x == 0.0), "columns before stay as they were");
@@ -278,7 +285,7 @@ fn norms_and_gates_agree_with_plain_arithmetic() {
             let mut inputs = Activations::default();
             inputs.resize(num_rows, columns);
             let norm = Norm { weight: &weight, eps: 1e-5 };
-            rms_norm(&pool, isa, &rows, 2 * padded, norm, &mut inputs, true);
+            rms_norm(Compute { pool: &pool, isa }, &rows, 2 * padded, norm, &mut inputs, true);
             let normed = inputs.floats().to_vec();
             for row in 0..num_rows {
                 let from = &rows[row * 2 * padded..][..columns];
@@ -298,7 +305,7 @@ fn norms_and_gates_agree_with_plain_arithmetic() {
                     assert!(worst <= largest / 253.0, "eight bits lose {worst} of {largest}");
                 }
             }
-            swiglu(&pool, isa, &rows, 2 * padded, padded, &mut inputs, true);
+            swiglu(Compute { pool: &pool, isa }, &rows, 2 * padded, padded, &mut inputs, true);
             for row in 0..num_rows {
                 let (gate, up) = rows[row * 2 * padded..][..2 * padded].split_at(padded);
                 for i in 0..columns {
@@ -318,7 +325,6 @@ fn norms_and_gates_agree_with_plain_arithmetic() {
 struct Scene {
     layout: KvLayout,
     heads: Heads,
-    columns: Columns,
     /// Queries, keys and values of each position of one sequence.
     rows: Vec<f32>,
     table: Vec<u32>,
@@ -335,8 +341,11 @@ impl Scene {
         let num_blocks = len.div_ceil(block_size) as u32;
         Self {
             layout: KvLayout { num_layers: 2, num_kv_heads, head_dim, block_size },
-            heads: Heads { num_heads: num_kv_heads * group, window },
-            columns: Columns { stride, keys, values },
+            heads: Heads {
+                num_heads: num_kv_heads * group,
+                columns: Columns { stride, keys, values },
+                window,
+            },
             rows: random(&mut rng, len * stride, 2.0),
             // Out of order, with a block between that is nobody's.
             table: (0..num_blocks).rev().map(|block| 2 * block).collect(),
@@ -344,7 +353,7 @@ impl Scene {
     }
 
     fn len(&self) -> usize {
-        self.rows.len() / self.columns.stride
+        self.rows.len() / self.heads.columns.stride
     }
 
     /// All rows in steps of the given lengths; what layer 1 attends to.
@@ -354,7 +363,7 @@ impl Scene {
         let mut attended = Vec::new();
         let mut position = 0;
         for &num_rows in steps {
-            let stride = self.columns.stride;
+            let stride = self.heads.columns.stride;
             let mut rows = self.rows[position * stride..(position + num_rows) * stride].to_vec();
             let sequences = [SequenceRows { row: 0, num_rows, position, block_table: &self.table }];
             let mut attention = Attention::new(self.heads, self.layout, &sequences);
@@ -362,10 +371,11 @@ impl Scene {
             let frequencies: Vec<f32> =
                 (0..self.layout.head_dim / 2).map(|i| 0.5f32.powi(i as i32)).collect();
             rotations.at(position..position + num_rows, &frequencies);
-            attention.store(pool, isa, 1, &mut rows, self.columns, &rotations, &mut store);
+            let compute = Compute { pool, isa };
+            attention.store(compute, 1, &mut rows, &rotations, &mut store);
             let mut out = Activations::default();
             out.resize(num_rows, width);
-            attention.attend(pool, isa, 1, &rows, self.columns, &store, &mut out, true);
+            attention.attend(compute, 1, &rows, &store, &mut out, true);
             attended.extend((0..num_rows).map(|row| input_row(&out, row, false)));
             position += num_rows;
         }
@@ -374,7 +384,7 @@ impl Scene {
 
     /// The same by the textbook, in f64, from keys and values in half precision.
     fn exact(&self) -> Vec<Vec<f64>> {
-        let (head_dim, stride) = (self.layout.head_dim, self.columns.stride);
+        let (head_dim, stride) = (self.layout.head_dim, self.heads.columns.stride);
         let group = self.heads.num_heads / self.layout.num_kv_heads;
         let turned = |position: usize, column: usize| {
             let head = &self.rows[position * stride + column..][..head_dim];
@@ -397,7 +407,7 @@ impl Scene {
                 let first = (position + 1).saturating_sub(self.heads.window);
                 let scores: Vec<f64> = (first..=position)
                     .map(|p| {
-                        let key = turned(p, self.columns.keys + kv * head_dim);
+                        let key = turned(p, self.heads.columns.keys + kv * head_dim);
                         let dot: f64 = query.iter().zip(key).map(|(q, k)| q * rounded(k)).sum();
                         dot / (head_dim as f64).sqrt()
                     })
@@ -408,7 +418,7 @@ impl Scene {
                 for d in 0..head_dim {
                     let value = |p: usize| {
                         rounded(f64::from(
-                            self.rows[p * stride + self.columns.values + kv * head_dim + d],
+                            self.rows[p * stride + self.heads.columns.values + kv * head_dim + d],
                         ))
                     };
                     let pairs = (first..=position).zip(&weights);

@@ -12,6 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::simd::Isa;
+
 /// How long an idle thread looks for work before it sleeps. A step of a model has
 /// hundreds of jobs a few microseconds apart; beyond them, spinning would only take
 /// time from everybody else.
@@ -24,6 +26,13 @@ pub(crate) struct ThreadPool {
     threads: Vec<JoinHandle<()>>,
     /// One job at a time.
     turn: Mutex<()>,
+}
+
+/// What computes: threads, and the instructions they use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Compute<'a> {
+    pub(crate) pool: &'a ThreadPool,
+    pub(crate) isa: Isa,
 }
 
 type Job<'a> = &'a (dyn Fn(usize) + Sync);

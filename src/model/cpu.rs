@@ -12,8 +12,8 @@ use super::rope::frequencies;
 use super::weights::{Weight, WeightSource, convert};
 use super::{BatchSequence, LogitRows, Logits, ModelConfig, ModelError, WeightType};
 use crate::kernels::{
-    Activations, Attention, Columns, Heads, Isa, KvLayout, KvStore, MAX_HEAD, Matrix, Norm,
-    Product, Rotations, SequenceRows, ThreadPool, multiply, rms_norm, swiglu,
+    Activations, Attention, Columns, Compute, Heads, Isa, KvStore, MAX_HEAD, Matrix, Norm, Product,
+    Rotations, SequenceRows, ThreadPool, multiply, rms_norm, swiglu,
 };
 
 /// Lanes to which rows are padded.
@@ -28,6 +28,7 @@ pub(super) struct CpuDecoder {
     output_norm: Vec<f32>,
     output: Arc<Matrix>,
     frequencies: Vec<f32>,
+    shape: Shape,
     pool: ThreadPool,
     isa: Isa,
 }
@@ -113,6 +114,7 @@ impl CpuDecoder {
             output_norm,
             output,
             frequencies: frequencies(&config.rope, config.head_dim),
+            shape: Shape::of(config),
             pool,
             isa: Isa::best(),
         })
@@ -135,6 +137,10 @@ impl CpuDecoder {
         &self.pool
     }
 
+    fn compute(&self) -> Compute<'_> {
+        Compute { pool: &self.pool, isa: self.isa }
+    }
+
     /// Runs a checked batch.
     pub(super) fn forward(
         &self,
@@ -143,10 +149,10 @@ impl CpuDecoder {
         buffers: &mut Buffers,
     ) -> Logits {
         let step = Step::new(batch);
-        let shape = Shape::of(&self.config);
-        self.embed(batch, &step, shape, buffers);
+        self.embed(batch, &step, buffers);
         let heads = Heads {
             num_heads: self.config.num_heads,
+            columns: self.shape.heads,
             window: self.config.sliding_window.unwrap_or(usize::MAX),
         };
         let layout = *kv.layout();
@@ -155,27 +161,21 @@ impl CpuDecoder {
         buffers.rotations.at(positions, &self.frequencies);
         let num_rows = step.num_rows;
         for (index, layer) in self.layers.iter().enumerate() {
-            layer.project(self, shape, num_rows, buffers);
+            layer.project(self, num_rows, buffers);
             let Buffers { heads: rows, rotations, .. } = buffers;
-            attention.store(&self.pool, self.isa, index, rows, shape.heads, rotations, kv);
+            attention.store(self.compute(), index, rows, rotations, kv);
             if index + 1 < self.layers.len() {
-                layer.finish(self, shape, num_rows, index, &mut attention, kv, buffers);
+                layer.finish(self, num_rows, index, &mut attention, kv, buffers);
             }
         }
-        self.last(&step, shape, heads, layout, kv, buffers)
+        self.last(&step, heads, kv, buffers)
     }
 
     /// Token embeddings of all rows.
-    fn embed(
-        &self,
-        batch: &[BatchSequence<'_>],
-        step: &Step<'_>,
-        shape: Shape,
-        buffers: &mut Buffers,
-    ) {
-        grow(&mut buffers.stream, step.num_rows * shape.stream);
+    fn embed(&self, batch: &[BatchSequence<'_>], step: &Step<'_>, buffers: &mut Buffers) {
+        grow(&mut buffers.stream, step.num_rows * self.shape.stream);
         let tokens = batch.iter().flat_map(|sequence| sequence.tokens);
-        for (&token, row) in tokens.zip(buffers.stream.chunks_exact_mut(shape.stream)) {
+        for (&token, row) in tokens.zip(buffers.stream.chunks_exact_mut(self.shape.stream)) {
             let (values, padding) = row.split_at_mut(self.config.hidden_size);
             self.embedding.unpack_row(token as usize, values);
             padding.fill(0.0);
@@ -183,15 +183,7 @@ impl CpuDecoder {
     }
 
     /// The last layer from its attention on, and the logits, for the rows that want them.
-    fn last(
-        &self,
-        step: &Step<'_>,
-        shape: Shape,
-        heads: Heads,
-        layout: KvLayout,
-        kv: &KvStore,
-        buffers: &mut Buffers,
-    ) -> Logits {
+    fn last(&self, step: &Step<'_>, heads: Heads, kv: &KvStore, buffers: &mut Buffers) -> Logits {
         let vocab = self.config.vocab_size;
         let wanted = step.wanted();
         let num_rows: usize = wanted.iter().map(|w| w.num_rows).sum();
@@ -205,44 +197,29 @@ impl CpuDecoder {
             let move_rows = |values: &mut [f32], stride: usize| {
                 values.copy_within(rows.start * stride..rows.end * stride, to * stride);
             };
-            move_rows(&mut buffers.stream, shape.stream);
-            move_rows(&mut buffers.heads, shape.heads.stride);
+            move_rows(&mut buffers.stream, self.shape.stream);
+            move_rows(&mut buffers.heads, self.shape.heads.stride);
             sequences.push(SequenceRows { row: to, ..*sequence });
             to += sequence.num_rows;
         }
-        let mut attention = Attention::new(heads, layout, &sequences);
+        let mut attention = Attention::new(heads, *kv.layout(), &sequences);
         let index = self.layers.len() - 1;
         let layer = &self.layers[index];
-        layer.finish(self, shape, num_rows, index, &mut attention, kv, buffers);
-        self.norm(&self.output_norm, shape, num_rows, self.output.wants_blocks(), buffers);
+        layer.finish(self, num_rows, index, &mut attention, kv, buffers);
+        self.norm(&self.output_norm, num_rows, self.output.wants_blocks(), buffers);
         let stride = vocab.next_multiple_of(PAD);
         grow(&mut buffers.logits, num_rows * stride);
         let product = [Product { matrix: &self.output, column: 0 }];
-        multiply(
-            &self.pool,
-            self.isa,
-            &buffers.normed,
-            &product,
-            &mut buffers.logits,
-            stride,
-            false,
-        );
+        multiply(self.compute(), &buffers.normed, &product, &mut buffers.logits, stride, false);
         let rows = buffers.logits.chunks_exact(stride).take(num_rows);
         Logits::new(rows.flat_map(|row| &row[..vocab]).copied().collect(), vocab)
     }
 
-    fn norm(
-        &self,
-        weight: &[f32],
-        shape: Shape,
-        num_rows: usize,
-        quantize: bool,
-        buffers: &mut Buffers,
-    ) {
+    fn norm(&self, weight: &[f32], num_rows: usize, quantize: bool, buffers: &mut Buffers) {
         let Buffers { stream, normed, .. } = buffers;
         normed.resize(num_rows, self.config.hidden_size);
         let norm = Norm { weight, eps: self.config.norm_eps as f32 };
-        rms_norm(&self.pool, self.isa, stream, shape.stream, norm, normed, quantize);
+        rms_norm(self.compute(), stream, self.shape.stream, norm, normed, quantize);
     }
 }
 
@@ -281,25 +258,24 @@ impl Layer {
     }
 
     /// Queries, keys and values of all rows.
-    fn project(&self, decoder: &CpuDecoder, shape: Shape, num_rows: usize, buffers: &mut Buffers) {
+    fn project(&self, decoder: &CpuDecoder, num_rows: usize, buffers: &mut Buffers) {
         let quantize = [&self.query, &self.key, &self.value].iter().any(|m| m.wants_blocks());
-        decoder.norm(&self.attention_norm, shape, num_rows, quantize, buffers);
+        decoder.norm(&self.attention_norm, num_rows, quantize, buffers);
+        let shape = decoder.shape;
         grow(&mut buffers.heads, num_rows * shape.heads.stride);
         let products = [
             Product { matrix: &self.query, column: 0 },
             Product { matrix: &self.key, column: shape.heads.keys },
             Product { matrix: &self.value, column: shape.heads.values },
         ];
-        let (pool, isa) = (&decoder.pool, decoder.isa);
         let Buffers { normed, heads, .. } = buffers;
-        multiply(pool, isa, normed, &products, heads, shape.heads.stride, false);
+        multiply(decoder.compute(), normed, &products, heads, shape.heads.stride, false);
     }
 
     /// Attention, once keys and values are stored, and the feed-forward.
     fn finish(
         &self,
         decoder: &CpuDecoder,
-        shape: Shape,
         num_rows: usize,
         index: usize,
         attention: &mut Attention<'_>,
@@ -307,17 +283,17 @@ impl Layer {
         buffers: &mut Buffers,
     ) {
         let config = &decoder.config;
-        let (pool, isa) = (&decoder.pool, decoder.isa);
+        let (compute, shape) = (decoder.compute(), decoder.shape);
         {
             let Buffers { heads, attended, stream, .. } = buffers;
             attended.resize(num_rows, config.num_heads * config.head_dim);
             let quantize = self.attention_output.wants_blocks();
-            attention.attend(pool, isa, index, heads, shape.heads, kv, attended, quantize);
+            attention.attend(compute, index, heads, kv, attended, quantize);
             let product = [Product { matrix: &self.attention_output, column: 0 }];
-            multiply(pool, isa, attended, &product, stream, shape.stream, true);
+            multiply(compute, attended, &product, stream, shape.stream, true);
         }
         let quantize = self.gate.wants_blocks() || self.up.wants_blocks();
-        decoder.norm(&self.feed_forward_norm, shape, num_rows, quantize, buffers);
+        decoder.norm(&self.feed_forward_norm, num_rows, quantize, buffers);
         let stride = 2 * shape.up;
         grow(&mut buffers.gates, num_rows * stride);
         let Buffers { normed, gates, gated, stream, .. } = buffers;
@@ -325,11 +301,11 @@ impl Layer {
             Product { matrix: &self.gate, column: 0 },
             Product { matrix: &self.up, column: shape.up },
         ];
-        multiply(pool, isa, normed, &products, gates, stride, false);
+        multiply(compute, normed, &products, gates, stride, false);
         gated.resize(num_rows, config.intermediate_size);
-        swiglu(pool, isa, gates, stride, shape.up, gated, self.down.wants_blocks());
+        swiglu(compute, gates, stride, shape.up, gated, self.down.wants_blocks());
         let product = [Product { matrix: &self.down, column: 0 }];
-        multiply(pool, isa, gated, &product, stream, shape.stream, true);
+        multiply(compute, gated, &product, stream, shape.stream, true);
     }
 }
 
