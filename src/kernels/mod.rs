@@ -34,5 +34,5 @@ pub(crate) use attention::{Attention, Columns, Heads, MAX_HEAD, SequenceRows};
 pub(crate) use kv_store::{KvLayout, KvStore};
 pub(crate) use matrix::{Matrix, Product, StoredRows, multiply};
 pub(crate) use rows::{Norm, Rotations, rms_norm, swiglu};
-pub(crate) use simd::Isa;
+pub(crate) use simd::{Isa, LANES};
 pub(crate) use threads::{Compute, ThreadPool};

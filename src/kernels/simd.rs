@@ -13,8 +13,8 @@ mod portable;
 
 use std::sync::OnceLock;
 
-/// Lanes of one vector, and rows of one weight tile.
-pub(super) const LANES: usize = 16;
+/// Lanes of one vector, rows of one weight tile, and what rows are padded to.
+pub(crate) const LANES: usize = 16;
 
 /// Operations on sixteen lanes.
 ///

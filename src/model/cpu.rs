@@ -12,12 +12,9 @@ use super::rope::frequencies;
 use super::weights::{Weight, WeightSource, convert};
 use super::{BatchSequence, LogitRows, Logits, ModelConfig, ModelError, WeightType};
 use crate::kernels::{
-    Activations, Attention, Columns, Compute, Heads, Isa, KvStore, MAX_HEAD, Matrix, Norm, Product,
-    Rotations, SequenceRows, ThreadPool, multiply, rms_norm, swiglu,
+    Activations, Attention, Columns, Compute, Heads, Isa, KvStore, LANES, MAX_HEAD, Matrix, Norm,
+    Product, Rotations, SequenceRows, ThreadPool, multiply, rms_norm, swiglu,
 };
-
-/// Lanes to which rows are padded.
-const PAD: usize = 16;
 
 /// A decoder in this machine's memory.
 #[derive(Debug)]
@@ -72,7 +69,7 @@ struct Shape {
 
 impl Shape {
     fn of(config: &ModelConfig) -> Self {
-        let pad = |n: usize| n.next_multiple_of(PAD);
+        let pad = |n: usize| n.next_multiple_of(LANES);
         let keys = pad(config.num_heads * config.head_dim);
         let values = keys + pad(config.num_kv_heads * config.head_dim);
         let stride = values + pad(config.num_kv_heads * config.head_dim);
@@ -207,7 +204,7 @@ impl CpuDecoder {
         let layer = &self.layers[index];
         layer.finish(self, num_rows, index, &mut attention, kv, buffers);
         self.norm(&self.output_norm, num_rows, self.output.wants_blocks(), buffers);
-        let stride = vocab.next_multiple_of(PAD);
+        let stride = vocab.next_multiple_of(LANES);
         grow(&mut buffers.logits, num_rows * stride);
         let product = [Product { matrix: &self.output, column: 0 }];
         multiply(self.compute(), &buffers.normed, &product, &mut buffers.logits, stride, false);
@@ -364,7 +361,7 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn norm(&mut self, weight: Weight) -> Result<Vec<f32>, ModelError> {
         let mut weight = self.source.vector(weight, self.config.hidden_size)?;
-        weight.resize(self.config.hidden_size.next_multiple_of(PAD), 0.0);
+        weight.resize(self.config.hidden_size.next_multiple_of(LANES), 0.0);
         Ok(weight)
     }
 
