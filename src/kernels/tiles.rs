@@ -5,6 +5,7 @@
 //! from; what a tile stands for is exactly what was stored.
 
 mod float;
+mod group_scales;
 mod q4;
 mod q4_k;
 mod q5_k;
@@ -18,6 +19,7 @@ pub(super) use q5_k::Q5K;
 pub(super) use q6_k::Q6K;
 pub(super) use q8::{Q5_0, Q8_0};
 
+use super::activations::Block;
 use super::simd::{LANES, Simd};
 
 /// How weights of one type are packed, multiplied and read back.
@@ -70,6 +72,40 @@ const PREFETCH_BYTES: usize = 8192;
 unsafe fn prefetch_ahead<S: Simd, const R: usize>(line: *const u8) {
     if R <= PREFETCH_ROWS {
         unsafe { S::prefetch(line.wrapping_add(PREFETCH_BYTES)) }
+    }
+}
+
+/// Adds `d · ints · x_scale` of 32 columns of tile `t`, whose scales `d` are halves.
+#[inline(always)]
+unsafe fn add_scaled<'a, S: Simd, const R: usize, const T: usize>(
+    t: usize,
+    d: &[u16; LANES],
+    ints: &[[S::I; T]; R],
+    block: impl Fn(usize) -> &'a Block,
+    sums: &mut [[S::F; T]; R],
+) {
+    unsafe {
+        let d = S::load_f16(d.as_ptr());
+        for r in 0..R {
+            let scale = S::mul(d, S::splat(block(r).scale));
+            sums[r][t] = S::mul_add(S::to_float(ints[r][t]), scale, sums[r][t]);
+        }
+    }
+}
+
+/// Sums that begin with what an offset of the weights adds to them.
+#[inline(always)]
+unsafe fn offset_sums<'a, S: Simd, const R: usize, const T: usize>(
+    offset: i32,
+    block: impl Fn(usize) -> &'a Block,
+) -> [[S::I; T]; R] {
+    // A loop: closures are functions of their own, without the instruction set.
+    unsafe {
+        let mut ints = [[S::splat_int(0); T]; R];
+        for r in 0..R {
+            ints[r] = [S::splat_int(-offset * block(r).sum()); T];
+        }
+        ints
     }
 }
 

@@ -3,7 +3,9 @@
 
 use super::super::activations::Block;
 use super::super::simd::{LANES, Simd};
-use super::{Format, get_nibble, half_at, half_to_f32, prefetch_ahead, put_nibble};
+use super::{
+    Format, add_scaled, get_nibble, half_at, half_to_f32, offset_sums, prefetch_ahead, put_nibble,
+};
 
 /// Two blocks of 32 columns without minima.
 #[repr(C, align(64))]
@@ -111,19 +113,12 @@ impl Format for Q4_0 {
             for half in 0..2 {
                 let block = |r: usize| &*rows.add(r * row_stride + half);
                 let tile = |t: usize| &*tiles.add(t);
-                let mut ints = [[S::splat_int(0); T]; R];
-                for r in 0..R {
-                    ints[r] = [S::splat_int(-OFFSET * block(r).sum()); T];
-                }
+                let mut ints = offset_sums::<S, R, T>(OFFSET, block);
                 let (line, row) =
                     (|t: usize| tile(t).q[half].as_ptr(), |r: usize| block(r).q.as_ptr());
                 add_nibbles::<S, R, T>(line, row, &mut ints);
                 for t in 0..T {
-                    let scale = S::load_f16(tile(t).d[half].as_ptr());
-                    for r in 0..R {
-                        let scale = S::mul(scale, S::splat(block(r).scale));
-                        sums[r][t] = S::mul_add(S::to_float(ints[r][t]), scale, sums[r][t]);
-                    }
+                    add_scaled::<S, R, T>(t, &tile(t).d[half], &ints, block, sums);
                 }
             }
         }

@@ -1,9 +1,9 @@
-//! As Q4_K with a fifth bit (ggml's Q5_K: `w = d · s · q − dmin · m`).
+//! As Q4_K with a fifth bit (ggml's Q5_K; see [`GroupScales`]).
 
 use super::super::activations::Block;
 use super::super::simd::{LANES, Simd};
-use super::q4_k::{add_group, scale_and_minimum, stored_nibble};
-use super::{Format, get_nibble, half_at, half_to_f32, nibble_of, prefetch_ahead, put_nibble};
+use super::group_scales::{GroupScales, stored_nibble};
+use super::{Format, get_nibble, nibble_of, prefetch_ahead, put_nibble};
 
 /// One block. A group's fifth bits are 64 bytes: bit `2e` of a byte belongs to the
 /// lower nibble in the same place of the `e`-th 64 bytes of `q`, bit `2e + 1` to the
@@ -13,10 +13,7 @@ use super::{Format, get_nibble, half_at, half_to_f32, nibble_of, prefetch_ahead,
 pub(in super::super) struct Tile {
     q: [[u8; 16 * LANES]; 8],
     high: [[u8; 4 * LANES]; 8],
-    scales: [[u8; LANES]; 8],
-    minima: [[u8; LANES]; 8],
-    d: [u16; LANES],
-    dmin: [u16; LANES],
+    scales: GroupScales,
 }
 
 /// ggml's Q5_K.
@@ -38,22 +35,11 @@ impl Format for Q5K {
     const STORED_BYTES: usize = 176;
 
     fn zero() -> Tile {
-        Tile {
-            q: [[0; 16 * LANES]; 8],
-            high: [[0; 4 * LANES]; 8],
-            scales: [[0; LANES]; 8],
-            minima: [[0; LANES]; 8],
-            d: [0; LANES],
-            dmin: [0; LANES],
-        }
+        Tile { q: [[0; 16 * LANES]; 8], high: [[0; 4 * LANES]; 8], scales: GroupScales::ZERO }
     }
 
     fn pack(tile: &mut Tile, lane: usize, stored: &[u8]) {
-        (tile.d[lane], tile.dmin[lane]) = (half_at(stored, 0), half_at(stored, 2));
-        for group in 0..8 {
-            let (scale, minimum) = scale_and_minimum(&stored[4..16], group);
-            (tile.scales[group][lane], tile.minima[group][lane]) = (scale, minimum);
-        }
+        tile.scales.pack(lane, stored);
         let (high, low) = stored[16..].split_at(32);
         for column in 0..256 {
             let (group, within) = (column / 32, column % 32);
@@ -70,10 +56,8 @@ impl Format for Q5K {
             let (group, within) = (column / 32, column % 32);
             let (byte, bit) = high_of(within, lane);
             let fifth = (tile.high[group][byte] >> bit) & 1;
-            let q = f32::from(get_nibble(&tile.q[group], within, lane) | fifth << 4);
-            let scale = half_to_f32(tile.d[lane]) * f32::from(tile.scales[group][lane]);
-            let minimum = half_to_f32(tile.dmin[lane]) * f32::from(tile.minima[group][lane]);
-            *out = scale * q - minimum;
+            let q = get_nibble(&tile.q[group], within, lane) | fifth << 4;
+            *out = tile.scales.weight(group, lane, q);
         }
     }
 
@@ -87,11 +71,6 @@ impl Format for Q5K {
         unsafe {
             let tile = |t: usize| &*tiles.add(t);
             let (nibble, fifth) = (S::splat_int(0x0f0f_0f0f), S::splat_int(0x1010_1010));
-            let (mut d, mut dmin) = ([S::splat(0.0); T], [S::splat(0.0); T]);
-            for t in 0..T {
-                d[t] = S::load_f16(tile(t).d.as_ptr());
-                dmin[t] = S::load_f16(tile(t).dmin.as_ptr());
-            }
             for group in 0..8 {
                 let block = |r: usize| &*rows.add(r * row_stride + group);
                 let mut ints = [[S::splat_int(0); T]; R];
@@ -124,9 +103,7 @@ impl Format for Q5K {
                     }
                 }
                 for t in 0..T {
-                    let scale = S::mul(d[t], S::load_u8(tile(t).scales[group].as_ptr()));
-                    let minimum = S::mul(dmin[t], S::load_u8(tile(t).minima[group].as_ptr()));
-                    add_group::<S, R, T>(t, scale, minimum, &ints, block, sums);
+                    tile(t).scales.add::<S, R, T>(t, group, &ints, block, sums);
                 }
             }
         }

@@ -3,7 +3,7 @@
 
 use super::super::activations::Block;
 use super::super::simd::{LANES, Simd};
-use super::{Format, byte_of, half_at, half_to_f32, prefetch_ahead};
+use super::{Format, add_scaled, byte_of, half_at, half_to_f32, offset_sums, prefetch_ahead};
 
 /// Two blocks of 32 columns; `q` is stored with 128 added, as the products want one
 /// side unsigned.
@@ -36,10 +36,7 @@ unsafe fn add_products<S: Simd, const R: usize, const T: usize>(
     unsafe {
         for half in 0..2 {
             let block = |r: usize| &*rows.add(r * row_stride + half);
-            let mut ints = [[S::splat_int(0); T]; R];
-            for r in 0..R {
-                ints[r] = [S::splat_int(-OFFSET * block(r).sum()); T];
-            }
+            let mut ints = offset_sums::<S, R, T>(OFFSET, block);
             for four in 0..8 {
                 let mut weights = [S::splat_int(0); T];
                 for t in 0..T {
@@ -55,11 +52,7 @@ unsafe fn add_products<S: Simd, const R: usize, const T: usize>(
                 }
             }
             for t in 0..T {
-                let scale = S::load_f16((*tiles.add(t)).d[half].as_ptr());
-                for r in 0..R {
-                    let scale = S::mul(scale, S::splat(block(r).scale));
-                    sums[r][t] = S::mul_add(S::to_float(ints[r][t]), scale, sums[r][t]);
-                }
+                add_scaled::<S, R, T>(t, &(*tiles.add(t)).d[half], &ints, block, sums);
             }
         }
     }
