@@ -169,8 +169,8 @@ pub fn engine_options(config: &Config) -> EngineOptions {
     }
 }
 
-/// What keys the prefix cache, if no disk cache has a key: unlike anywhere else, so that nobody can
-/// prepare prompts whose blocks collide.
+/// What keys the prefix cache, if no disk cache has a key: unlike anywhere else, so that
+/// nobody can prepare prompts whose blocks collide.
 fn cache_key() -> [u8; 16] {
     let mut key = [0; 16];
     OsRng.try_fill_bytes(&mut key).expect("the system gives random bytes");

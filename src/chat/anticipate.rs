@@ -5,12 +5,12 @@
 //! turn would push the oldest out of the window, they are dropped now: what remains is
 //! read again while people write, not while they wait.
 //!
-//! Invariant: a prompt is the same whether it was prepared or not; if preparing fails,
-//! nothing is lost but time.
+//! Invariant: it decides when turns go and when prompts are computed, never what a prompt
+//! says of the turns that stay; if it fails, nothing is lost but time.
 
 use crate::domain::{Speaker, Turn, TurnId};
 use crate::engine::GenerationRequest;
-use crate::store::{Claim, Work};
+use crate::store::Claim;
 
 use super::view::{Casting, SceneView};
 use super::{Chat, ChatError};
@@ -21,9 +21,6 @@ const TELLING_TURNS: usize = 4;
 impl Chat {
     /// Has the scene's next prompt prepared, as far as it is known.
     pub(super) async fn anticipate(&self, claim: &Claim) {
-        if matches!(claim.job.work, Work::Show) {
-            return;
-        }
         match self.next_prefix(claim).await {
             Ok(Some(prefix)) => self.warm(claim, prefix),
             Ok(None) => {}
@@ -60,15 +57,14 @@ impl Chat {
             view.scene.anchor = prompt.anchor;
         }
         // Two turns that begin differently: what their prompts share is what is known.
-        let said = |text: &str, view: &mut SceneView| {
-            if let Some(turn) = view.line.last_mut() {
-                text.clone_into(&mut turn.swipe.text);
-            }
-            view.prompt(self, casting, budget)
-        };
-        let (one, other) = (said("A", &mut view)?.token_ids, said("\"", &mut view)?.token_ids);
-        let num_shared = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
-        Ok((num_shared > 0).then(|| one[..num_shared].to_vec()))
+        if let Some(turn) = view.line.last_mut() {
+            let text = &mut turn.swipe.text;
+            *text = if text.starts_with('A') { "*".into() } else { "A".into() };
+        }
+        let other = view.prompt(self, casting, budget)?;
+        let pairs = prompt.token_ids.iter().zip(&other.token_ids);
+        let num_shared = pairs.take_while(|(a, b)| a == b).count();
+        Ok((num_shared > 0).then(|| prompt.token_ids[..num_shared].to_vec()))
     }
 }
 

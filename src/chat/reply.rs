@@ -68,10 +68,6 @@ impl Chat {
             },
         };
         match shown {
-            Ok(()) => {
-                self.anticipate(claim).await;
-                Ok(())
-            }
             Err(Ended::Failed(error)) => Err(self
                 .give_up_or_retry(&mut sink, claim, error)
                 .await
@@ -185,6 +181,8 @@ impl Chat {
         self.store.begin_sending(claim).await?;
         let reply = FinishedReply { job: claim.job.id, turn };
         self.while_renewed(claim, sink.finish(&reply)).await??;
+        // While the lane is still ours: nobody else moves the scene's anchor.
+        self.anticipate(claim).await;
         self.store.finish_job(claim).await?;
         Ok(())
     }

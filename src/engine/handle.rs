@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::block_log::Scope;
 use super::disk_tier::Forgotten;
-use super::intake::{Intake, Submission};
+use super::intake::{Intake, MAX_BACKGROUND, Submission};
 use super::{Engine, EngineError, EngineOptions, EngineStats, GenerationRequest, GenerationStream};
 use crate::model::Model;
 use crate::tokenizer::Tokenizer;
@@ -106,7 +106,7 @@ impl EngineHandle {
         let intake = Arc::clone(&engine.intake);
         let stats = Arc::new(Mutex::new(engine.stats()));
         // Every waiting request has a ticket, so only inspections can find it full.
-        let (commands, receiver) = sync_channel(options.max_waiting + 16);
+        let (commands, receiver) = sync_channel(options.max_waiting + MAX_BACKGROUND + 16);
         let commands = Arc::new(commands);
         let alarm = Alarm { commands: Arc::downgrade(&commands), is_set: Arc::default() };
         if let Some(tier) = &engine.tier {

@@ -21,6 +21,10 @@ use super::text::{ReplyText, Trim};
 use crate::sampling::{Sampler, Vocabulary};
 use crate::tokenizer::{IncrementalDecoder, Tokenizer};
 
+/// Requests in the background that may wait; a scene has one at most, and what comes
+/// too late is computed when it is asked for.
+pub(super) const MAX_BACKGROUND: usize = 64;
+
 /// A request that was let in.
 #[derive(Debug)]
 pub(super) struct Submission {
@@ -37,6 +41,8 @@ pub(super) struct Intake {
     context_tokens: usize,
     max_waiting: usize,
     num_waiting: Arc<AtomicUsize>,
+    /// Those in the background, who take nobody's place.
+    num_background: Arc<AtomicUsize>,
     next_id: AtomicU64,
     /// Why the engine's thread ended, once it has.
     exit: Arc<OnceLock<EngineError>>,
@@ -45,6 +51,16 @@ pub(super) struct Intake {
 /// A place in the waiting queue, given back when dropped.
 #[derive(Debug)]
 pub(super) struct Ticket(Arc<AtomicUsize>);
+
+impl Ticket {
+    fn take(num_taken: &Arc<AtomicUsize>, max_waiting: usize) -> Result<Self, EngineError> {
+        let take = |num_waiting| (num_waiting < max_waiting).then_some(num_waiting + 1);
+        num_taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .map(|_| Self(Arc::clone(num_taken)))
+            .map_err(|num_waiting| EngineError::Busy { num_waiting, max_waiting })
+    }
+}
 
 impl Drop for Ticket {
     fn drop(&mut self) {
@@ -67,6 +83,7 @@ impl Intake {
             context_tokens,
             max_waiting,
             num_waiting: Arc::default(),
+            num_background: Arc::default(),
             next_id: AtomicU64::new(0),
             exit: Arc::default(),
         }
@@ -99,7 +116,10 @@ impl Intake {
     ) -> Result<(Submission, GenerationStream), EngineError> {
         self.check(&request)?;
         let sampler = Sampler::new(&request.sampler, request.seed, &self.vocabulary)?;
-        let ticket = self.take_ticket()?;
+        let ticket = match request.prefill_only {
+            true => Ticket::take(&self.num_background, MAX_BACKGROUND)?,
+            false => Ticket::take(&self.num_waiting, self.max_waiting)?,
+        };
         let (events, receiver) = mpsc::unbounded_channel();
         let abort = Arc::new(AtomicBool::new(false));
         let number = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -175,14 +195,5 @@ impl Intake {
             return Err(EngineError::Request("a stop string is empty; leave it out"));
         }
         Ok(())
-    }
-
-    fn take_ticket(&self) -> Result<Ticket, EngineError> {
-        let max_waiting = self.max_waiting;
-        let take = |num_waiting| (num_waiting < max_waiting).then_some(num_waiting + 1);
-        self.num_waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .map(|_| Ticket(Arc::clone(&self.num_waiting)))
-            .map_err(|num_waiting| EngineError::Busy { num_waiting, max_waiting })
     }
 }

@@ -58,6 +58,7 @@ use intake::{Intake, Submission};
 use model_runner::ModelRunner;
 use pacer::Pacer;
 use scheduler::{Schedule, ScheduledSequence, Scheduler, SchedulerLimits};
+use sequence::Sequence;
 
 /// Runs many sequences on one model.
 ///
@@ -140,18 +141,23 @@ impl Engine {
         let started_at = Instant::now();
         self.drop_cancelled();
         self.restore();
-        let schedule = self.scheduler.schedule(self.pacer.prompt_tokens());
+        let parked_foreground = self.has_parked_foreground();
+        let schedule = self.scheduler.schedule(self.pacer.prompt_tokens(), parked_foreground);
         self.announce(&schedule);
         self.offer_preempted(&schedule.preempted);
+        let run_at = Instant::now();
         let num_finished = match self.runner.run(&schedule.batch, &self.scheduler) {
-            Ok(logits) => self.commit(&schedule.batch, logits),
+            Ok(logits) => {
+                let num_finished = self.commit(&schedule.batch, logits);
+                self.pacer.observe(schedule.num_prompt_tokens(), run_at.elapsed());
+                num_finished
+            }
             Err(error) => self.fail_batch(&schedule.batch, error),
         };
         self.write_behind();
         debug_assert_eq!(self.check_integrity(), Ok(()));
         let stats = StepStats::new(&schedule, num_finished, started_at.elapsed());
         self.totals.add(&stats);
-        self.pacer.observe(stats.num_batch_tokens - stats.num_decodes, stats.duration);
         stats
     }
 
@@ -204,9 +210,29 @@ impl Engine {
     }
 
     fn enqueue(&mut self, submission: Submission) {
+        self.drop_superseded(&submission.sequence);
         let Submission { sequence, generation } = submission;
         self.generations.insert(generation.id, generation);
         self.scheduler.push(sequence);
+    }
+
+    /// A prompt that is computed ahead takes the place of an older one of its owner.
+    fn drop_superseded(&mut self, newer: &Sequence) {
+        if !newer.id.is_background() || newer.cache_owner == 0 {
+            return;
+        }
+        let parked = self.tier.iter().flat_map(DiskTier::restoring);
+        let all = self.scheduler.background().chain(parked.filter(|s| s.id.is_background()));
+        let older = all.filter(|s| s.cache_owner == newer.cache_owner).map(|s| s.id);
+        for id in older.collect::<Vec<_>>() {
+            self.abort(id);
+        }
+    }
+
+    /// Whether somebody who waits for the disk comes before the background.
+    fn has_parked_foreground(&self) -> bool {
+        let mut parked = self.tier.iter().flat_map(DiskTier::restoring);
+        parked.any(|sequence| !sequence.id.is_background())
     }
 
     fn drop_cancelled(&mut self) {

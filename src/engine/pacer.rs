@@ -11,6 +11,8 @@ use std::time::Duration;
 const MIN_TOKENS: usize = 32;
 /// Steps with fewer prompt tokens say little of what one costs.
 const TELLING_TOKENS: usize = 16;
+/// The first step has nothing to go by, and may be a slow model's.
+const FIRST_TOKENS: usize = 64;
 /// How much the newest step counts.
 const WEIGHT: f64 = 0.3;
 
@@ -29,9 +31,8 @@ impl Pacer {
 
     /// The most prompt tokens for the next step.
     pub(super) fn prompt_tokens(&self) -> usize {
-        let (Some(max_step), Some(seconds)) = (self.max_step, self.seconds_per_token) else {
-            return usize::MAX;
-        };
+        let Some(max_step) = self.max_step else { return usize::MAX };
+        let Some(seconds) = self.seconds_per_token else { return FIRST_TOKENS };
         ((max_step.as_secs_f64() / seconds) as usize).max(MIN_TOKENS)
     }
 
@@ -54,7 +55,7 @@ mod tests {
     #[test]
     fn steps_shrink_to_the_bound_and_grow_back() {
         let mut pacer = Pacer::new(Some(Duration::from_millis(200)));
-        assert_eq!(pacer.prompt_tokens(), usize::MAX, "nothing is known yet");
+        assert_eq!(pacer.prompt_tokens(), FIRST_TOKENS, "nothing is known yet");
         pacer.observe(512, Duration::from_millis(512));
         assert_eq!(pacer.prompt_tokens(), 200);
         (0..30).for_each(|_| pacer.observe(200, Duration::from_millis(400)));
@@ -74,7 +75,7 @@ mod tests {
     fn decodes_alone_teach_nothing_and_no_bound_is_none() {
         let mut pacer = Pacer::new(Some(Duration::from_millis(1)));
         pacer.observe(8, Duration::from_secs(1));
-        assert_eq!(pacer.prompt_tokens(), usize::MAX);
+        assert_eq!(pacer.prompt_tokens(), FIRST_TOKENS);
         let mut pacer = Pacer::new(None);
         pacer.observe(512, Duration::from_secs(9));
         assert_eq!(pacer.prompt_tokens(), usize::MAX);

@@ -40,6 +40,14 @@ pub(super) struct Schedule {
     pub(super) preempted: Vec<SequenceId>,
 }
 
+impl Schedule {
+    /// Tokens of the batch that are no sequence's newest alone.
+    pub(super) fn num_prompt_tokens(&self) -> usize {
+        let prompts = self.batch.iter().filter(|item| item.num_tokens > 1 || !item.samples);
+        prompts.map(|item| item.num_tokens).sum()
+    }
+}
+
 /// A sequence that starts, or starts again, to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Admitted {
@@ -79,9 +87,13 @@ impl Scheduler {
     /// Takes those out of the queue who may run next and have not been prepared for it;
     /// [`Scheduler::push`] puts them back in their places. One more than may run, so
     /// that the next is ready when somebody ends.
-    pub(super) fn take_unprepared(&mut self) -> Vec<Sequence> {
+    /// The background is not prepared while there is anybody else.
+    pub(super) fn take_unprepared(&mut self, parked_foreground: bool) -> Vec<Sequence> {
+        let has_foreground = parked_foreground || self.has_foreground();
         let num_next = self.limits.max_batch_sequences.saturating_sub(self.running.len()) + 1;
-        let next = self.waiting.values().take(num_next).filter(|sequence| !sequence.is_prepared);
+        let next = self.waiting.values().take(num_next).filter(|sequence| {
+            !sequence.is_prepared && !(has_foreground && sequence.id.is_background())
+        });
         let ids: Vec<_> = next.map(|sequence| sequence.id).collect();
         ids.iter().filter_map(|id| self.waiting.remove(id)).collect()
     }
@@ -98,9 +110,17 @@ impl Scheduler {
     /// Chooses the next batch: a token for every decoding sequence, then prefill
     /// chunks, oldest sequence first, up to `max_batch_tokens` together and
     /// `max_prompt_tokens` of them.
-    pub(super) fn schedule(&mut self, max_prompt_tokens: usize) -> Schedule {
+    ///
+    /// The background gets nothing while there is anybody else, or, as
+    /// `parked_foreground` tells, somebody who will be pushed soon.
+    pub(super) fn schedule(
+        &mut self,
+        max_prompt_tokens: usize,
+        parked_foreground: bool,
+    ) -> Schedule {
         let mut schedule = Schedule::default();
-        if self.has_foreground() {
+        let has_foreground = parked_foreground || self.has_foreground();
+        if has_foreground {
             self.yield_background(&mut schedule.preempted);
         }
         self.schedule_decodes(&mut schedule);
@@ -110,7 +130,7 @@ impl Scheduler {
         for sequence in self.running.values().filter(|s| !s.is_decoding()) {
             schedule_prefill(sequence, &mut budget, &mut schedule);
         }
-        self.admit(&mut budget, &mut schedule);
+        self.admit(&mut budget, has_foreground, &mut schedule);
         schedule
     }
 
@@ -137,6 +157,12 @@ impl Scheduler {
 
     pub(super) fn running_mut(&mut self, id: SequenceId) -> Option<&mut Sequence> {
         self.running.get_mut(&id)
+    }
+
+    /// Those in the background, wherever they stand.
+    pub(super) fn background(&self) -> impl Iterator<Item = &Sequence> {
+        let all = self.waiting.values().chain(self.running.values());
+        all.filter(|sequence| sequence.id.is_background())
     }
 
     pub(super) fn num_waiting(&self) -> usize {
@@ -231,11 +257,10 @@ impl Scheduler {
         id
     }
 
-    fn admit(&mut self, budget: &mut usize, schedule: &mut Schedule) {
+    fn admit(&mut self, budget: &mut usize, has_foreground: bool, schedule: &mut Schedule) {
         while *budget > 0 && self.running.len() < self.limits.max_batch_sequences {
             let Some(entry) = self.waiting.first_entry() else { return };
-            let runs_foreground = self.running.keys().any(|id| !id.is_background());
-            if entry.key().is_background() && runs_foreground {
+            if entry.key().is_background() && has_foreground {
                 return;
             }
             let headroom = self.running.len();
@@ -256,8 +281,8 @@ impl Scheduler {
 /// Blocks for all of a waiting sequence's tokens, as many as possible from the
 /// prefix cache, or `None` if there are too few.
 ///
-/// `headroom` blocks stay available, one for each running sequence to grow into, so that a newcomer does
-/// not force a preemption at once.
+/// `headroom` blocks stay available, one for each running sequence to grow into, so that a
+/// newcomer does not force a preemption at once.
 fn attach(
     blocks: &mut BlockManager,
     sequence: &Sequence,

@@ -13,8 +13,6 @@ pub struct StepStats {
     pub num_sampled_tokens: usize,
     /// Tokens that ran through the model.
     pub num_batch_tokens: usize,
-    /// Of these, tokens that were sampled in the step before.
-    pub num_decodes: usize,
     /// Sequences that left the queue.
     pub num_admitted: usize,
     /// Tokens that those found in the prefix cache.
@@ -34,7 +32,6 @@ impl StepStats {
             num_batch_sequences: batch.len(),
             num_sampled_tokens: batch.iter().filter(|item| item.samples).count(),
             num_batch_tokens: batch.iter().map(|item| item.num_tokens).sum(),
-            num_decodes: batch.iter().filter(|item| item.samples && item.num_tokens == 1).count(),
             num_admitted: schedule.admitted.len(),
             num_cached_tokens: schedule.admitted.iter().map(|a| a.num_cached_tokens).sum(),
             num_preempted: schedule.preempted.len(),

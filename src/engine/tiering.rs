@@ -174,8 +174,9 @@ impl Engine {
 
     /// Parks those of the next sequences whose text goes on in the tier below.
     fn send_for_blocks(&mut self) {
+        let parked_foreground = self.has_parked_foreground();
         let Some(tier) = &mut self.tier else { return };
-        for mut sequence in self.scheduler.take_unprepared() {
+        for mut sequence in self.scheduler.take_unprepared(parked_foreground) {
             sequence.is_prepared = true;
             let blocks = self.scheduler.blocks_mut();
             let (chain, num_cached) =

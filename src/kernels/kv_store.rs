@@ -7,6 +7,7 @@
 //! `(block_size, value_stride)`. Half precision: attention averages what rounding
 //! loses, and a cache holds twice as many conversations.
 
+use super::memory::zeroed;
 use super::simd::LANES;
 
 /// How a block is laid out.
@@ -68,9 +69,7 @@ impl KvStore {
     /// Zeroed blocks; `None` if memory does not suffice.
     pub(crate) fn new(layout: KvLayout, num_blocks: usize) -> Option<Self> {
         let len = layout.block_len().checked_mul(num_blocks)?;
-        len.checked_mul(size_of::<u16>()).filter(|&bytes| isize::try_from(bytes).is_ok())?;
-        // Zeroed memory comes from the system untouched, and costs nothing until used.
-        Some(Self { layout, num_blocks, halves: vec![0; len] })
+        Some(Self { layout, num_blocks, halves: zeroed(len)? })
     }
 
     pub(crate) fn layout(&self) -> &KvLayout {

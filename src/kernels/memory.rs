@@ -1,5 +1,8 @@
-//! Memory that is read from end to end, in large pages where the system has them:
-//! small ones cost a look-up every 4 KiB, and stop the processor's own prefetching.
+//! Large pieces of memory: weights, which are read from end to end, in large pages where
+//! the system has them (small ones cost a look-up every 4 KiB, and stop the processor's
+//! own prefetching), and zeros that cost nothing until they are used.
+
+use std::alloc::{Layout, alloc_zeroed};
 
 /// `len` copies of a value.
 pub(super) fn filled<T: Copy>(value: T, len: usize) -> Vec<T> {
@@ -7,6 +10,20 @@ pub(super) fn filled<T: Copy>(value: T, len: usize) -> Vec<T> {
     advise(values.as_ptr(), len);
     values.resize(len, value);
     values
+}
+
+/// Zeroed halves, resident only once they are touched; `None` if the system does not give
+/// that much.
+pub(super) fn zeroed(len: usize) -> Option<Vec<u16>> {
+    let layout = Layout::array::<u16>(len).ok()?;
+    if len == 0 {
+        return Some(Vec::new());
+    }
+    // SAFETY: the layout is not empty.
+    let start = unsafe { alloc_zeroed(layout) };
+    // SAFETY: `len` zeroed halves from the allocator that vectors use, in the layout of a
+    // vector of that capacity.
+    (!start.is_null()).then(|| unsafe { Vec::from_raw_parts(start.cast(), len, len) })
 }
 
 /// Asks for large pages before the memory is touched.

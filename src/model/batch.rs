@@ -74,7 +74,22 @@ pub(super) fn check(
     batch.iter().enumerate().try_for_each(|(index, sequence)| {
         check_sequence(sequence, config, num_blocks, block_size)
             .map_err(|reason| ModelError::Batch(format!("sequence {index}: {reason}")))
-    })
+    })?;
+    check_written_once(batch, block_size)
+}
+
+/// Threads store keys and values beside each other: no two rows may have one place.
+fn check_written_once(batch: &[BatchSequence<'_>], block_size: usize) -> Result<(), ModelError> {
+    let written = |sequence: &BatchSequence<'_>| {
+        let last = (sequence.position + sequence.tokens.len() - 1) / block_size;
+        sequence.block_table[sequence.position / block_size..=last].to_vec()
+    };
+    let mut blocks: Vec<u32> = batch.iter().flat_map(written).collect();
+    blocks.sort_unstable();
+    match blocks.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(ModelError::Batch(format!("block {} would be written twice", pair[0]))),
+        None => Ok(()),
+    }
 }
 
 fn check_sequence(

@@ -8,6 +8,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use super::decoder_weights::{DecoderWeights, LayerWeights, WeightLoader};
 use super::rope::frequencies;
 use super::weights::{Weight, WeightSource, convert};
 use super::{BatchSequence, LogitRows, Logits, ModelConfig, ModelError, WeightType};
@@ -20,27 +21,18 @@ use crate::kernels::{
 #[derive(Debug)]
 pub(super) struct CpuDecoder {
     config: ModelConfig,
-    embedding: Arc<Matrix>,
-    layers: Vec<Layer>,
-    output_norm: Vec<f32>,
-    output: Arc<Matrix>,
+    weights: DecoderWeights<Vec<f32>, Arc<Matrix>>,
     frequencies: Vec<f32>,
     shape: Shape,
     pool: ThreadPool,
     isa: Isa,
 }
 
-#[derive(Debug)]
-struct Layer {
-    attention_norm: Vec<f32>,
-    query: Matrix,
-    key: Matrix,
-    value: Matrix,
-    attention_output: Matrix,
-    feed_forward_norm: Vec<f32>,
-    gate: Matrix,
-    up: Matrix,
-    down: Matrix,
+/// One layer of a decoder, by its number.
+struct Layer<'a> {
+    decoder: &'a CpuDecoder,
+    weights: &'a LayerWeights<Vec<f32>, Arc<Matrix>>,
+    index: usize,
 }
 
 /// What a step writes to, kept from step to step.
@@ -93,23 +85,11 @@ impl CpuDecoder {
             return Err(ModelError::Config(wide));
         }
         let pool = ThreadPool::new(num_threads);
-        let mut loader = Loader { config, source, weight_type, pool: &pool };
-        let (vocab, hidden) = (config.vocab_size, config.hidden_size);
-        let embedding = Arc::new(loader.matrix(Weight::TokenEmbedding, vocab, hidden)?);
-        let layers = (0..config.num_layers)
-            .map(|index| Layer::build(&mut loader, index))
-            .collect::<Result<_, _>>()?;
-        let output_norm = loader.norm(Weight::OutputNorm)?;
-        let output = match loader.source.has_tied_embeddings() {
-            true => embedding.clone(),
-            false => Arc::new(loader.matrix(Weight::Output, vocab, hidden)?),
-        };
+        let weights =
+            DecoderWeights::load(&mut Loader { config, source, weight_type, pool: &pool })?;
         Ok(Self {
             config: config.clone(),
-            embedding,
-            layers,
-            output_norm,
-            output,
+            weights,
             frequencies: frequencies(&config.rope, config.head_dim),
             shape: Shape::of(config),
             pool,
@@ -119,10 +99,16 @@ impl CpuDecoder {
 
     /// Bytes of all matrices.
     pub(super) fn num_bytes(&self) -> usize {
-        let layers: usize = self.layers.iter().map(Layer::num_bytes).sum();
-        let tied = Arc::ptr_eq(&self.embedding, &self.output);
-        let output = if tied { 0 } else { self.output.num_bytes() };
-        self.embedding.num_bytes() + layers + output
+        let DecoderWeights { embedding, layers, output, .. } = &self.weights;
+        let outer =
+            if Arc::ptr_eq(embedding, output) { vec![embedding] } else { vec![embedding, output] };
+        let inner = layers.iter().flat_map(LayerWeights::matrices);
+        inner.chain(outer).map(|matrix| matrix.num_bytes()).sum()
+    }
+
+    fn layers(&self) -> impl Iterator<Item = Layer<'_>> {
+        let layers = self.weights.layers.iter().enumerate();
+        layers.map(|(index, weights)| Layer { decoder: self, weights, index })
     }
 
     /// The instructions it computes with.
@@ -157,12 +143,12 @@ impl CpuDecoder {
         let positions = step.positions();
         buffers.rotations.at(positions, &self.frequencies);
         let num_rows = step.num_rows;
-        for (index, layer) in self.layers.iter().enumerate() {
-            layer.project(self, num_rows, buffers);
+        for layer in self.layers() {
+            layer.project(num_rows, buffers);
             let Buffers { heads: rows, rotations, .. } = buffers;
-            attention.store(self.compute(), index, rows, rotations, kv);
-            if index + 1 < self.layers.len() {
-                layer.finish(self, num_rows, index, &mut attention, kv, buffers);
+            attention.store(self.compute(), layer.index, rows, rotations, kv);
+            if layer.index + 1 < self.config.num_layers {
+                layer.finish(num_rows, &mut attention, kv, buffers);
             }
         }
         self.last(&step, heads, kv, buffers)
@@ -174,7 +160,7 @@ impl CpuDecoder {
         let tokens = batch.iter().flat_map(|sequence| sequence.tokens);
         for (&token, row) in tokens.zip(buffers.stream.chunks_exact_mut(self.shape.stream)) {
             let (values, padding) = row.split_at_mut(self.config.hidden_size);
-            self.embedding.unpack_row(token as usize, values);
+            self.weights.embedding.unpack_row(token as usize, values);
             padding.fill(0.0);
         }
     }
@@ -200,13 +186,13 @@ impl CpuDecoder {
             to += sequence.num_rows;
         }
         let mut attention = Attention::new(heads, *kv.layout(), &sequences);
-        let index = self.layers.len() - 1;
-        let layer = &self.layers[index];
-        layer.finish(self, num_rows, index, &mut attention, kv, buffers);
-        self.norm(&self.output_norm, num_rows, self.output.wants_blocks(), buffers);
+        let layer = self.layers().last().expect("a decoder has layers");
+        layer.finish(num_rows, &mut attention, kv, buffers);
+        let DecoderWeights { output_norm, output, .. } = &self.weights;
+        self.norm(output_norm, num_rows, output.wants_blocks(), buffers);
         let stride = vocab.next_multiple_of(LANES);
         grow(&mut buffers.logits, num_rows * stride);
-        let product = [Product { matrix: &self.output, column: 0 }];
+        let product = [Product { matrix: output, column: 0 }];
         multiply(self.compute(), &buffers.normed, &product, &mut buffers.logits, stride, false);
         let rows = buffers.logits.chunks_exact(stride).take(num_rows);
         Logits::new(rows.flat_map(|row| &row[..vocab]).copied().collect(), vocab)
@@ -220,50 +206,19 @@ impl CpuDecoder {
     }
 }
 
-impl Layer {
-    fn build(loader: &mut Loader<'_>, index: usize) -> Result<Self, ModelError> {
-        let config = loader.config;
-        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-        let queries = config.num_heads * config.head_dim;
-        let keys = config.num_kv_heads * config.head_dim;
-        Ok(Self {
-            attention_norm: loader.norm(Weight::AttentionNorm(index))?,
-            query: loader.rotated(Weight::Query(index), queries, hidden)?,
-            key: loader.rotated(Weight::Key(index), keys, hidden)?,
-            value: loader.matrix(Weight::Value(index), keys, hidden)?,
-            attention_output: loader.matrix(Weight::AttentionOutput(index), hidden, queries)?,
-            feed_forward_norm: loader.norm(Weight::FeedForwardNorm(index))?,
-            gate: loader.matrix(Weight::Gate(index), inner, hidden)?,
-            up: loader.matrix(Weight::Up(index), inner, hidden)?,
-            down: loader.matrix(Weight::Down(index), hidden, inner)?,
-        })
-    }
-
-    fn num_bytes(&self) -> usize {
-        [
-            &self.query,
-            &self.key,
-            &self.value,
-            &self.attention_output,
-            &self.gate,
-            &self.up,
-            &self.down,
-        ]
-        .map(Matrix::num_bytes)
-        .into_iter()
-        .sum()
-    }
-
+impl Layer<'_> {
     /// Queries, keys and values of all rows.
-    fn project(&self, decoder: &CpuDecoder, num_rows: usize, buffers: &mut Buffers) {
-        let quantize = [&self.query, &self.key, &self.value].iter().any(|m| m.wants_blocks());
-        decoder.norm(&self.attention_norm, num_rows, quantize, buffers);
+    fn project(&self, num_rows: usize, buffers: &mut Buffers) {
+        let Self { decoder, weights, .. } = self;
+        let quantize =
+            [&weights.query, &weights.key, &weights.value].iter().any(|m| m.wants_blocks());
+        decoder.norm(&weights.attention_norm, num_rows, quantize, buffers);
         let shape = decoder.shape;
         grow(&mut buffers.heads, num_rows * shape.heads.stride);
         let products = [
-            Product { matrix: &self.query, column: 0 },
-            Product { matrix: &self.key, column: shape.heads.keys },
-            Product { matrix: &self.value, column: shape.heads.values },
+            Product { matrix: &weights.query, column: 0 },
+            Product { matrix: &weights.key, column: shape.heads.keys },
+            Product { matrix: &weights.value, column: shape.heads.values },
         ];
         let Buffers { normed, heads, .. } = buffers;
         multiply(decoder.compute(), normed, &products, heads, shape.heads.stride, false);
@@ -272,36 +227,35 @@ impl Layer {
     /// Attention, once keys and values are stored, and the feed-forward.
     fn finish(
         &self,
-        decoder: &CpuDecoder,
         num_rows: usize,
-        index: usize,
         attention: &mut Attention<'_>,
         kv: &KvStore,
         buffers: &mut Buffers,
     ) {
+        let Self { decoder, weights, index } = self;
         let config = &decoder.config;
         let (compute, shape) = (decoder.compute(), decoder.shape);
         {
             let Buffers { heads, attended, stream, .. } = buffers;
             attended.resize(num_rows, config.num_heads * config.head_dim);
-            let quantize = self.attention_output.wants_blocks();
-            attention.attend(compute, index, heads, kv, attended, quantize);
-            let product = [Product { matrix: &self.attention_output, column: 0 }];
+            let quantize = weights.attention_output.wants_blocks();
+            attention.attend(compute, *index, heads, kv, attended, quantize);
+            let product = [Product { matrix: &weights.attention_output, column: 0 }];
             multiply(compute, attended, &product, stream, shape.stream, true);
         }
-        let quantize = self.gate.wants_blocks() || self.up.wants_blocks();
-        decoder.norm(&self.feed_forward_norm, num_rows, quantize, buffers);
+        let quantize = weights.gate.wants_blocks() || weights.up.wants_blocks();
+        decoder.norm(&weights.feed_forward_norm, num_rows, quantize, buffers);
         let stride = 2 * shape.up;
         grow(&mut buffers.gates, num_rows * stride);
         let Buffers { normed, gates, gated, stream, .. } = buffers;
         let products = [
-            Product { matrix: &self.gate, column: 0 },
-            Product { matrix: &self.up, column: shape.up },
+            Product { matrix: &weights.gate, column: 0 },
+            Product { matrix: &weights.up, column: shape.up },
         ];
         multiply(compute, normed, &products, gates, stride, false);
         gated.resize(num_rows, config.intermediate_size);
-        swiglu(compute, gates, stride, shape.up, gated, self.down.wants_blocks());
-        let product = [Product { matrix: &self.down, column: 0 }];
+        swiglu(compute, gates, stride, shape.up, gated, weights.down.wants_blocks());
+        let product = [Product { matrix: &weights.down, column: 0 }];
         multiply(compute, gated, &product, stream, shape.stream, true);
     }
 }
@@ -358,20 +312,41 @@ struct Loader<'a> {
     pool: &'a ThreadPool,
 }
 
-impl Loader<'_> {
+impl WeightLoader for Loader<'_> {
+    /// Padded as rows are.
+    type Norm = Vec<f32>;
+    type Matrix = Arc<Matrix>;
+
+    fn config(&self) -> &ModelConfig {
+        self.config
+    }
+
+    fn has_tied_embeddings(&self) -> bool {
+        self.source.has_tied_embeddings()
+    }
+
     fn norm(&mut self, weight: Weight) -> Result<Vec<f32>, ModelError> {
         let mut weight = self.source.vector(weight, self.config.hidden_size)?;
         weight.resize(self.config.hidden_size.next_multiple_of(LANES), 0.0);
         Ok(weight)
     }
 
-    fn matrix(&mut self, weight: Weight, out: usize, input: usize) -> Result<Matrix, ModelError> {
+    fn matrix(
+        &mut self,
+        weight: Weight,
+        out: usize,
+        input: usize,
+    ) -> Result<Arc<Matrix>, ModelError> {
         self.permuted(weight, out, input, |row| row)
     }
 
-    /// A projection to heads that are rotated: the kernels want a head's pairs half a
-    /// head apart.
-    fn rotated(&mut self, weight: Weight, out: usize, input: usize) -> Result<Matrix, ModelError> {
+    /// The kernels want a head's pairs half a head apart.
+    fn rotated(
+        &mut self,
+        weight: Weight,
+        out: usize,
+        input: usize,
+    ) -> Result<Arc<Matrix>, ModelError> {
         if !self.config.rope.interleaved {
             return self.matrix(weight, out, input);
         }
@@ -381,17 +356,20 @@ impl Loader<'_> {
             head * head_dim + within % half * 2 + within / half
         })
     }
+}
 
+impl Loader<'_> {
     fn permuted(
         &mut self,
         weight: Weight,
         out: usize,
         input: usize,
         row_of: impl Fn(usize) -> usize + Sync,
-    ) -> Result<Matrix, ModelError> {
+    ) -> Result<Arc<Matrix>, ModelError> {
         let stored = self.source.matrix(weight, out, input)?;
         let stored = convert(stored, self.weight_type, |dtype, _| Matrix::supports(dtype))?;
         Matrix::pack(self.pool, &stored, row_of)
+            .map(Arc::new)
             .map_err(|error| ModelError::Config(format!("{weight:?}: {error}")))
     }
 }

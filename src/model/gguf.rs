@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::file::type_name;
 use super::fingerprint;
-use super::weights::{Weight, WeightSource, quantized};
+use super::weights::{Weight, WeightSource};
 use super::{ModelConfig, ModelError, RopeConfig, RopeScaling};
 use crate::kernels::StoredRows;
 
@@ -95,11 +95,6 @@ const ROPE_DIVISORS: &str = "rope_freqs.weight";
 impl WeightSource for &GgufFile {
     fn has_tied_embeddings(&self) -> bool {
         self.shape(&Weight::Output.gguf_name()).is_none()
-    }
-
-    fn vector(&mut self, weight: Weight, len: usize) -> Result<Vec<f32>, ModelError> {
-        let rows = self.matrix(weight, 1, len)?;
-        Ok(quantized(&rows)?.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?)
     }
 
     fn matrix(

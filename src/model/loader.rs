@@ -213,14 +213,20 @@ impl Model {
     /// [`Model::kv_block_bytes`] tells its size.
     ///
     /// # Errors
-    /// `Config` if there are no blocks or `block_size` is no power of two up to 256,
-    /// `Tensor` if memory does not suffice.
+    /// `Config` if there are no blocks, `block_size` is no power of two up to 256, or
+    /// memory does not suffice; `Tensor` if a device's does not.
     pub fn kv_cache(&self, num_blocks: usize, block_size: usize) -> Result<KvCache, ModelError> {
         check_shape(num_blocks, block_size)?;
         let memory = match &self.decoder {
             Decoder::Cpu(_) => {
                 let store = KvStore::new(self.kv_layout(block_size), num_blocks);
-                let too_large = || ModelError::Config("a KV cache beyond all memory".into());
+                let too_large = || {
+                    let bytes = num_blocks.saturating_mul(self.kv_block_bytes(block_size));
+                    ModelError::Config(format!(
+                        "a KV cache of {} MiB, which this machine does not give: ask for less",
+                        bytes >> 20
+                    ))
+                };
                 KvMemory::Kernels(store.ok_or_else(too_large)?, Box::default())
             }
             Decoder::Candle(decoder) => KvMemory::Candle(LayerCache::layers(
@@ -249,11 +255,11 @@ impl Model {
     /// On our kernels, a row's logits are the same bits whatever else is in the batch,
     /// however its sequence was cut into steps, and on any number of threads.
     ///
-    /// No block may be written by two sequences of a batch, and `kv` must be a cache
-    /// of this model.
+    /// `kv` must be a cache of this model.
     ///
     /// # Errors
-    /// `Batch` if the batch is malformed (nothing is stored then), `Tensor` if the
+    /// `Batch` if the batch is malformed, or a block would be written by two sequences
+    /// or twice by one (nothing is stored then), `Tensor` if the
     /// device fails (the new positions are undefined then).
     pub fn forward(
         &self,

@@ -11,6 +11,7 @@ mod batch;
 mod candle;
 mod config;
 mod cpu;
+mod decoder_weights;
 mod error;
 mod file;
 mod fingerprint;

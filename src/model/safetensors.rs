@@ -9,12 +9,11 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use sha2::{Digest, Sha256};
 
 use super::fingerprint;
-use super::weights::{Weight, WeightSource, quantized};
+use super::weights::{Weight, WeightSource};
 use super::{ModelConfig, ModelError, WeightType};
 use crate::kernels::StoredRows;
 
@@ -190,11 +189,6 @@ impl WeightFile {
 impl WeightSource for &SafetensorsFiles {
     fn has_tied_embeddings(&self) -> bool {
         self.tied_embeddings
-    }
-
-    fn vector(&mut self, weight: Weight, len: usize) -> Result<Vec<f32>, ModelError> {
-        let rows = self.matrix(weight, 1, len)?;
-        Ok(quantized(&rows)?.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?)
     }
 
     fn matrix(

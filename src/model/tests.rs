@@ -182,6 +182,23 @@ fn malformed_batches_are_refused_with_the_reason() {
     assert!(refuse(&[1], 0, &[4]).contains("block 4 does not exist"));
     assert!(refuse(&[1], 4096, &[0]).contains("beyond the context of 4096"));
     assert!(model.forward(&[], &mut kv).is_err());
+    let sequence = |tokens, block_table| BatchSequence {
+        tokens,
+        position: 0,
+        block_table,
+        logits: LogitRows::Last,
+    };
+    let twice = model.forward(&[sequence(&[1], &[2]), sequence(&[1], &[2])], &mut kv);
+    assert!(twice.unwrap_err().to_string().contains("block 2 would be written twice"));
+    let twice = model.forward(&[sequence(&[1; 5], &[3, 3])], &mut kv);
+    assert!(twice.unwrap_err().to_string().contains("block 3 would be written twice"));
+}
+
+#[test]
+fn a_cache_beyond_all_memory_is_refused() {
+    let model = model(&ModelConfig::tiny());
+    let error = model.kv_cache(u32::MAX as usize, 256).unwrap_err().to_string();
+    assert!(error.contains("MiB, which this machine does not give"), "{error}");
 }
 
 #[test]

@@ -72,7 +72,10 @@ pub(super) trait WeightSource {
     fn has_tied_embeddings(&self) -> bool;
 
     /// A norm's `len` weights.
-    fn vector(&mut self, weight: Weight, len: usize) -> Result<Vec<f32>, ModelError>;
+    fn vector(&mut self, weight: Weight, len: usize) -> Result<Vec<f32>, ModelError> {
+        let row = self.matrix(weight, 1, len)?;
+        Ok(quantized(&row)?.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?)
+    }
 
     /// A matrix of shape `(out, input)`, as it is stored.
     fn matrix(

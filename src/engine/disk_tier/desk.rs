@@ -127,8 +127,11 @@ impl Desk {
         self.changed.notify_all();
     }
 
+    /// Those who came first are served first, the background after all others.
     pub(super) fn restore(&self, restore: Restore) {
-        self.lock().restores.push_back(restore);
+        let mut state = self.lock();
+        let place = state.restores.partition_point(|waiting| waiting.id < restore.id);
+        state.restores.insert(place, restore);
         self.changed.notify_all();
     }
 
@@ -230,7 +233,8 @@ impl Desk {
             return;
         }
         if !answer.is_last {
-            state.restores.push_front(rest);
+            let place = state.restores.partition_point(|waiting| waiting.id < rest.id);
+            state.restores.insert(place, rest);
         }
         state.answer_bytes += num_bytes(&answer);
         state.answers.push_back(answer);

@@ -69,3 +69,41 @@ fn a_bound_on_steps_cuts_prompts_and_changes_no_reply() {
     let alone = TestEngine::new(&options()).complete(&long);
     assert_eq!(stream.blocking_finish().unwrap().token_ids, alone.token_ids);
 }
+
+#[test]
+fn the_background_takes_nobodys_place_in_the_queue() {
+    let options = EngineOptions { max_waiting: 2, ..options() };
+    let mut engine = TestEngine::new(&options);
+    let mut refused = 0;
+    let ahead: Vec<_> = (0..100u64)
+        .filter_map(|n| {
+            let request = GenerationRequest { cache_owner: n + 1, ..ahead(EXPECTED) };
+            engine.submit(request).inspect_err(|_| refused += 1).ok()
+        })
+        .collect();
+    assert_eq!((ahead.len(), refused), (64, 36), "it has a queue of its own");
+    let streams = [engine.submit(greedy("One.")).unwrap(), engine.submit(greedy("Two.")).unwrap()];
+    assert!(matches!(engine.submit(greedy("Three.")), Err(EngineError::Busy { .. })));
+    engine.run();
+    for stream in streams {
+        assert_eq!(stream.blocking_finish().unwrap().num_generated_tokens, 40);
+    }
+    for stream in ahead {
+        assert_eq!(stream.blocking_finish().unwrap().finish_reason, FinishReason::Prefilled);
+    }
+}
+
+#[test]
+fn a_newer_prompt_of_a_scene_takes_the_older_ones_place() {
+    let mut engine = TestEngine::new(&EngineOptions { max_batch_tokens: 16, ..options() });
+    let of = |owner, prompt: &str| GenerationRequest { cache_owner: owner, ..ahead(prompt) };
+    let older = engine.submit(of(7, &EXPECTED.repeat(2))).unwrap();
+    let other = engine.submit(of(8, EXPECTED)).unwrap();
+    engine.step();
+    let newer = engine.submit(of(7, &EXPECTED.repeat(3))).unwrap();
+    let reason = |stream: GenerationStream| stream.blocking_finish().unwrap().finish_reason;
+    assert_eq!(reason(older), FinishReason::Aborted);
+    engine.run();
+    assert_eq!(reason(other), FinishReason::Prefilled);
+    assert_eq!(reason(newer), FinishReason::Prefilled);
+}

@@ -33,7 +33,7 @@ impl Simulation {
 
     /// One step, in which the "model" always answers 0.
     fn step(&mut self) -> Schedule {
-        let schedule = self.scheduler.schedule(usize::MAX);
+        let schedule = self.scheduler.schedule(usize::MAX, false);
         for item in &schedule.batch {
             self.scheduler.commit(item.id, item.num_tokens);
             if !item.samples {

@@ -9,6 +9,7 @@ use candle_core::quantized::{QMatMul, QTensor};
 use candle_core::{DType, Device, Module, Result, Tensor};
 use candle_nn::ops::{rms_norm, silu};
 
+use super::super::decoder_weights::{DecoderWeights, LayerWeights, WeightLoader};
 use super::super::weights::{Weight, WeightSource, convert, quantized};
 use super::super::{ModelConfig, ModelError, WeightType};
 use super::attention::attend;
@@ -16,28 +17,19 @@ use super::kv_cache::{LayerCache, SlotRun};
 use super::plan::{BatchPlan, SequencePlan};
 use super::rope::{Rope, Rotation};
 
-/// The weights, in the order they are used.
+/// The decoder's weights on a device.
 #[derive(Debug)]
 pub(super) struct Decoder {
-    embedding: QMatMul,
-    layers: Vec<Layer>,
-    output_norm: Norm,
-    output: QMatMul,
+    weights: DecoderWeights<Norm, QMatMul>,
     rope: Rope,
+    head_dim: usize,
     vocab_size: usize,
 }
 
-#[derive(Debug)]
-struct Layer {
-    attention_norm: Norm,
-    query: QMatMul,
-    key: QMatMul,
-    value: QMatMul,
-    attention_output: QMatMul,
-    feed_forward_norm: Norm,
-    gate: QMatMul,
-    up: QMatMul,
-    down: QMatMul,
+/// One layer at work.
+struct Layer<'a> {
+    weights: &'a LayerWeights<Norm, QMatMul>,
+    cache: &'a LayerCache,
     head_dim: usize,
 }
 
@@ -68,21 +60,9 @@ impl Decoder {
         device: &Device,
     ) -> std::result::Result<Self, ModelError> {
         let mut loader = Loader { config, source, weight_type, device };
-        let (vocab, hidden) = (config.vocab_size, config.hidden_size);
-        let embedding = loader.matrix(Weight::TokenEmbedding, vocab, hidden)?;
-        let layers = (0..config.num_layers)
-            .map(|index| Layer::build(&mut loader, index))
-            .collect::<std::result::Result<_, _>>()?;
-        let output_norm = loader.norm(Weight::OutputNorm)?;
-        let output = match &embedding {
-            _ if !loader.source.has_tied_embeddings() => {
-                loader.matrix(Weight::Output, vocab, hidden)?
-            }
-            QMatMul::QTensor(table) => QMatMul::from_arc(table.clone())?,
-            dense => dense.clone(),
-        };
-        let vocab_size = config.vocab_size;
-        Ok(Self { embedding, layers, output_norm, output, rope: Rope::new(config), vocab_size })
+        let weights = DecoderWeights::load(&mut loader)?;
+        let (head_dim, vocab_size) = (config.head_dim, config.vocab_size);
+        Ok(Self { weights, rope: Rope::new(config), head_dim, vocab_size })
     }
 
     /// Logits `(plan.logit_rows.len(), vocab_size)`, f32.
@@ -93,14 +73,14 @@ impl Decoder {
         device: &Device,
     ) -> Result<Tensor> {
         let tokens = Tensor::new(plan.tokens.as_slice(), device)?;
-        let mut rows = self.embedding.embedding(&tokens)?;
+        let mut rows = self.weights.embedding.embedding(&tokens)?;
         let step = Step {
             rotation: self.rope.at(&plan.positions, device)?,
             slot_runs: &plan.slot_runs,
             attention: &plan.attention,
         };
-        for (layer, cache) in self.layers.iter().zip(kv) {
-            rows = layer.forward(&rows, cache, &step)?;
+        for (weights, cache) in self.weights.layers.iter().zip(kv) {
+            rows = Layer { weights, cache, head_dim: self.head_dim }.forward(&rows, &step)?;
         }
         if plan.logit_rows.is_empty() {
             return Tensor::zeros((0, self.vocab_size), DType::F32, device);
@@ -108,47 +88,30 @@ impl Decoder {
         // Only the rows that are asked for pay for the vocabulary.
         let wanted = Tensor::new(plan.logit_rows.as_slice(), device)?;
         let rows = rows.index_select(&wanted, 0)?;
-        self.output.forward(&self.output_norm.forward(&rows)?)
+        self.weights.output.forward(&self.weights.output_norm.forward(&rows)?)
     }
 }
 
-impl Layer {
-    fn build(loader: &mut Loader<'_>, index: usize) -> std::result::Result<Self, ModelError> {
-        let config = loader.config;
-        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-        let queries = config.num_heads * config.head_dim;
-        let keys = config.num_kv_heads * config.head_dim;
-        Ok(Self {
-            attention_norm: loader.norm(Weight::AttentionNorm(index))?,
-            query: loader.matrix(Weight::Query(index), queries, hidden)?,
-            key: loader.matrix(Weight::Key(index), keys, hidden)?,
-            value: loader.matrix(Weight::Value(index), keys, hidden)?,
-            attention_output: loader.matrix(Weight::AttentionOutput(index), hidden, queries)?,
-            feed_forward_norm: loader.norm(Weight::FeedForwardNorm(index))?,
-            gate: loader.matrix(Weight::Gate(index), inner, hidden)?,
-            up: loader.matrix(Weight::Up(index), inner, hidden)?,
-            down: loader.matrix(Weight::Down(index), hidden, inner)?,
-            head_dim: config.head_dim,
-        })
+impl Layer<'_> {
+    fn forward(&self, rows: &Tensor, step: &Step<'_>) -> Result<Tensor> {
+        let normed = self.weights.attention_norm.forward(rows)?;
+        let rows = (rows + self.attention(&normed, step)?)?;
+        &rows + self.feed_forward(&self.weights.feed_forward_norm.forward(&rows)?)?
     }
 
-    fn forward(&self, rows: &Tensor, cache: &LayerCache, step: &Step<'_>) -> Result<Tensor> {
-        let rows = (rows + self.attention(&self.attention_norm.forward(rows)?, cache, step)?)?;
-        &rows + self.feed_forward(&self.feed_forward_norm.forward(&rows)?)?
-    }
-
-    fn attention(&self, rows: &Tensor, cache: &LayerCache, step: &Step<'_>) -> Result<Tensor> {
-        let heads = |projected: Tensor| projected.reshape((rows.dim(0)?, (), self.head_dim));
-        let queries = step.rotation.apply(&heads(self.query.forward(rows)?)?)?;
-        let keys = step.rotation.apply(&heads(self.key.forward(rows)?)?)?;
-        let values = heads(self.value.forward(rows)?)?;
+    fn attention(&self, rows: &Tensor, step: &Step<'_>) -> Result<Tensor> {
+        let Self { weights, cache, head_dim } = self;
+        let heads = |projected: Tensor| projected.reshape((rows.dim(0)?, (), *head_dim));
+        let queries = step.rotation.apply(&heads(weights.query.forward(rows)?)?)?;
+        let keys = step.rotation.apply(&heads(weights.key.forward(rows)?)?)?;
+        let values = heads(weights.value.forward(rows)?)?;
         cache.write(&keys, &values, step.slot_runs)?;
-        self.attention_output.forward(&attend(&queries, cache, step.attention)?)
+        weights.attention_output.forward(&attend(&queries, cache, step.attention)?)
     }
 
     fn feed_forward(&self, rows: &Tensor) -> Result<Tensor> {
-        let gated = (silu(&self.gate.forward(rows)?)? * self.up.forward(rows)?)?;
-        self.down.forward(&gated)
+        let LayerWeights { gate, up, down, .. } = self.weights;
+        down.forward(&(silu(&gate.forward(rows)?)? * up.forward(rows)?)?)
     }
 }
 
@@ -160,7 +123,18 @@ struct Loader<'a> {
     device: &'a Device,
 }
 
-impl Loader<'_> {
+impl WeightLoader for Loader<'_> {
+    type Norm = Norm;
+    type Matrix = QMatMul;
+
+    fn config(&self) -> &ModelConfig {
+        self.config
+    }
+
+    fn has_tied_embeddings(&self) -> bool {
+        self.source.has_tied_embeddings()
+    }
+
     fn norm(&mut self, weight: Weight) -> std::result::Result<Norm, ModelError> {
         let weight = self.source.vector(weight, self.config.hidden_size)?;
         let weight = Tensor::new(weight, self.device)?;
