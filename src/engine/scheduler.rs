@@ -91,10 +91,10 @@ impl Scheduler {
     pub(super) fn take_unprepared(&mut self, parked_foreground: bool) -> Vec<Sequence> {
         let has_foreground = parked_foreground || self.has_foreground();
         let num_next = self.limits.max_batch_sequences.saturating_sub(self.running.len()) + 1;
-        let next = self.waiting.values().take(num_next).filter(|sequence| {
-            !sequence.is_prepared && !(has_foreground && sequence.id.is_background())
-        });
-        let ids: Vec<_> = next.map(|sequence| sequence.id).collect();
+        let may_run = |id: SequenceId| !has_foreground || !id.is_background();
+        let next = self.waiting.values().take(num_next);
+        let unprepared = next.filter(|sequence| !sequence.is_prepared && may_run(sequence.id));
+        let ids: Vec<_> = unprepared.map(|sequence| sequence.id).collect();
         ids.iter().filter_map(|id| self.waiting.remove(id)).collect()
     }
 
