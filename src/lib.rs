@@ -14,8 +14,8 @@
 //! - Nothing lives only in memory: a restart claims the unfinished jobs again.
 //! - People's text is data: no text can become structure of a prompt or a query.
 //! - Every row that a command can name is keyed by its guild.
-//! - The inference rooms (`kernels`, `tokenizer`, `sampling`, `model`, `engine`)
-//!   import nothing of the bot.
+//! - The inference rooms (`kernels`, `tokenizer`, `sampling`, `model`, `engine`,
+//!   `completions`) import nothing of the bot.
 
 // Floor 0: nouns and ground.
 pub mod clock;
@@ -32,7 +32,8 @@ pub mod sampling;
 pub mod store;
 pub mod tokenizer;
 
-// Floor 2: many sequences on one device.
+// Floor 2: many sequences on one device; the words in which workers are asked.
+pub mod completions;
 pub mod engine;
 
 // Floor 3: many workers.

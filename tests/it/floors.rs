@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Every room with its floor. A room sees the floors below it and itself.
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 22] = [
     ("clock", 0),
     ("config", 0),
     ("domain", 0),
@@ -21,6 +21,7 @@ const FLOORS: [(&str, u8); 21] = [
     ("sampling", 1),
     ("store", 1),
     ("tokenizer", 1),
+    ("completions", 2),
     ("engine", 2),
     ("pool", 3),
     ("chat", 4),
@@ -38,7 +39,7 @@ const FLOORS: [(&str, u8); 21] = [
 const SAME_FLOOR: [(&str, &str); 2] = [("prompt", "tokenizer"), ("cli", "service")];
 
 /// The rooms that know nothing of the bot, and all that they may see.
-const INFERENCE: [&str; 5] = ["kernels", "tokenizer", "sampling", "model", "engine"];
+const INFERENCE: [&str; 6] = ["kernels", "tokenizer", "sampling", "model", "engine", "completions"];
 
 /// One source file.
 struct Source {
