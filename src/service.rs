@@ -4,6 +4,7 @@
 //! Up: database, model, chat, jobs. Down: jobs give their scenes back, the engine
 //! ends, the database closes. It decides nothing.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +17,11 @@ use tokio::task::JoinHandle;
 
 use crate::chat::{Chat, Stage, run_jobs};
 use crate::clock::SystemClock;
-use crate::config::{Auto, Config, DatabaseUrl, SlidingWindow, Weights};
+use crate::config::{Auto, Config, DatabaseUrl, SlidingWindow, Weights, WorkerPlace};
 use crate::engine::{self, DiskCacheOptions, EngineOptions, KvCacheSize};
 use crate::fetch::{Fetcher, Progress};
 use crate::model::{self, Backend, LoadOptions, WeightType};
-use crate::pool::{Pool, WorkerOptions};
+use crate::pool::{LocalOptions, Place, Pool, PoolOptions, RemoteOptions, ServerUrl};
 use crate::store::embedded::{EmbeddedOptions, ServerStep};
 use crate::store::{Database, Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
@@ -81,22 +82,19 @@ impl Service {
     /// Whatever is missing or wrong, and what to do about it.
     pub async fn start<S: Stage>(
         config: &Config,
-        model_path: PathBuf,
+        model_path: Option<PathBuf>,
         stage: impl FnOnce(&Arc<Chat>) -> S,
         ground: &Ground,
     ) -> anyhow::Result<Self> {
         let options = store_options(config, &config.database_dir(), ground);
         let store = Store::open(options).await?;
         (ground.on_step)(StartStep::Model);
-        let options = worker_options(config, model_path);
-        if options.engine.disk_cache.is_none()
+        if config.engine.disk_cache_bytes().is_none()
             && let Err(error) = engine::discard_disk_cache(&config.kv_cache_dir())
         {
             tracing::warn!(%error, "what the disk cache left could not be deleted");
         }
-        let pool = tokio::task::spawn_blocking(move || Pool::start(&options))
-            .await
-            .context("loading the model broke down")??;
+        let pool = start_pool(config, model_path.as_deref()).await?;
         let clock = Arc::new(SystemClock);
         let chat = Chat::new(
             store,
@@ -108,11 +106,21 @@ impl Service {
         )?;
         let chat = Arc::new(chat);
         let (stopping, stopped) = watch::channel(false);
-        // Some replies load or send while others decode: keep the engine full.
-        let max_replies = config.engine.max_batch_sequences * 2;
+        // Some replies load or send while others decode: keep the workers full.
+        let max_replies = chat.pool().capacity() * 2;
         let stage = stage(&chat);
         let jobs = tokio::spawn(run_jobs(chat.clone(), stage, max_replies, stopped));
         Ok(Self { chat, stopping, jobs })
+    }
+
+    /// Has the workers take up the model and the options of other settings, one after
+    /// another, while the service goes on.
+    ///
+    /// # Errors
+    /// They are refused; the workers go on as they were.
+    pub async fn reload(&self, config: &Config, model_path: Option<&Path>) -> anyhow::Result<()> {
+        let options = read_pool_options(config, model_path).await?;
+        Ok(self.chat.pool().reload(options).await?)
     }
 
     /// Stops everything. Replies in the making go back to their lanes, and are made
@@ -123,25 +131,150 @@ impl Service {
         if let Err(error) = self.jobs.await {
             tracing::error!(%error, "the jobs broke down");
         }
+        let pool = self.chat.pool().clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || pool.shutdown()).await {
+            tracing::error!(%error, "the workers broke down");
+        }
         if let Err(error) = self.chat.store().clone().close().await {
             tracing::warn!(error.kind = error.kind(), %error, "the database did not close cleanly");
         }
     }
 }
 
-/// How the configured worker runs the model at `model_path`.
-pub fn worker_options(config: &Config, model_path: PathBuf) -> WorkerOptions {
+/// Starts the configured workers.
+///
+/// # Errors
+/// None can be started.
+pub async fn start_pool(config: &Config, model_path: Option<&Path>) -> anyhow::Result<Pool> {
+    let options = read_pool_options(config, model_path).await?;
+    let started = tokio::task::spawn_blocking(move || Pool::start(options)).await;
+    Ok(started.context("loading the model broke down")??)
+}
+
+/// Finding devices and reading a tokenizer takes a while.
+async fn read_pool_options(
+    config: &Config,
+    model_path: Option<&Path>,
+) -> anyhow::Result<PoolOptions> {
+    let (config, path) = (config.clone(), model_path.map(Path::to_owned));
+    let read = tokio::task::spawn_blocking(move || pool_options(&config, path.as_deref())).await;
+    read.context("reading the model broke down")?
+}
+
+/// How the configured workers run the model at `model_path`.
+///
+/// # Errors
+/// There is no such device or address, or no tokenizer for what is elsewhere.
+pub fn pool_options(config: &Config, model_path: Option<&Path>) -> anyhow::Result<PoolOptions> {
+    let workers = &config.workers;
+    let places = match workers.places() {
+        Some(places) => places.into_iter().map(|place| device(config, place)).collect(),
+        None => {
+            let gpus: Vec<_> = Backend::gpus().into_iter().map(Device::Here).collect();
+            match gpus.is_empty() {
+                true => Ok(vec![Device::Here(cpu(config, 1))]),
+                false => Ok(gpus),
+            }
+        }
+    };
+    let places: Vec<Device> = places?;
+    let num_here = places.iter().filter(|place| matches!(place, Device::Here(_))).count();
+    let num_cpu = places.iter().filter(|place| place.is_cpu()).count();
+    let mut tokenizer = None;
+    let mut number = 0;
+    let mut place = |device| match device {
+        Device::Here(backend) => {
+            number += 1;
+            let path = model_path.context("a worker here needs a model")?;
+            let mut local = local_options(config, path.to_owned());
+            local.load.backend = match backend {
+                Backend::Cpu { .. } => cpu(config, num_cpu),
+                gpu @ Backend::Candle(_) => gpu,
+            };
+            if let Some(disk) = local.engine.disk_cache.as_mut().filter(|_| num_here > 1) {
+                // Each engine holds its directory alone.
+                disk.dir = disk.dir.join(number.to_string());
+                disk.capacity_bytes /= num_here as u64;
+            }
+            anyhow::Ok(Place::Local(local))
+        }
+        Device::Elsewhere(url) => {
+            let tokenizer = match &tokenizer {
+                Some(loaded) => Arc::clone(loaded),
+                None => {
+                    let path = workers.tokenizer.set().map(PathBuf::as_path).or(model_path);
+                    let path = path.context("a worker elsewhere needs a tokenizer here")?;
+                    tokenizer.insert(engine::load_tokenizer(path)?).clone()
+                }
+            };
+            Ok(Place::Remote(RemoteOptions {
+                url,
+                api_key: workers.api_key()?,
+                model: workers.remote_model.set().cloned(),
+                tokenizer,
+                context_tokens: config.model.context_tokens.set().copied(),
+                max_requests: workers.remote_requests.set().copied(),
+                stall: workers.stall(),
+            }))
+        }
+    };
+    let places = places.into_iter().map(&mut place).collect::<anyhow::Result<_>>()?;
+    Ok(PoolOptions {
+        context_tokens: config.model.context_tokens.set().copied(),
+        max_waiting: config.engine.max_waiting,
+        patience: workers.patience(),
+        stall: workers.stall(),
+        drain: workers.drain(),
+        ..PoolOptions::new(config.model.name.clone(), places)
+    })
+}
+
+/// A place for a worker, found.
+enum Device {
+    Here(Backend),
+    Elsewhere(ServerUrl),
+}
+
+impl Device {
+    fn is_cpu(&self) -> bool {
+        matches!(self, Self::Here(Backend::Cpu { .. }))
+    }
+}
+
+fn device(config: &Config, place: WorkerPlace) -> anyhow::Result<Device> {
+    Ok(match place {
+        WorkerPlace::Cpu => Device::Here(cpu(config, 1)),
+        WorkerPlace::Cuda(index) => Device::Here(Backend::cuda(index).with_context(|| {
+            format!("there is no cuda:{index} for this build; one with `--features cuda` has them")
+        })?),
+        WorkerPlace::Metal(index) => Device::Here(Backend::metal(index).with_context(|| {
+            format!("there is no metal:{index} for this build; one with `--features metal` has it")
+        })?),
+        WorkerPlace::Remote(url) => Device::Elsewhere(
+            url.parse().with_context(|| format!("workers.on has {url}, which is no address"))?,
+        ),
+    })
+}
+
+/// The CPU, shared by so many workers.
+fn cpu(config: &Config, num_workers: usize) -> Backend {
+    let num_threads = config.engine.num_threads().get() / num_workers.max(1);
+    Backend::Cpu { num_threads: NonZeroUsize::new(num_threads).unwrap_or(NonZeroUsize::MIN) }
+}
+
+/// One worker on this machine's CPU that runs the model at `model_path`.
+pub fn local_options(config: &Config, model_path: PathBuf) -> LocalOptions {
     let sliding_window = match config.model.sliding_window {
         SlidingWindow::Auto => model::SlidingWindow::AsStated,
         SlidingWindow::Off => model::SlidingWindow::Off,
         SlidingWindow::Tokens(tokens) => model::SlidingWindow::Positions(tokens),
     };
-    WorkerOptions {
+    LocalOptions {
         model_name: config.model.name.clone(),
         load: LoadOptions {
             sliding_window,
             weight_type: weight_type(config.model.weights),
-            backend: Backend::Cpu { num_threads: config.engine.num_threads() },
+            backend: cpu(config, 1),
         },
         model_path,
         engine: engine_options(config),

@@ -8,8 +8,11 @@
 //! Invariant: it decides when turns go and when prompts are computed, never what a prompt
 //! says of the turns that stay; if it fails, nothing is lost but time.
 
+use std::sync::Arc;
+
 use crate::domain::{Speaker, Turn, TurnId};
 use crate::engine::GenerationRequest;
+use crate::pool::PoolModel;
 use crate::store::Claim;
 
 use super::view::{Casting, SceneView};
@@ -22,14 +25,14 @@ impl Chat {
     /// Has the scene's next prompt prepared, as far as it is known.
     pub(super) async fn anticipate(&self, claim: &Claim) {
         match self.next_prefix(claim).await {
-            Ok(Some(prefix)) => self.warm(claim, prefix),
+            Ok(Some((model, prefix))) => self.warm(claim, &model, prefix),
             Ok(None) => {}
             Err(error) => tracing::debug!(error.kind = error.kind(), "nothing was anticipated"),
         }
     }
 
     /// Asks the pool, and lets it finish by itself.
-    fn warm(&self, claim: &Claim, prefix: Vec<u32>) {
+    fn warm(&self, claim: &Claim, model: &Arc<PoolModel>, prefix: Vec<u32>) {
         let request = GenerationRequest {
             cache_salt: claim.guild_id.0.unsigned_abs(),
             cache_owner: claim.scene_id.0.unsigned_abs(),
@@ -37,19 +40,22 @@ impl Chat {
             ..GenerationRequest::new(prefix)
         };
         // A pool that is busy has better things to do.
-        if let Ok(stream) = self.pool.generate(request) {
+        if let Ok(stream) = self.pool.generate(model, request) {
             tokio::spawn(stream.finish());
         }
     }
 
     /// What the next prompt begins with. Drops the oldest turns if the next turn would.
-    async fn next_prefix(&self, claim: &Claim) -> Result<Option<Vec<u32>>, ChatError> {
+    async fn next_prefix(
+        &self,
+        claim: &Claim,
+    ) -> Result<Option<(Arc<PoolModel>, Vec<u32>)>, ChatError> {
         let mut view = self.view(claim.guild_id, claim.scene_id, None).await?;
         let Some(answering) = view.last_to_answer() else { return Ok(None) };
         let Some(expected) = view.expected_turn() else { return Ok(None) };
         let casting =
             Casting { answering, length: view.length(answering, None), continuation: None };
-        let budget = self.budget(self.settings.max_tokens(casting.length));
+        let budget = view.budget(self.settings.max_tokens(casting.length));
         view.line.push(expected);
         let prompt = view.prompt(self, casting, budget)?;
         if prompt.anchor != view.scene.anchor {
@@ -64,7 +70,7 @@ impl Chat {
         let other = view.prompt(self, casting, budget)?;
         let pairs = prompt.token_ids.iter().zip(&other.token_ids);
         let num_shared = pairs.take_while(|(a, b)| a == b).count();
-        Ok((num_shared > 0).then(|| prompt.token_ids[..num_shared].to_vec()))
+        Ok((num_shared > 0).then(|| (view.model, prompt.token_ids[..num_shared].to_vec())))
     }
 }
 

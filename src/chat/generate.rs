@@ -10,8 +10,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::Span;
 
 use crate::domain::SceneId;
-use crate::engine::{FinishReason, GenerationEvent, GenerationRequest, GenerationSummary};
-use crate::pool::PoolError;
+use crate::engine::{FinishReason, GenerationRequest, GenerationSummary};
+use crate::pool::{PoolError, PoolEvent};
 use crate::prompt::Prompt;
 use crate::sampling::SamplerParams;
 use crate::store::{Claim, HEARTBEAT};
@@ -23,6 +23,9 @@ use super::{Chat, ChatError};
 
 /// How often a model that says nothing is asked, each time with other luck.
 const MAX_TRIES: u64 = 3;
+
+/// How many workers may fail in one try at a reply.
+const MAX_WORKERS: usize = 6;
 
 /// What came out of the model.
 pub(super) struct Written {
@@ -42,7 +45,7 @@ impl Chat {
         GenerationRequest {
             cache_salt: claim.guild_id.0.unsigned_abs(),
             cache_owner: claim.scene_id.0.unsigned_abs(),
-            max_tokens: max_tokens.min(self.room_after(prompt)),
+            max_tokens: max_tokens.min(plan.view.room_after(prompt)),
             stop: prompt.stops.clone(),
             sampler: sampler.clone(),
             seed: seed(claim, 0),
@@ -64,7 +67,7 @@ impl Chat {
     ) -> Result<Written, Ended> {
         for luck in 0..MAX_TRIES {
             request.seed = seed(claim, luck);
-            let summary = self.stream(sink, claim, plan, request.clone(), stopping.clone()).await?;
+            let summary = self.persist(sink, claim, plan, &request, &stopping).await?;
             if !summary.text.trim().is_empty() {
                 return Ok(Written { summary, seed: request.seed });
             }
@@ -77,6 +80,26 @@ impl Chat {
         )))
     }
 
+    /// Begins anew where a worker went away in the middle of the words.
+    async fn persist<K: ReplySink>(
+        &self,
+        sink: &mut K,
+        claim: &Claim,
+        plan: &Plan,
+        request: &GenerationRequest,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<GenerationSummary, Ended> {
+        for _ in 1..MAX_WORKERS {
+            match self.stream(sink, claim, plan, request.clone(), stopping.clone()).await {
+                Err(Ended::Failed(ChatError::Pool(error))) if error.is_of_worker() => {
+                    tracing::warn!(error.kind = error.kind(), "the reply begins anew");
+                }
+                outcome => return outcome,
+            }
+        }
+        self.stream(sink, claim, plan, request.clone(), stopping.clone()).await
+    }
+
     async fn stream<K: ReplySink>(
         &self,
         sink: &mut K,
@@ -86,7 +109,7 @@ impl Chat {
         mut stopping: watch::Receiver<bool>,
     ) -> Result<GenerationSummary, Ended> {
         let mut running = Running::enter(self, claim.scene_id);
-        let mut events = self.pool.generate(request)?;
+        let mut events = self.pool.generate(&plan.view.model, request)?;
         let aborter = events.aborter();
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -95,14 +118,14 @@ impl Chat {
         loop {
             tokio::select! {
                 event = events.recv() => match event {
-                    Some(GenerationEvent::Started { .. }) => {}
-                    Some(GenerationEvent::Text(delta)) => {
+                    Some(PoolEvent::Started { .. }) => {}
+                    Some(PoolEvent::Text(delta)) => {
                         text.push_str(&delta);
                         sink.update(&text).await;
                     }
-                    Some(GenerationEvent::Finished(summary)) => return Ok(summary),
-                    Some(GenerationEvent::Failed(error)) => {
-                        return Err(ChatError::Pool(error.into()).into());
+                    Some(PoolEvent::Finished(summary)) => return Ok(summary),
+                    Some(PoolEvent::Failed(error)) => {
+                        return Err(ChatError::Pool(error).into());
                     }
                     None => return Err(ChatError::Pool(PoolError::Gone).into()),
                 },

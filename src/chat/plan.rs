@@ -109,19 +109,21 @@ impl Chat {
             length: plan.length,
             continuation: (!plan.standing_text.is_empty()).then_some(&plan.standing_text),
         };
-        plan.view.prompt(self, casting, self.budget(max_tokens))
+        plan.view.prompt(self, casting, plan.view.budget(max_tokens))
     }
+}
 
+impl SceneView {
     /// A long reply may not push the story out of the window: at most a third of
     /// it is kept free, whatever the length allows.
     pub(super) fn budget(&self, max_tokens: usize) -> Budget {
-        let context_tokens = self.pool.context_tokens();
+        let context_tokens = self.model.context_tokens;
         Budget { context_tokens, reply_tokens: max_tokens.min(context_tokens / 3) }
     }
 
     /// Tokens left in the window behind a prompt.
     pub(super) fn room_after(&self, prompt: &Prompt) -> usize {
-        self.pool.context_tokens().saturating_sub(prompt.token_ids.len())
+        self.model.context_tokens.saturating_sub(prompt.token_ids.len())
     }
 }
 

@@ -142,13 +142,13 @@ impl Chat {
         let request = self.request(claim, &plan, &prompt, &sampler, max_tokens);
         let written = self.generate(sink, claim, &plan, request, stopping).await?;
         let receipt = ReplyReceipt {
-            model: self.pool.model_name().to_owned(),
-            model_fingerprint: self.pool.model_fingerprint().to_owned(),
+            model: plan.view.model.name.clone(),
+            model_fingerprint: plan.view.model.fingerprint.clone(),
             preset,
             sampler,
             seed: written.seed,
             length: plan.length,
-            max_tokens: max_tokens.min(self.room_after(&prompt)),
+            max_tokens: max_tokens.min(plan.view.room_after(&prompt)),
             stops: prompt.stops.clone(),
             standing_bytes: plan.standing_text.len(),
             prompt: prompt.receipt.clone(),

@@ -1,8 +1,7 @@
 //! Making a reply again from what was kept of it.
 
 use crate::domain::{GuildId, SwipeId, TurnId};
-use crate::engine::{GenerationEvent, GenerationRequest};
-use crate::pool::PoolError;
+use crate::engine::GenerationRequest;
 use crate::store::{Noun, StoreError};
 
 use super::{Chat, ChatError, ReplyReceipt};
@@ -36,7 +35,8 @@ impl Chat {
             .ok_or(StoreError::NotFound(Noun::Swipe))?;
         let receipt = swipe.receipt.ok_or_else(not_ours)?;
         let receipt: ReplyReceipt = serde_json::from_value(receipt).map_err(|_| not_ours())?;
-        if receipt.model_fingerprint != self.pool.model_fingerprint() {
+        let model = self.pool.model();
+        if receipt.model_fingerprint != model.fingerprint {
             return Err(ChatError::refused(format!(
                 "another model wrote that text: {} ({})",
                 receipt.model, receipt.model_fingerprint
@@ -57,16 +57,7 @@ impl Chat {
             ..GenerationRequest::new(prompt_ids)
         };
         let original = swipe.text.get(receipt.standing_bytes..).unwrap_or_default().to_owned();
-        let mut events = self.pool.generate(request)?;
-        while let Some(event) = events.recv().await {
-            match event {
-                GenerationEvent::Started { .. } | GenerationEvent::Text(_) => {}
-                GenerationEvent::Finished(summary) => {
-                    return Ok(Reproduction { original, again: summary.text });
-                }
-                GenerationEvent::Failed(error) => return Err(PoolError::from(error).into()),
-            }
-        }
-        Err(PoolError::Gone.into())
+        let summary = self.pool.generate(&model, request)?.finish().await?;
+        Ok(Reproduction { original, again: summary.text })
     }
 }

@@ -179,7 +179,7 @@ impl Chat {
     ) -> Result<(Prompt, usize), ChatError> {
         let view = self.view(guild, scene, None).await?;
         let length = view.length(0, None);
-        let budget = self.budget(self.settings.max_tokens(length));
+        let budget = view.budget(self.settings.max_tokens(length));
         let casting = Casting { answering: 0, length, continuation: None };
         Ok((view.prompt(self, casting, budget)?, budget.reply_tokens))
     }

@@ -1,5 +1,7 @@
 //! A scene as one reply needs it: settings, cast, people and the line of turns.
 
+use std::sync::Arc;
+
 use chrono::FixedOffset;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -8,6 +10,7 @@ use crate::domain::{
     CastMember, CharacterId, GuildId, JobId, Length, Participant, Scene, SceneId, Speaker, Turn,
     TurnId,
 };
+use crate::pool::PoolModel;
 use crate::prompt::{
     self, Budget, Prompt, PromptCharacter, PromptInputs, PromptPerson, PromptTurn,
 };
@@ -31,6 +34,8 @@ pub struct SceneView {
     pub people: Vec<Participant>,
     /// The turns of the line, oldest first.
     pub line: Vec<Turn>,
+    /// What its prompts are made for.
+    pub model: Arc<PoolModel>,
 }
 
 /// What of a reply is decided before its prompt is built.
@@ -61,6 +66,7 @@ impl Chat {
             cast: self.store.list_cast(guild, scene).await?,
             people: self.store.list_participants(guild, scene).await?,
             line: self.store.list_line(guild, scene, line).await?,
+            model: self.pool.model(),
         })
     }
 }
@@ -148,7 +154,7 @@ impl SceneView {
             macro_seed: self.scene.id.0.unsigned_abs(),
             now: chat.clock.now().with_timezone(&FixedOffset::east_opt(0).expect("UTC")),
         };
-        Ok(prompt::build(&inputs, chat.pool.tokenizer(), budget)?)
+        Ok(prompt::build(&inputs, &self.model.tokenizer, budget)?)
     }
 }
 

@@ -74,6 +74,13 @@ pub(super) fn run(session: &Session, command: &ModelCommand) -> anyhow::Result<E
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where the configured model is, if anything of it is needed here.
+pub(super) fn needed_path(session: &Session) -> anyhow::Result<Option<PathBuf>> {
+    let workers = &session.config.workers;
+    let is_elsewhere = workers.are_all_remote() && workers.tokenizer.set().is_some();
+    (!is_elsewhere).then(|| path(session)).transpose()
+}
+
 /// Where the configured model is; it is pulled if it is not here yet.
 pub(super) fn path(session: &Session) -> anyhow::Result<PathBuf> {
     match session.models().resolve(&session.config.model.name) {

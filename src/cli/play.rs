@@ -58,7 +58,7 @@ In the scene, /help lists the commands.";
 
 pub(super) fn run(session: &Session, args: &PlayArgs) -> anyhow::Result<ExitCode> {
     session.start_logging(LogDestination::File("play.log"))?;
-    let model_path = model::path(session)?;
+    let model_path = model::needed_path(session)?;
     let interactive = stdin().is_terminal() && stdout().is_terminal();
     let options = PlayOptions {
         user: args.user.clone(),
@@ -78,7 +78,7 @@ pub(super) fn run(session: &Session, args: &PlayArgs) -> anyhow::Result<ExitCode
 
 async fn evening(
     session: &Session,
-    model_path: PathBuf,
+    model_path: Option<PathBuf>,
     options: &PlayOptions,
 ) -> anyhow::Result<ExitCode> {
     let mut terminated = signal(SignalKind::terminate()).context("cannot listen for signals")?;

@@ -57,7 +57,7 @@ pub(super) fn run(session: &Session, args: &ServeArgs) -> anyhow::Result<ExitCod
     let settings = &session.config.discord;
     let connection = Connection::open(settings, token, None, ground.metrics.clone());
     let connection = runtime.block_on(connection)?;
-    let model_path = model::path(session)?;
+    let model_path = model::needed_path(session)?;
     let served = runtime.block_on(serve(session, connection, model_path, ground));
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
@@ -111,7 +111,7 @@ impl Stop {
 async fn serve(
     session: &Session,
     connection: Connection,
-    model_path: PathBuf,
+    model_path: Option<PathBuf>,
     ground: Ground,
 ) -> anyhow::Result<ExitCode> {
     let mut stop = Stop::listen()?;

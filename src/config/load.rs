@@ -9,8 +9,8 @@ use super::environment::CONFIG_FILE;
 use super::layers::{self, Layer, Override};
 use super::{
     Auto, ChatConfig, Config, ConfigError, DatabaseConfig, DiscordConfig, EngineConfig,
-    Environment, FetchConfig, GenerationConfig, Invalid, ModelConfig, TelemetryConfig, data_dir,
-    describe, known,
+    Environment, FetchConfig, GenerationConfig, Invalid, ModelConfig, TelemetryConfig,
+    WorkersConfig, data_dir, describe, known,
 };
 
 /// The file that is read if nobody names another and it is there.
@@ -38,6 +38,7 @@ struct Sections {
     model: ModelConfig,
     fetch: FetchConfig,
     engine: EngineConfig,
+    workers: WorkersConfig,
     generation: GenerationConfig,
     chat: ChatConfig,
     discord: DiscordConfig,
@@ -72,6 +73,7 @@ impl Config {
             merged.clone().try_deserialize().map_err(|cause| type_error(&merged, cause))?;
         let mut config = sections.resolve(options, settings)?;
         config.fetch.resolve(&options.environment);
+        config.workers.resolve(&options.environment, &options.working_dir);
         config.discord.resolve(&options.environment, &options.working_dir);
         config.validate().map_err(|invalid| {
             let origin = origin_of(&merged, &invalid.key);
@@ -85,6 +87,7 @@ impl Config {
         self.model.validate()?;
         self.fetch.validate()?;
         self.engine.validate()?;
+        self.workers.validate()?;
         self.generation.validate()?;
         self.chat.validate()?;
         self.discord.validate()?;
@@ -108,6 +111,7 @@ impl Sections {
             engine: self.engine,
             generation: self.generation,
             chat: self.chat,
+            workers: self.workers,
             discord: self.discord,
             telemetry: self.telemetry,
             settings,

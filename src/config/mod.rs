@@ -22,6 +22,7 @@ mod model;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 pub use auto::Auto;
 pub use chat::ChatConfig;
@@ -37,6 +38,7 @@ pub use layers::Override;
 pub use load::LoadOptions;
 pub use model::{ModelConfig, SlidingWindow, Weights};
 pub use telemetry::{LogFormat, TelemetryConfig};
+pub use workers::{WorkerPlace, WorkersConfig};
 
 use std::path::PathBuf;
 
@@ -53,6 +55,8 @@ pub struct Config {
     pub fetch: FetchConfig,
     /// What the inference engine may take.
     pub engine: EngineConfig,
+    /// Where replies are written.
+    pub workers: WorkersConfig,
     /// How replies are sampled and how long they may get.
     pub generation: GenerationConfig,
     /// The reply queue.

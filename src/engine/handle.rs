@@ -142,6 +142,14 @@ impl EngineHandle {
         EngineStats { num_waiting: self.shared.intake.num_waiting(), ..stats }
     }
 
+    /// Whether its thread still lives.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_alive(&self) -> Result<(), EngineError> {
+        self.shared.intake.exit().map_or(Ok(()), Err)
+    }
+
     /// The most tokens one sequence can have, prompt and reply.
     pub fn context_tokens(&self) -> usize {
         self.shared.intake.context_tokens()
@@ -203,7 +211,7 @@ impl EngineHandle {
         }
     }
 
-    pub(super) fn inspect(
+    pub(crate) fn inspect(
         &self,
         look: impl FnOnce(&Engine) + Send + 'static,
     ) -> Result<(), EngineError> {

@@ -26,13 +26,33 @@ impl LoadedModel {
     pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, EngineError> {
         let file = ModelFile::open(path)?;
         // The tokenizer first: it fails sooner than the weights are read.
-        let tokenizer = match file.tokenizer() {
-            Some(TokenizerSource::Gguf(metadata)) => Tokenizer::from_gguf(metadata),
-            Some(TokenizerSource::File(path)) => Tokenizer::from_file(&path),
-            None => return Err(EngineError::NoTokenizer(path.to_owned())),
-        };
-        let tokenizer = tokenizer.map_err(|error| EngineError::Tokenizer(Arc::new(error)))?;
+        let tokenizer = tokenizer(&file, path)?;
         let model = Model::from_file(&file, options)?;
         Ok(Self { model: Arc::new(model), tokenizer: Arc::new(tokenizer) })
     }
+}
+
+/// The tokenizer of a model whose weights are elsewhere: from a `tokenizer.json`, or from
+/// the model's own file or directory.
+///
+/// # Errors
+/// As [`LoadedModel::load`].
+pub fn load_tokenizer(path: &Path) -> Result<Arc<Tokenizer>, EngineError> {
+    let is_json = path.is_file() && path.extension().is_some_and(|end| end == "json");
+    let loaded = match is_json {
+        true => {
+            Tokenizer::from_file(path).map_err(|error| EngineError::Tokenizer(Arc::new(error)))?
+        }
+        false => tokenizer(&ModelFile::open(path)?, path)?,
+    };
+    Ok(Arc::new(loaded))
+}
+
+fn tokenizer(file: &ModelFile, path: &Path) -> Result<Tokenizer, EngineError> {
+    let tokenizer = match file.tokenizer() {
+        Some(TokenizerSource::Gguf(metadata)) => Tokenizer::from_gguf(metadata),
+        Some(TokenizerSource::File(path)) => Tokenizer::from_file(&path),
+        None => return Err(EngineError::NoTokenizer(path.to_owned())),
+    };
+    tokenizer.map_err(|error| EngineError::Tokenizer(Arc::new(error)))
 }

@@ -39,7 +39,7 @@ use std::time::Instant;
 
 pub use block_manager::IntegrityError;
 pub use handle::EngineHandle;
-pub use load::LoadedModel;
+pub use load::{LoadedModel, load_tokenizer};
 pub use options::{DiskCacheOptions, EngineOptions, KvCacheSize};
 pub use request::{
     EngineError, FinishReason, GenerationEvent, GenerationRequest, GenerationSummary,
@@ -47,6 +47,7 @@ pub use request::{
 pub use sequence::SequenceId;
 pub use stats::{DiskCacheStats, EngineStats, StepStats};
 pub use stream::{Aborter, GenerationStream};
+pub use text::TextFilter;
 pub use tiering::discard_disk_cache;
 
 use crate::model::{Logits, Model, ModelError};

@@ -60,6 +60,24 @@ pub struct EngineStats {
     pub disk_cache: Option<DiskCacheStats>,
 }
 
+impl std::iter::Sum for EngineStats {
+    /// Several engines as one.
+    fn sum<I: Iterator<Item = Self>>(engines: I) -> Self {
+        engines.fold(Self::default(), |sum, one| Self {
+            num_waiting: sum.num_waiting + one.num_waiting,
+            num_running: sum.num_running + one.num_running,
+            num_blocks: sum.num_blocks + one.num_blocks,
+            num_available_blocks: sum.num_available_blocks + one.num_available_blocks,
+            num_cached_blocks: sum.num_cached_blocks + one.num_cached_blocks,
+            totals: sum.totals.plus(&one.totals),
+            disk_cache: match (sum.disk_cache, one.disk_cache) {
+                (Some(a), Some(b)) => Some(a.plus(&b)),
+                (a, b) => a.or(b),
+            },
+        })
+    }
+}
+
 /// What the tier below memory holds and has done since the engine started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DiskCacheStats {
@@ -79,6 +97,21 @@ pub struct DiskCacheStats {
     pub num_read_errors: u64,
     /// Blocks that the disk refused.
     pub num_write_errors: u64,
+}
+
+impl DiskCacheStats {
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            num_blocks: self.num_blocks + other.num_blocks,
+            num_bytes: self.num_bytes + other.num_bytes,
+            num_pending: self.num_pending + other.num_pending,
+            num_written: self.num_written + other.num_written,
+            num_restored: self.num_restored + other.num_restored,
+            num_skipped: self.num_skipped + other.num_skipped,
+            num_read_errors: self.num_read_errors + other.num_read_errors,
+            num_write_errors: self.num_write_errors + other.num_write_errors,
+        }
+    }
 }
 
 /// Sums over all steps.
@@ -103,6 +136,19 @@ pub struct Totals {
 }
 
 impl Totals {
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            num_steps: self.num_steps + other.num_steps,
+            num_batch_tokens: self.num_batch_tokens + other.num_batch_tokens,
+            num_sampled_tokens: self.num_sampled_tokens + other.num_sampled_tokens,
+            num_cached_tokens: self.num_cached_tokens + other.num_cached_tokens,
+            num_admitted: self.num_admitted + other.num_admitted,
+            num_preempted: self.num_preempted + other.num_preempted,
+            num_finished: self.num_finished + other.num_finished,
+            busy: self.busy + other.busy,
+        }
+    }
+
     pub(super) fn add(&mut self, step: &StepStats) {
         if step.num_batch_tokens == 0 {
             return;

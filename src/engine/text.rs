@@ -133,3 +133,42 @@ impl ReplyText {
         &self.text[start..end]
     }
 }
+
+/// The text of a reply whose tokens are drawn elsewhere: cut at stop strings and trimmed
+/// as an engine's own.
+#[derive(Debug)]
+pub struct TextFilter(ReplyText);
+
+impl TextFilter {
+    /// A filter for one reply; see [`super::GenerationRequest`] for what the parameters do.
+    /// None of the stops is empty.
+    pub fn new(stops: Vec<String>, trim_start_space: bool, trim_end: bool) -> Self {
+        let trim = Trim { start_space: trim_start_space, end: trim_end };
+        Self(ReplyText::new(StopStrings::new(stops), BannedStrings::new(&[]), trim))
+    }
+
+    /// Takes in more text. The stop string that it completes, if it does: then the reply
+    /// is over.
+    pub fn push(&mut self, piece: &str) -> Option<String> {
+        self.0.push(piece);
+        match self.0.check() {
+            TextVerdict::Stopped(stop) => Some(stop),
+            TextVerdict::Open | TextVerdict::Banned(_) => None,
+        }
+    }
+
+    /// What may be shown now and was not yet.
+    pub fn take_delta(&mut self) -> String {
+        self.0.take_delta(usize::MAX).to_owned()
+    }
+
+    /// Ends the reply; what of it was not shown yet.
+    pub fn finish(&mut self, reason: &FinishReason) -> String {
+        self.0.finish(reason).to_owned()
+    }
+
+    /// The whole reply, once it is finished.
+    pub fn into_text(self) -> String {
+        self.0.into_text()
+    }
+}

@@ -1,10 +1,11 @@
 //! The model as callers hold it: weights on a device, ready to run batches.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::thread::available_parallelism;
 
-use candle_core::Device;
+use candle_core::{Device, DeviceLocation};
 use sha2::{Digest, Sha256};
 
 use super::batch::{self, BatchSequence, Logits};
@@ -51,6 +52,48 @@ pub enum Backend {
     },
     /// Candle's tensors, on any of its devices; on the CPU, the reference.
     Candle(Device),
+}
+
+impl Backend {
+    /// Candle on the CUDA device of that number.
+    ///
+    /// # Errors
+    /// [`ModelError::Tensor`]: this build has no CUDA, or the driver has no such device.
+    pub fn cuda(index: usize) -> Result<Self, ModelError> {
+        Ok(Self::Candle(Device::new_cuda(index)?))
+    }
+
+    /// Candle on the Metal device of that number.
+    ///
+    /// # Errors
+    /// As [`Backend::cuda`], for Metal.
+    pub fn metal(index: usize) -> Result<Self, ModelError> {
+        Ok(Self::Candle(Device::new_metal(index)?))
+    }
+
+    /// The GPUs that this build can use; none where it was built for the CPU.
+    pub fn gpus() -> Vec<Self> {
+        let cuda = (0..).map_while(|index| Self::cuda(index).ok());
+        let found: Vec<_> = cuda.collect();
+        match found.is_empty() {
+            true => Self::metal(0).into_iter().collect(),
+            false => found,
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    /// As people name devices: `cpu`, `cuda:0`, `metal:0`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu { .. } => f.write_str("cpu"),
+            Self::Candle(device) => match device.location() {
+                DeviceLocation::Cpu => f.write_str("candle"),
+                DeviceLocation::Cuda { gpu_id } => write!(f, "cuda:{gpu_id}"),
+                DeviceLocation::Metal { gpu_id } => write!(f, "metal:{gpu_id}"),
+            },
+        }
+    }
 }
 
 impl Default for Backend {

@@ -117,7 +117,7 @@ fn subject(session: &Session, args: &EngineArgs) -> anyhow::Result<Subject> {
     }
     let path = model_path(session)?;
     note("loading the model …");
-    let options = service::worker_options(&session.config, path);
+    let options = service::local_options(&session.config, path);
     let weights = weights_word(options.load.weight_type, &options.model_path)?;
     let model = Model::load(&options.model_path, &options.load)?;
     let name = model_name(session);

@@ -21,7 +21,7 @@ use super::memory::Memory;
 use super::samples::Samples;
 use super::table::{number, table};
 use crate::model::{ModelInfo, inspect};
-use crate::pool::{Pool, WorkerOptions};
+use crate::pool::{LocalOptions, Pool};
 use crate::service;
 
 /// Measure loading: time and memory, each time in a process of its own
@@ -65,12 +65,12 @@ pub(super) fn once(session: &Session, args: &ModelArgs) -> anyhow::Result<()> {
     let session = args.session(session);
     let path = model_path(&session)?;
     let started_at = Instant::now();
-    let options = service::worker_options(&session.config, path);
-    let pool = Pool::start(&options)?;
+    let options = service::local_options(&session.config, path);
+    let pool = Pool::start(options)?;
     let seconds = started_at.elapsed().as_secs_f64();
     let memory = Memory::now();
     let load = Load {
-        fingerprint: pool.model_fingerprint().to_owned(),
+        fingerprint: pool.model().fingerprint.clone(),
         seconds,
         resident_bytes: memory.map(|memory| memory.resident_bytes),
         peak_bytes: memory.map(|memory| memory.peak_bytes),
@@ -83,7 +83,7 @@ pub(super) fn once(session: &Session, args: &ModelArgs) -> anyhow::Result<()> {
 
 pub(super) fn run(session: &Session, global: &GlobalArgs, args: &LoadArgs) -> anyhow::Result<()> {
     let session = args.model.session(session);
-    let options = service::worker_options(&session.config, model_path(&session)?);
+    let options = service::local_options(&session.config, model_path(&session)?);
     let info = inspect(&options.model_path)?;
     let progress = Counted::new(args.repeats, "loads");
     let mut loads = Vec::new();
@@ -129,7 +129,7 @@ fn global_arguments(global: &GlobalArgs) -> Vec<OsString> {
 
 fn report(
     session: &Session,
-    options: &WorkerOptions,
+    options: &LocalOptions,
     info: &ModelInfo,
     loads: &[Load],
 ) -> anyhow::Result<Value> {

@@ -33,7 +33,7 @@ impl Loaded {
         let session = args.session(session);
         let path = model_path(&session)?;
         note("loading the model …");
-        let options = service::worker_options(&session.config, path);
+        let options = service::local_options(&session.config, path);
         let weights = weights_word(options.load.weight_type, &options.model_path)?;
         let LoadedModel { model, tokenizer } =
             LoadedModel::load(&options.model_path, &options.load)?;

@@ -69,7 +69,7 @@ async fn a_busy_engine_is_asked_again() {
     let scene = house.scene().await;
     let prompt = pool.tokenizer().encode_start("Once upon a time");
     let mut others = Vec::new();
-    while let Ok(other) = pool.generate(GenerationRequest::new(prompt.clone())) {
+    while let Ok(other) = pool.generate(&pool.model(), GenerationRequest::new(prompt.clone())) {
         others.push(other);
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use candle_core::quantized::GgmlDType;
 use dramatis::engine::{EngineOptions, KvCacheSize};
 use dramatis::model::{LoadOptions, ModelFile, TokenizerSource, WeightType};
-use dramatis::pool::{Pool, WorkerOptions};
+use dramatis::pool::{LocalOptions, Pool};
 use serde_json::json;
 
 use crate::support::models::small_model;
@@ -53,7 +53,7 @@ pub(super) fn start_tiny(engine: &EngineOptions) -> Pool {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tiny.gguf");
     gguf.write(&path);
-    Pool::start(&WorkerOptions {
+    Pool::start(LocalOptions {
         model_name: "tiny".into(),
         model_path: path,
         load: LoadOptions::default(),
@@ -70,7 +70,7 @@ pub(super) fn small() -> Pool {
 
 /// The same in a pool of the test's own, as after a restart.
 pub(super) fn start_small() -> Pool {
-    Pool::start(&WorkerOptions {
+    Pool::start(LocalOptions {
         model_name: "small".into(),
         model_path: small_model(),
         load: LoadOptions { weight_type: Some(WeightType::F32), ..LoadOptions::default() },

@@ -69,7 +69,7 @@ async fn a_message_is_answered_stored_and_shown_once() {
 
     let receipt = receipt(&reply.swipe);
     assert_eq!((receipt.model.as_str(), receipt.preset.as_str()), ("tiny", "limarp"));
-    assert_eq!(receipt.model_fingerprint, house.chat.pool().model_fingerprint());
+    assert_eq!(receipt.model_fingerprint, house.chat.pool().model().fingerprint);
     assert_eq!((receipt.max_tokens, receipt.finish.as_str()), (24, "length"));
     assert_eq!(receipt.timings.num_generated_tokens, 24);
     let ids = house.prompt_ids(reply).await;

@@ -73,7 +73,7 @@ async fn over_tls_and_with_serenitys_own_limiter_a_scene_is_played() {
     let connection = Connection::open(&config.discord, token, Some(client), metrics).await.unwrap();
     let mut stage = None;
     let set_up = |chat: &_| stage.insert(connection.stage(chat)).clone();
-    let service = Service::start(&config, small_model(), set_up, &ground).await.unwrap();
+    let service = Service::start(&config, Some(small_model()), set_up, &ground).await.unwrap();
     let bot = connection.listen(&stage.unwrap()).await.unwrap();
     discord.gateway().connected(1, PATIENCE).await;
 

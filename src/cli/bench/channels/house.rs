@@ -80,7 +80,8 @@ impl House {
     pub(super) async fn start(&self) -> anyhow::Result<Running> {
         let (stage, events) = WatchStage::new();
         let model_path = self.model_path.clone();
-        let service = Service::start(&self.config, model_path, |_| stage, &self.ground).await?;
+        let service =
+            Service::start(&self.config, Some(model_path), |_| stage, &self.ground).await?;
         Ok(Running { service, events })
     }
 }
@@ -114,7 +115,7 @@ impl Running {
     ) -> anyhow::Result<Vec<Channel>> {
         let store = self.chat().store();
         let guild = store.upsert_guild("bench", "bench", "bench").await?;
-        let params = serde_json::to_value(exact_length(self.chat().pool().tokenizer()))?;
+        let params = serde_json::to_value(exact_length(&self.chat().pool().tokenizer()))?;
         store.upsert_preset(guild.id, &Preset { name: PRESET.into(), params }).await?;
         let mut channels = Vec::new();
         for number in 0..num_channels {
@@ -176,7 +177,7 @@ impl Running {
             };
             let turn = NewTurn {
                 speaker,
-                text: channel.prose.of_tokens(num_tokens, chat.pool().tokenizer()),
+                text: channel.prose.of_tokens(num_tokens, &chat.pool().tokenizer()),
                 origin: SwipeOrigin::Written,
                 receipt: None,
                 alternates: Vec::new(),

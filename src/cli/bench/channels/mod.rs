@@ -141,12 +141,12 @@ async fn stop_asked() -> anyhow::Result<()> {
 }
 
 async fn measure(session: &Session, house: &House, args: &ChannelsArgs) -> anyhow::Result<Outcome> {
-    let options = service::worker_options(&session.config, house.model_path().to_owned());
+    let options = service::local_options(&session.config, house.model_path().to_owned());
     let weights = weights_word(options.load.weight_type, house.model_path())?;
     let mut running = house.start().await?;
     let subject = Subject {
         model: model_name(session),
-        fingerprint: running.chat().pool().model_fingerprint().to_owned(),
+        fingerprint: running.chat().pool().model().fingerprint.clone(),
         weights,
         threads: session.config.engine.num_threads().get(),
     };

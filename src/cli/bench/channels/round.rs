@@ -59,7 +59,7 @@ impl Running {
         let tokenizer = self.chat().pool().tokenizer();
         let texts: Vec<_> = channels
             .iter_mut()
-            .map(|channel| channel.prose.of_tokens(plan.turn_tokens, tokenizer))
+            .map(|channel| channel.prose.of_tokens(plan.turn_tokens, &tokenizer))
             .collect();
         let turns: Vec<_> = channels.iter().zip(&texts).collect();
         let at_once = if plan.together { turns.len() } else { 1 };

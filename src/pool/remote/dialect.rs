@@ -1,0 +1,343 @@
+//! What servers call things, and what each of them lacks. Pure: parameters in, a request's
+//! fields out.
+//!
+//! Every field that a server knows is sent, also where it is off: defaults differ, and a
+//! model's own `generation_config.json` may change them.
+
+use serde_json::{Map, Value, json};
+
+use crate::completions::{Bias, CompletionRequest, Extension, LogitBias, OneOrMany, TokenIds};
+use crate::engine::GenerationRequest;
+use crate::sampling::{SamplerParams, SamplerStage};
+
+/// Whose completions server it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// `dramatis worker`.
+    Dramatis,
+    /// vLLM.
+    Vllm,
+    /// SGLang.
+    Sglang,
+    /// llama.cpp's llama-server.
+    LlamaServer,
+    /// KoboldCpp.
+    KoboldCpp,
+    /// TabbyAPI.
+    TabbyApi,
+    /// Another: only what OpenAI's own description has is sent.
+    Plain,
+}
+
+impl Dialect {
+    /// Every one.
+    pub const ALL: [Self; 7] = [
+        Self::Dramatis,
+        Self::Vllm,
+        Self::Sglang,
+        Self::LlamaServer,
+        Self::KoboldCpp,
+        Self::TabbyApi,
+        Self::Plain,
+    ];
+
+    /// By what a server's list of models says of its owner.
+    pub(super) fn of_owner(owner: &str) -> Self {
+        match owner {
+            "dramatis" => Self::Dramatis,
+            "vllm" => Self::Vllm,
+            "sglang" => Self::Sglang,
+            "llamacpp" => Self::LlamaServer,
+            "koboldcpp" => Self::KoboldCpp,
+            "tabbyAPI" => Self::TabbyApi,
+            _ => Self::Plain,
+        }
+    }
+
+    /// What people call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dramatis => "dramatis",
+            Self::Vllm => "vLLM",
+            Self::Sglang => "SGLang",
+            Self::LlamaServer => "llama-server",
+            Self::KoboldCpp => "KoboldCpp",
+            Self::TabbyApi => "TabbyAPI",
+            Self::Plain => "an unknown server",
+        }
+    }
+
+    /// Whether it takes a prompt as token ids, so that its tokenizer does not matter.
+    pub(super) fn takes_ids(self) -> bool {
+        matches!(self, Self::Dramatis | Self::Vllm | Self::Sglang | Self::LlamaServer)
+    }
+
+    /// Stop strings that it takes; we look for all of them in any case.
+    fn max_stops(self) -> usize {
+        if self == Self::Plain { 4 } else { usize::MAX }
+    }
+
+    /// Which of our settings it does not have, by name; what they ask for does not happen
+    /// there.
+    pub fn lacks(self) -> &'static [&'static str] {
+        match self {
+            Self::Dramatis => &[],
+            Self::Vllm => &[
+                "dynatemp",
+                "top_a",
+                "tfs",
+                "typical_p",
+                "dry",
+                "xtc",
+                "mirostat",
+                "repetition_penalty_range",
+                "repetition_penalty_slope",
+                "order",
+            ],
+            Self::Sglang => &[
+                "seed",
+                "dynatemp",
+                "top_a",
+                "tfs",
+                "typical_p",
+                "dry",
+                "xtc",
+                "mirostat",
+                "repetition_penalty_range",
+                "repetition_penalty_slope",
+                "banned_strings",
+                "order",
+                "cache_salt",
+            ],
+            Self::LlamaServer => {
+                &["top_a", "tfs", "repetition_penalty_slope", "banned_strings", "cache_salt"]
+            }
+            Self::KoboldCpp => &["frequency_penalty", "ids", "cache_salt"],
+            Self::TabbyApi => &["seed", "repetition_penalty_slope", "order", "ids", "cache_salt"],
+            Self::Plain => &[
+                "top_k",
+                "min_p",
+                "repetition_penalty",
+                "repetition_penalty_range",
+                "repetition_penalty_slope",
+                "dynatemp",
+                "top_a",
+                "tfs",
+                "typical_p",
+                "dry",
+                "xtc",
+                "mirostat",
+                "banned_strings",
+                "banned_tokens",
+                "order",
+                "ignore_eos",
+                "ids",
+                "cache_salt",
+            ],
+        }
+    }
+
+    /// The body of a request, all but its prompt.
+    pub(super) fn request(self, model: &str, request: &GenerationRequest) -> CompletionRequest {
+        let stops: Vec<_> = request.stop.iter().take(self.max_stops()).cloned().collect();
+        let mut body = CompletionRequest {
+            model: Some(model.to_owned()),
+            max_tokens: Some(signed(request.max_tokens)),
+            stream: Some(true),
+            stream_options: Some(crate::completions::StreamOptions { include_usage: Some(true) }),
+            stop: (!stops.is_empty()).then_some(OneOrMany(stops)),
+            ..CompletionRequest::default()
+        };
+        if self == Self::Dramatis {
+            body.seed = Some(request.seed);
+            body.ignore_eos = Some(request.ignore_eos);
+            body.return_token_ids = Some(true);
+            body.cache_salt = Some(format!("{:016x}", request.cache_salt));
+            body.cache_owner =
+                (request.cache_owner != 0).then(|| format!("{:016x}", request.cache_owner));
+            body.dramatis = Some(Extension {
+                sampler: Some(request.sampler.clone()),
+                trim_start_space: request.trim_start_space,
+                trim_end: request.trim_end,
+            });
+            return body;
+        }
+        // Others read seeds as signed numbers of 32 or 64 bits.
+        let seed = request.seed & u64::from(i32::MAX.unsigned_abs());
+        match self {
+            Self::Sglang | Self::TabbyApi => {}
+            Self::KoboldCpp => body.sampler_seed = Some(seed),
+            _ => body.seed = Some(seed),
+        }
+        if request.ignore_eos {
+            match self {
+                Self::KoboldCpp | Self::TabbyApi => body.ban_eos_token = Some(true),
+                Self::Plain => {}
+                _ => body.ignore_eos = Some(true),
+            }
+        }
+        if self == Self::Vllm {
+            body.cache_salt = Some(format!("{:016x}", request.cache_salt));
+        }
+        if self == Self::LlamaServer {
+            body.other.insert("cache_prompt".into(), Value::Bool(true));
+        }
+        self.fill(&mut body, &request.sampler);
+        body
+    }
+
+    /// How tokens are drawn.
+    fn fill(self, body: &mut CompletionRequest, params: &SamplerParams) {
+        let is_greedy = params.temperature < 0.01;
+        body.temperature = Some(if is_greedy { 0.0 } else { params.temperature });
+        body.top_p = Some(params.top_p);
+        // A window of nothing switches the three off.
+        let has_window = params.repetition_penalty_range > 0;
+        let penalty = |value: f32, off: f32| Some(if has_window { value } else { off });
+        body.presence_penalty = penalty(params.presence_penalty, 0.0);
+        if self != Self::KoboldCpp {
+            body.frequency_penalty = penalty(params.frequency_penalty, 0.0);
+        }
+        body.logit_bias = self.logit_bias(params);
+        if self == Self::Plain {
+            return;
+        }
+        let range = signed(params.repetition_penalty_range);
+        let top_k = signed(params.top_k);
+        body.min_p = Some(params.min_p);
+        body.top_k = Some(match self {
+            Self::Vllm | Self::Sglang if top_k == 0 => -1,
+            _ => top_k,
+        });
+        let repetition = penalty(params.repetition_penalty, 1.0);
+        match self {
+            Self::LlamaServer => body.repeat_penalty = repetition,
+            Self::KoboldCpp => body.rep_pen = repetition,
+            _ => body.repetition_penalty = repetition,
+        }
+        if matches!(self, Self::Vllm | Self::Sglang) {
+            if self == Self::Vllm {
+                body.bad_words = strings(&params.banned_strings);
+            }
+            return;
+        }
+        // What llama-server, KoboldCpp and TabbyAPI call alike.
+        body.dry_multiplier = Some(params.dry.multiplier);
+        body.dry_base = Some(params.dry.base);
+        body.dry_allowed_length = Some(signed(params.dry.allowed_length));
+        body.dry_sequence_breakers = Some(OneOrMany(params.dry.breakers.clone()));
+        body.xtc_threshold = Some(params.xtc.threshold);
+        body.xtc_probability = Some(params.xtc.probability);
+        match self {
+            Self::TabbyApi => body.mirostat_mode = Some(mirostat_mode(params)),
+            _ => body.mirostat = Some(mirostat_mode(params)),
+        }
+        if let Some(mirostat) = params.mirostat {
+            body.mirostat_tau = Some(mirostat.tau);
+            body.mirostat_eta = Some(mirostat.eta);
+        }
+        match self {
+            Self::TabbyApi => body.dry_range = Some(dry_range(params, 0)),
+            Self::LlamaServer => body.dry_penalty_last_n = Some(dry_range(params, -1)),
+            _ => body.dry_penalty_last_n = Some(dry_range(params, 0)),
+        }
+        match (self, params.dynatemp) {
+            (_, None) => {}
+            (Self::TabbyApi, Some(temp)) => {
+                body.min_temp = Some(temp.min);
+                body.max_temp = Some(temp.max);
+                body.temp_exponent = Some(temp.exponent);
+            }
+            (_, Some(temp)) => {
+                body.temperature = Some(f32::midpoint(temp.min, temp.max));
+                body.dynatemp_range = Some((temp.max - temp.min) / 2.0);
+                body.dynatemp_exponent = Some(temp.exponent);
+            }
+        }
+        if self == Self::LlamaServer {
+            body.typical_p = Some(params.typical_p);
+            body.repeat_last_n = Some(range);
+            body.other.extend(llama_samplers(params));
+            return;
+        }
+        body.typical = Some(params.typical_p);
+        body.top_a = Some(params.top_a);
+        body.tfs = Some(params.tfs);
+        body.banned_strings = strings(&params.banned_strings);
+        if self == Self::TabbyApi {
+            let last = params.order.iter().rev().find(|stage| **stage != SamplerStage::Xtc);
+            body.penalty_range = Some(range);
+            body.temperature_last = Some(last == Some(&SamplerStage::Temperature));
+            let tokens: Vec<_> = params.banned_tokens.iter().copied().collect();
+            body.banned_tokens = (!tokens.is_empty()).then_some(TokenIds::Ids(tokens));
+        } else {
+            body.rep_pen_range = Some(range);
+            body.rep_pen_slope = Some(params.repetition_penalty_slope);
+            body.sampler_order = kobold_order(&params.order);
+        }
+    }
+
+    /// Biases, and where there is no better word, bans as biases.
+    fn logit_bias(self, params: &SamplerParams) -> Option<LogitBias> {
+        let mut biases: Vec<_> =
+            params.logit_bias.iter().map(|(&id, &bias)| (id, Bias::Add(bias))).collect();
+        if self != Self::TabbyApi {
+            biases.extend(params.banned_tokens.iter().map(|&id| (id, Bias::Never)));
+        }
+        (!biases.is_empty()).then_some(LogitBias(biases))
+    }
+}
+
+fn strings(strings: &[String]) -> Option<OneOrMany> {
+    (!strings.is_empty()).then(|| OneOrMany(strings.to_vec()))
+}
+
+fn signed(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn mirostat_mode(params: &SamplerParams) -> i64 {
+    if params.mirostat.is_some() { 2 } else { 0 }
+}
+
+/// DRY's window, where `all` is the server's word for everything.
+fn dry_range(params: &SamplerParams, all: i64) -> i64 {
+    match params.dry.range {
+        0 => all,
+        range => signed(range),
+    }
+}
+
+/// llama-server's `samplers`: the stages that it has, in our order (`common_sampler_types`).
+fn llama_samplers(params: &SamplerParams) -> Map<String, Value> {
+    let name = |stage: &SamplerStage| match stage {
+        SamplerStage::Dry => Some("dry"),
+        SamplerStage::RepetitionPenalty => Some("penalties"),
+        SamplerStage::TopK => Some("top_k"),
+        SamplerStage::TypicalP => Some("typ_p"),
+        SamplerStage::TopP => Some("top_p"),
+        SamplerStage::MinP => Some("min_p"),
+        SamplerStage::Temperature => Some("temperature"),
+        SamplerStage::Xtc => Some("xtc"),
+        SamplerStage::TopA | SamplerStage::Tfs => None,
+    };
+    let names: Vec<_> = params.order.iter().filter_map(name).collect();
+    Map::from_iter([("samplers".into(), json!(names))])
+}
+
+/// KoboldCpp's `sampler_order`, if it can say ours: all seven, min-p right after top-p.
+fn kobold_order(order: &[SamplerStage]) -> Option<Vec<u32>> {
+    let number = |stage: &SamplerStage| match stage {
+        SamplerStage::TopK => Some(0),
+        SamplerStage::TopA => Some(1),
+        SamplerStage::TopP => Some(2),
+        SamplerStage::Tfs => Some(3),
+        SamplerStage::TypicalP => Some(4),
+        SamplerStage::Temperature => Some(5),
+        SamplerStage::RepetitionPenalty => Some(6),
+        SamplerStage::Dry | SamplerStage::MinP | SamplerStage::Xtc => None,
+    };
+    let numbers: Vec<u32> = order.iter().filter_map(number).collect();
+    let same = SamplerStage::order_from_koboldcpp(&numbers).is_ok_and(|theirs| theirs == order);
+    (same && numbers.len() == 7).then_some(numbers)
+}
