@@ -76,9 +76,21 @@ pub(super) fn run(session: &Session, command: &ModelCommand) -> anyhow::Result<E
 
 /// Where the configured model is, if anything of it is needed here.
 pub(super) fn needed_path(session: &Session) -> anyhow::Result<Option<PathBuf>> {
+    (!is_elsewhere(session)).then(|| path(session)).transpose()
+}
+
+/// Whether this machine needs neither weights nor a tokenizer of the configured model.
+fn is_elsewhere(session: &Session) -> bool {
     let workers = &session.config.workers;
-    let is_elsewhere = workers.are_all_remote() && workers.tokenizer.set().is_some();
-    (!is_elsewhere).then(|| path(session)).transpose()
+    workers.are_all_remote() && workers.tokenizer.set().is_some()
+}
+
+/// The same where nothing has to be fetched for it; the outer `None` where something would.
+pub(super) fn present_path(session: &Session) -> Option<Option<PathBuf>> {
+    if is_elsewhere(session) {
+        return Some(None);
+    }
+    session.models().resolve(&session.config.model.name).ok().map(Some)
 }
 
 /// Where the configured model is; it is pulled if it is not here yet.

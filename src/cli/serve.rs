@@ -11,12 +11,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::doctor::{self, Finding};
-use super::output::note;
+use super::output::{self, note};
 use super::{LogDestination, Session, model};
 use crate::chat::Chat;
 use crate::config::check_token_shape;
 use crate::discord::{self, Connection, Discord, Verdict};
-use crate::service::{Ground, Service};
+use crate::pool::Pool;
+use crate::service::{self, Ground, Service};
 
 /// Run the bot on Discord
 #[derive(Debug, Args)]
@@ -34,7 +35,10 @@ Examples:
 
 The token comes from DISCORD_TOKEN, from `discord.token` in the configuration file, or
 from the file that `discord.token_file` names; never from the command line, where other
-users of the machine could read it. deploy/discord.md tells how to get one.";
+users of the machine could read it. deploy/discord.md tells how to get one.
+
+On SIGHUP the settings are read again, and the workers take up the model and the options
+that they name, one after another, without a stop; other sections need a restart.";
 
 const NO_TOKEN: &str = "\
 there is no bot token. To get one:
@@ -85,10 +89,11 @@ async fn check(session: &Session, token: SecretString) -> anyhow::Result<ExitCod
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// The signals by which a service is told to stop.
+/// The signals by which a service is told to stop, or to read its settings again.
 struct Stop {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Stop {
@@ -97,6 +102,7 @@ impl Stop {
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
         })
     }
 
@@ -104,6 +110,17 @@ impl Stop {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// The same, and meanwhile does at each SIGHUP what it is for.
+    async fn asked_but(&mut self, mut at_hangup: impl FnMut()) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => at_hangup(),
+            }
         }
     }
 }
@@ -127,7 +144,7 @@ async fn serve(
             note(format_args!("invite it with {invite}"));
             let ended = tokio::select! {
                 error = discord.ended() => Some(error),
-                () = stop.asked() => None,
+                () = stop.asked_but(|| reload(session.clone(), service.chat.pool().clone())) => None,
             };
             note("stopping …");
             let stopped = tokio::time::timeout(grace, take_down(service, discord, grace));
@@ -151,6 +168,27 @@ async fn serve(
         Some(error) => Err(error.into()),
         None => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Reads the settings again and exchanges the workers' model, beside everything else.
+fn reload(session: Session, pool: Pool) {
+    note("reading the settings again …");
+    let read = move || -> anyhow::Result<_> {
+        let session = session.reopened()?;
+        let model_path = model::needed_path(&session)?;
+        Ok((session, model_path))
+    };
+    tokio::spawn(async move {
+        let reloaded = async {
+            let (session, model_path) =
+                tokio::task::spawn_blocking(read).await.context("reading them broke down")??;
+            service::reload_pool(&pool, &session.config, model_path.as_deref()).await
+        };
+        match reloaded.await {
+            Ok(()) => note(format_args!("the workers have {} now", pool.model().name)),
+            Err(error) => output::error(&error.context("the workers go on as they were")),
+        }
+    });
 }
 
 /// First nothing more is heard, then the jobs end or go back to their lanes, then

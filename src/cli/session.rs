@@ -16,6 +16,7 @@ pub struct Session {
     pub config: Config,
     /// The process environment.
     pub environment: Environment,
+    options: LoadOptions,
     verbose: u8,
 }
 
@@ -52,7 +53,15 @@ impl Session {
             working_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
         };
         let config = Config::load(&options)?;
-        Ok(Self { config, environment, verbose: global.verbose })
+        Ok(Self { config, environment, options, verbose: global.verbose })
+    }
+
+    /// The settings as they are written down now.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub fn reopened(&self) -> Result<Self, ConfigError> {
+        Ok(Self { config: Config::load(&self.options)?, ..self.clone() })
     }
 
     /// Starts logging as the settings and `-v` say.

@@ -35,7 +35,7 @@ use crate::tokenizer::Tokenizer;
 pub use error::PoolError;
 pub use local::LocalOptions;
 pub use model::PoolModel;
-pub use remote::{Dialect, RemoteError, RemoteErrorKind, RemoteOptions, ServerUrl};
+pub use remote::{Dialect, RemoteError, RemoteErrorKind, RemoteOptions, ServerReport, ServerUrl};
 pub use slot::{Place, WorkerReport, WorkerStatus};
 pub use stream::{Aborter, PoolEvent, PoolStream};
 
@@ -255,9 +255,9 @@ impl Pool {
     /// Drops what was cached for an owner, from memory and disk, on every worker that can.
     ///
     /// # Errors
-    /// The disk refuses, or a worker is gone; what was cached may still be there.
+    /// The disk refuses, or a worker is not ready; what was cached may still be there.
     pub async fn forget_owner(&self, owner: u64) -> Result<(), PoolError> {
-        for worker in self.workers() {
+        for worker in self.all_workers()? {
             match worker.as_ref() {
                 Worker::Local(local) => local.engine.forget_owner(owner).await?,
                 Worker::Remote(remote) => remote.forget_owner(owner).await?,
@@ -271,13 +271,21 @@ impl Pool {
     /// # Errors
     /// As [`Pool::forget_owner`].
     pub async fn forget_salt(&self, salt: u64) -> Result<(), PoolError> {
-        for worker in self.workers() {
+        for worker in self.all_workers()? {
             match worker.as_ref() {
                 Worker::Local(local) => local.engine.forget_salt(salt).await?,
                 Worker::Remote(remote) => remote.forget_salt(salt).await?,
             }
         }
         Ok(())
+    }
+
+    /// Every worker, or the reason why one of them cannot be asked.
+    fn all_workers(&self) -> Result<Vec<Arc<Worker>>, PoolError> {
+        let worker = |slot: &Arc<Slot>| {
+            slot.worker().ok_or_else(|| PoolError::NoWorker(format!("{} is not ready", slot.name)))
+        };
+        self.shared.slots.iter().map(worker).collect()
     }
 
     /// The model that replies are made with now. Make a prompt and its request from one

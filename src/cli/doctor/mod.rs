@@ -7,6 +7,7 @@ mod database;
 mod engine;
 mod model;
 mod storage;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -97,6 +98,7 @@ fn check(session: &Session) -> Vec<Finding> {
         engine::threads(session),
     ];
     findings.extend(model::check(session));
+    findings.extend(workers::check(session));
     findings
 }
 

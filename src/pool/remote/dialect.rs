@@ -341,3 +341,159 @@ fn kobold_order(order: &[SamplerStage]) -> Option<Vec<u32>> {
     let same = SamplerStage::order_from_koboldcpp(&numbers).is_ok_and(|theirs| theirs == order);
     (same && numbers.len() == 7).then_some(numbers)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sampling::{DynamicTemperature, Mirostat};
+
+    fn body(dialect: Dialect, params: SamplerParams) -> Value {
+        let request = GenerationRequest {
+            max_tokens: 77,
+            stop: ["a", "b", "c", "d", "e"].map(String::from).to_vec(),
+            sampler: params,
+            seed: u64::MAX,
+            cache_salt: 5,
+            cache_owner: 6,
+            ignore_eos: true,
+            ..GenerationRequest::new(vec![1, 2])
+        };
+        serde_json::to_value(dialect.request("m", &request)).unwrap()
+    }
+
+    #[test]
+    fn every_server_gets_what_all_have() {
+        for dialect in Dialect::ALL {
+            let body = body(dialect, SamplerParams::default());
+            assert_eq!((&body["model"], &body["max_tokens"]), (&json!("m"), &json!(77)));
+            assert_eq!((&body["stream"], &body["stream_options"]["include_usage"]), (&json!(true), &json!(true)));
+            let num_stops = body["stop"].as_array().unwrap().len();
+            assert_eq!(num_stops, if dialect == Dialect::Plain { 4 } else { 5 });
+        }
+    }
+
+    #[test]
+    fn our_own_worker_gets_everything_as_it_is() {
+        let params = SamplerParams { top_a: 0.5, ..SamplerParams::default() };
+        let body = body(Dialect::Dramatis, params.clone());
+        assert_eq!(body["seed"], json!(u64::MAX));
+        assert_eq!(body["dramatis"]["sampler"], serde_json::to_value(params).unwrap());
+        assert_eq!(body["cache_salt"], "0000000000000005");
+        assert_eq!(body["cache_owner"], "0000000000000006");
+    }
+
+    #[test]
+    fn what_is_off_is_said_to_be_off_where_defaults_differ() {
+        let vllm = body(Dialect::Vllm, SamplerParams::default());
+        assert_eq!((&vllm["top_k"], &vllm["min_p"]), (&json!(-1), &json!(0.0)));
+        let llama = body(Dialect::LlamaServer, SamplerParams::default());
+        for (name, off) in [
+            ("top_k", json!(0)),
+            ("top_p", json!(1.0)),
+            ("min_p", json!(0.0)),
+            ("repeat_penalty", json!(1.0)),
+            ("dry_multiplier", json!(0.0)),
+            ("xtc_probability", json!(0.0)),
+            ("mirostat", json!(0)),
+            ("typical_p", json!(1.0)),
+        ] {
+            assert_eq!(llama[name], off, "{name}");
+        }
+    }
+
+    #[test]
+    fn each_name_of_a_penalty_and_its_window() {
+        let params = SamplerParams {
+            repetition_penalty: 1.25,
+            repetition_penalty_range: 300,
+            ..SamplerParams::default()
+        };
+        for (dialect, penalty, range) in [
+            (Dialect::Vllm, "repetition_penalty", None),
+            (Dialect::LlamaServer, "repeat_penalty", Some("repeat_last_n")),
+            (Dialect::KoboldCpp, "rep_pen", Some("rep_pen_range")),
+            (Dialect::TabbyApi, "repetition_penalty", Some("penalty_range")),
+        ] {
+            let body = body(dialect, params.clone());
+            assert_eq!(body[penalty], json!(1.25), "{dialect:?}");
+            assert!(range.is_none_or(|range| body[range] == json!(300)), "{dialect:?}");
+        }
+        let off = SamplerParams { repetition_penalty_range: 0, ..params };
+        assert_eq!(body(Dialect::Vllm, off)["repetition_penalty"], json!(1.0));
+    }
+
+    #[test]
+    fn temperatures_that_follow_the_entropy() {
+        let dynatemp = Some(DynamicTemperature { min: 0.5, max: 1.5, exponent: 2.0 });
+        let params = SamplerParams { dynatemp, ..SamplerParams::default() };
+        let llama = body(Dialect::LlamaServer, params.clone());
+        assert_eq!((&llama["temperature"], &llama["dynatemp_range"]), (&json!(1.0), &json!(0.5)));
+        let tabby = body(Dialect::TabbyApi, params);
+        assert_eq!((&tabby["min_temp"], &tabby["max_temp"]), (&json!(0.5), &json!(1.5)));
+    }
+
+    #[test]
+    fn the_order_is_told_to_those_who_can_have_it() {
+        let kobold = body(Dialect::KoboldCpp, SamplerParams::default());
+        assert_eq!(kobold["sampler_order"], json!([6, 0, 1, 3, 4, 2, 5]));
+        let llama = body(Dialect::LlamaServer, SamplerParams::default());
+        let names = ["dry", "penalties", "top_k", "typ_p", "top_p", "min_p", "temperature", "xtc"];
+        assert_eq!(llama["samplers"], json!(names));
+        // Without a stage it has no words for ours.
+        let mut order = SamplerStage::DEFAULT_ORDER.to_vec();
+        order.retain(|stage| *stage != SamplerStage::TopA);
+        let params = SamplerParams { order, ..SamplerParams::default() };
+        assert!(body(Dialect::KoboldCpp, params)["sampler_order"].is_null());
+    }
+
+    #[test]
+    fn a_setting_that_a_server_lacks_is_not_sent_to_it() {
+        let params = SamplerParams {
+            top_a: 0.5,
+            tfs: 0.9,
+            mirostat: Some(Mirostat { tau: 5.0, eta: 0.1 }),
+            banned_strings: vec!["x".into()],
+            ..SamplerParams::default()
+        };
+        let fields = [
+            ("top_a", "top_a"),
+            ("tfs", "tfs"),
+            ("mirostat", "mirostat"),
+            ("mirostat", "mirostat_mode"),
+            ("banned_strings", "banned_strings"),
+            ("banned_strings", "bad_words"),
+            ("seed", "seed"),
+            ("seed", "sampler_seed"),
+            ("cache_salt", "cache_salt"),
+            ("frequency_penalty", "frequency_penalty"),
+            ("min_p", "min_p"),
+            ("ignore_eos", "ignore_eos"),
+            ("ignore_eos", "ban_eos_token"),
+            ("dry", "dry_multiplier"),
+            ("xtc", "xtc_probability"),
+        ];
+        for dialect in Dialect::ALL {
+            let body = body(dialect, params.clone());
+            for (setting, field) in fields {
+                let lacks = dialect.lacks().contains(&setting);
+                assert!(!lacks || body[field].is_null(), "{dialect:?} lacks {setting}: {body}");
+            }
+            // And every setting that it has is sent under some name.
+            for (setting, _) in fields {
+                let names = fields.iter().filter(|(name, _)| *name == setting);
+                let is_sent = names.clone().any(|(_, field)| !body[*field].is_null());
+                let by_extension = dialect == Dialect::Dramatis;
+                let lacks = dialect.lacks().contains(&setting);
+                assert!(is_sent || lacks || by_extension, "{dialect:?}: {setting} is lost");
+            }
+        }
+    }
+
+    #[test]
+    fn greedy_is_a_temperature_of_zero_everywhere() {
+        let params = SamplerParams { temperature: 0.005, ..SamplerParams::default() };
+        for dialect in Dialect::ALL.into_iter().filter(|dialect| *dialect != Dialect::Dramatis) {
+            assert_eq!(body(dialect, params.clone())["temperature"], json!(0.0));
+        }
+    }
+}

@@ -63,6 +63,32 @@ impl fmt::Debug for RemoteOptions {
     }
 }
 
+/// What a server that can be a worker says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerReport {
+    /// Whose server it is.
+    pub dialect: Dialect,
+    /// Its model, by its name there.
+    pub model: String,
+    /// The most tokens of prompt and reply together.
+    pub context_tokens: usize,
+    /// Requests that it is given at once.
+    pub max_requests: usize,
+}
+
+impl ServerReport {
+    /// Asks a server, as a pool does before it uses it.
+    ///
+    /// # Errors
+    /// It does not answer, or cannot be used.
+    pub async fn ask(options: &RemoteOptions) -> Result<Self, PoolError> {
+        let client = Client::new(options).map_err(Arc::new)?;
+        let server = Server::probe(&client, options).await.map_err(Arc::new)?;
+        let Server { dialect, model, context_tokens, max_requests, .. } = server;
+        Ok(Self { dialect, model, context_tokens, max_requests })
+    }
+}
+
 /// A server that answered.
 pub(super) struct RemoteWorker {
     client: Client,

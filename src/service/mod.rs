@@ -1,0 +1,131 @@
+//! The composition root: builds the parts from the settings, joins them, and takes
+//! them apart again in the right order.
+//!
+//! Up: database, model, chat, jobs. Down: jobs give their scenes back, the workers
+//! end, the database closes. It decides nothing.
+
+mod workers;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::chat::{Chat, Stage, run_jobs};
+use crate::clock::SystemClock;
+use crate::config::{Config, DatabaseUrl};
+use crate::engine;
+use crate::fetch::{Fetcher, Progress};
+use crate::store::embedded::{EmbeddedOptions, ServerStep};
+use crate::store::{Database, Store, StoreOptions};
+use crate::telemetry::metrics::Metrics;
+
+pub use workers::{
+    engine_options, local_options, pool_options, reload_pool, start_pool, weight_type,
+};
+
+/// What a start is about, for whoever waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartStep {
+    /// The private database server.
+    Database(ServerStep),
+    /// The model is loaded.
+    Model,
+}
+
+/// Everything that a front end needs, running.
+pub struct Service {
+    /// What people's wishes go to.
+    pub chat: Arc<Chat>,
+    stopping: watch::Sender<bool>,
+    jobs: JoinHandle<()>,
+}
+
+/// What a start stands on beside the settings.
+#[derive(Clone)]
+pub struct Ground {
+    /// Brings what this machine lacks.
+    pub fetcher: Fetcher,
+    /// Is told how fetching goes.
+    pub fetch_progress: Arc<dyn Progress + Send + Sync>,
+    /// Is told how the start goes.
+    pub on_step: Arc<dyn Fn(StartStep) + Send + Sync>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+/// How the configured database is opened; a private server lives in `dir`.
+pub fn store_options(config: &Config, dir: &Path, ground: &Ground) -> StoreOptions {
+    let database = match &config.database.url {
+        DatabaseUrl::Embedded => {
+            let on_step = ground.on_step.clone();
+            Database::Embedded(EmbeddedOptions {
+                fetcher: Some(ground.fetcher.clone()),
+                fetch_progress: ground.fetch_progress.clone(),
+                progress: Arc::new(move |step| on_step(StartStep::Database(step))),
+                ..EmbeddedOptions::new(dir)
+            })
+        }
+        DatabaseUrl::Server(url) => Database::Url(url.clone()),
+    };
+    let max_connections = config.database.max_connections;
+    StoreOptions { max_connections, ..StoreOptions::new(database) }
+}
+
+impl Service {
+    /// Starts everything; replies appear on the stage that `stage` sets up beside
+    /// the chat room.
+    ///
+    /// # Errors
+    /// Whatever is missing or wrong, and what to do about it.
+    pub async fn start<S: Stage>(
+        config: &Config,
+        model_path: Option<PathBuf>,
+        stage: impl FnOnce(&Arc<Chat>) -> S,
+        ground: &Ground,
+    ) -> anyhow::Result<Self> {
+        let options = store_options(config, &config.database_dir(), ground);
+        let store = Store::open(options).await?;
+        (ground.on_step)(StartStep::Model);
+        if config.engine.disk_cache_bytes().is_none()
+            && let Err(error) = engine::discard_disk_cache(&config.kv_cache_dir())
+        {
+            tracing::warn!(%error, "what the disk cache left could not be deleted");
+        }
+        let pool = start_pool(config, model_path.as_deref()).await?;
+        let clock = Arc::new(SystemClock);
+        let chat = Chat::new(
+            store,
+            pool,
+            clock,
+            config.generation.clone(),
+            &config.chat,
+            ground.metrics.clone(),
+        )?;
+        let chat = Arc::new(chat);
+        let (stopping, stopped) = watch::channel(false);
+        // Some replies load or send while others decode: keep the workers full.
+        let max_replies = chat.pool().capacity() * 2;
+        let stage = stage(&chat);
+        let jobs = tokio::spawn(run_jobs(chat.clone(), stage, max_replies, stopped));
+        Ok(Self { chat, stopping, jobs })
+    }
+
+    /// Stops everything. Replies in the making go back to their lanes, and are made
+    /// by whoever starts next.
+    pub async fn stop(self) {
+        // The jobs may have ended by themselves.
+        let _ = self.stopping.send(true);
+        if let Err(error) = self.jobs.await {
+            tracing::error!(%error, "the jobs broke down");
+        }
+        let pool = self.chat.pool().clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || pool.shutdown()).await {
+            tracing::error!(%error, "the workers broke down");
+        }
+        if let Err(error) = self.chat.store().clone().close().await {
+            tracing::warn!(error.kind = error.kind(), %error, "the database did not close cleanly");
+        }
+    }
+}
