@@ -89,7 +89,7 @@ impl Engine {
         options: &EngineOptions,
     ) -> Result<Self, EngineError> {
         let config = model.config();
-        let num_blocks = options.num_blocks(&model)?;
+        let (runner, num_blocks) = fitting_runner(&model, options)?;
         let context_tokens = (options.context_tokens.unwrap_or(usize::MAX))
             .min(config.context_length)
             .min(num_blocks.saturating_mul(options.block_size));
@@ -98,7 +98,6 @@ impl Engine {
             max_batch_sequences: options.max_batch_sequences,
             max_batch_tokens: options.max_batch_tokens,
         };
-        let runner = ModelRunner::new(model, num_blocks, options.block_size)?;
         let (tier, key) = tiering::open(options.disk_cache.as_ref(), &runner, options.cache_key)?;
         let blocks = BlockManager::new(num_blocks, options.block_size, key);
         Ok(Self {
@@ -344,6 +343,32 @@ impl Engine {
                     }
                 }
             }
+        }
+    }
+}
+
+/// The least that a KV cache is cut down to, in tokens.
+const MIN_CACHE_TOKENS: usize = 1024;
+
+/// A runner with as much of the KV cache as memory gives: a size in bytes is a wish, and
+/// half of it is better than no engine.
+fn fitting_runner(
+    model: &Arc<Model>,
+    options: &EngineOptions,
+) -> Result<(ModelRunner, usize), EngineError> {
+    let mut num_blocks = options.num_blocks(model)?;
+    let is_wish = matches!(options.kv_cache, KvCacheSize::Bytes(_));
+    loop {
+        match ModelRunner::new(model.clone(), num_blocks, options.block_size) {
+            Ok(runner) => return Ok((runner, num_blocks)),
+            Err(error @ ModelError::KvCacheTooLarge { .. })
+                if is_wish && num_blocks / 2 * options.block_size >= MIN_CACHE_TOKENS =>
+            {
+                num_blocks /= 2;
+                let num_tokens = num_blocks * options.block_size;
+                tracing::warn!(%error, num_tokens, "engine.kv_cache_halved");
+            }
+            Err(error) => return Err(error.into()),
         }
     }
 }

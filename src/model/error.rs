@@ -67,6 +67,14 @@ pub enum ModelError {
     /// A batch that breaks the contract of `Model::forward`: a bug of the caller.
     #[error("malformed batch: {0}")]
     Batch(String),
+    /// Memory does not suffice for a KV cache.
+    #[error(
+        "a KV cache of {} MiB, which this device does not give: ask for less", num_bytes >> 20
+    )]
+    KvCacheTooLarge {
+        /// What was asked for.
+        num_bytes: usize,
+    },
     /// The numeric library failed (out of memory, device lost, …).
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
@@ -101,6 +109,7 @@ impl ModelError {
             Self::ShapeMismatch { .. } => "shape_mismatch",
             Self::Config(_) => "config",
             Self::Batch(_) => "batch",
+            Self::KvCacheTooLarge { .. } => "kv_cache_too_large",
             Self::Tensor(_) => "tensor",
         }
     }

@@ -256,28 +256,24 @@ impl Model {
     /// [`Model::kv_block_bytes`] tells its size.
     ///
     /// # Errors
-    /// `Config` if there are no blocks, `block_size` is no power of two up to 256, or
-    /// memory does not suffice; `Tensor` if a device's does not.
+    /// `Config` if there are no blocks or `block_size` is no power of two up to 256;
+    /// `KvCacheTooLarge` if memory, or a device's, does not suffice.
     pub fn kv_cache(&self, num_blocks: usize, block_size: usize) -> Result<KvCache, ModelError> {
         check_shape(num_blocks, block_size)?;
+        let too_large = || ModelError::KvCacheTooLarge {
+            num_bytes: num_blocks.saturating_mul(self.kv_block_bytes(block_size)),
+        };
         let memory = match &self.decoder {
             Decoder::Cpu(_) => {
                 let store = KvStore::new(self.kv_layout(block_size), num_blocks);
-                let too_large = || {
-                    let bytes = num_blocks.saturating_mul(self.kv_block_bytes(block_size));
-                    ModelError::Config(format!(
-                        "a KV cache of {} MiB, which this machine does not give: ask for less",
-                        bytes >> 20
-                    ))
-                };
                 KvMemory::Kernels(store.ok_or_else(too_large)?, Box::default())
             }
-            Decoder::Candle(decoder) => KvMemory::Candle(LayerCache::layers(
-                &self.config,
-                num_blocks,
-                block_size,
-                decoder.device(),
-            )?),
+            Decoder::Candle(decoder) => {
+                let device = decoder.device();
+                let layers = LayerCache::layers(&self.config, num_blocks, block_size, device);
+                // Nothing else can go wrong with tensors of zeros.
+                KvMemory::Candle(layers.map_err(|_| too_large())?)
+            }
         };
         Ok(KvCache { memory, num_blocks, block_size, block_bytes: self.kv_block_bytes(block_size) })
     }

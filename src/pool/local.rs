@@ -45,16 +45,15 @@ impl LocalWorker {
     fn serve(loaded: LoadedModel, options: &LocalOptions) -> Result<Self, PoolError> {
         let LoadedModel { model, tokenizer } = loaded;
         let model_fingerprint = model.fingerprint().to_owned();
-        let num_blocks = options.engine.num_blocks(&model)?;
-        let memory = PoolMemory {
-            weight_bytes: model.weight_bytes(),
-            kv_cache_bytes: num_blocks * model.kv_block_bytes(options.engine.block_size),
-        };
+        let weight_bytes = model.weight_bytes();
+        let block_bytes = model.kv_block_bytes(options.engine.block_size);
+        let engine = EngineHandle::spawn(model, tokenizer.clone(), &options.engine)?;
+        let kv_cache_bytes = engine.stats().num_blocks * block_bytes;
         Ok(Self {
-            engine: EngineHandle::spawn(model, tokenizer.clone(), &options.engine)?,
+            engine,
+            memory: PoolMemory { weight_bytes, kv_cache_bytes },
             tokenizer,
             model_fingerprint,
-            memory,
             capacity: options.engine.max_batch_sequences,
             moved: Mutex::new((0, Instant::now())),
         })
