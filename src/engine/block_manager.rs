@@ -6,8 +6,8 @@
 //! held (its count equals the tables that list it), idle in the prefix cache, or
 //! on the free list, and never two of these.
 
-use super::block_log::Scope;
-use super::prefix_cache::{ChainHash, FiledBlock, PrefixCache};
+use super::label::{ChainHash, Scope};
+use super::prefix_cache::{FiledBlock, PrefixCache};
 
 /// The index of a KV block.
 pub(super) type BlockId = u32;

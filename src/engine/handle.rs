@@ -13,9 +13,9 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 
-use super::block_log::Scope;
 use super::disk_tier::Forgotten;
 use super::intake::{Intake, MAX_BACKGROUND, Submission};
+use super::label::Scope;
 use super::{Engine, EngineError, EngineOptions, EngineStats, GenerationRequest, GenerationStream};
 use crate::model::Model;
 use crate::tokenizer::Tokenizer;

@@ -15,6 +15,7 @@ mod disk_tier;
 mod generation;
 mod handle;
 mod intake;
+mod label;
 mod load;
 mod model_runner;
 mod options;

@@ -11,13 +11,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
-use super::block_log::{BlockLabel, Scope};
 use super::block_manager::BlockId;
-
-/// Names a block by everything that precedes it: SHA-256 over key, parent hash,
-/// salt and tokens, cut to 128 bits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct ChainHash(pub(super) [u8; 16]);
+use super::label::{BlockLabel, ChainHash, Scope};
 
 #[derive(Debug)]
 struct Entry {

@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use super::block_log::Scope;
 use super::block_manager::{BlockManager, BlockTable, IntegrityError};
+use super::label::Scope;
 use super::sequence::{Sequence, SequenceId};
 
 /// The limits of one step.

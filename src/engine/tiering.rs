@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::block_log::{BlockLabel, BlockLog, BlockLogError, Scope, StoredBlock};
+use super::block_log::{BlockLog, BlockLogError, StoredBlock};
 use super::block_manager::BlockManager;
 use super::disk_tier::{DiskTier, Forgotten, Restored};
+use super::label::{BlockLabel, ChainHash, Scope};
 use super::model_runner::ModelRunner;
-use super::prefix_cache::ChainHash;
 use super::sequence::{Sequence, SequenceId};
 use super::{DiskCacheOptions, Engine, EngineError};
 

@@ -7,7 +7,7 @@ use super::error::{BlockLogError, During};
 use super::index::Location;
 use super::segment::{SEGMENT_HEAD_LEN, Segment};
 use super::{BlockLog, sound_block};
-use crate::engine::prefix_cache::ChainHash;
+use crate::engine::label::ChainHash;
 
 impl BlockLog {
     /// Drops the oldest segments until `len` more bytes, and the head of a segment,

@@ -9,8 +9,9 @@ use std::io;
 use super::BlockLog;
 use super::error::{BlockLogError, During};
 use super::index::Location;
-use super::record::{Head, Scope};
+use super::record::Head;
 use super::segment::Segment;
+use crate::engine::label::Scope;
 
 impl BlockLog {
     /// Forgets blocks: they are not found again, by no later process either, and

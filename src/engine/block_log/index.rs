@@ -5,8 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::record::Scope;
-use crate::engine::prefix_cache::ChainHash;
+use crate::engine::label::{ChainHash, Scope};
 
 /// The place of a record and what decides its fate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

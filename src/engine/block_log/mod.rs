@@ -32,9 +32,8 @@ use sha2::{Digest, Sha256};
 
 pub(super) use error::BlockLogError;
 pub(super) use index::Catalogue;
-pub(super) use record::{BlockLabel, Scope};
 
-use super::prefix_cache::ChainHash;
+use super::label::{BlockLabel, ChainHash};
 use error::During;
 use index::{Index, Location};
 use place::Place;

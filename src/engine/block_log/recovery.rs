@@ -7,9 +7,10 @@ use std::io;
 
 use super::BlockLog;
 use super::index::Location;
-use super::record::{BlockLabel, Record};
+use super::record::Record;
 use super::scan;
 use super::segment::Segment;
+use crate::engine::label::BlockLabel;
 
 impl BlockLog {
     /// Reads the heads of a segment of an earlier process, mends it, and takes it in.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::Forgotten;
 use crate::engine::block_log::StoredBlock;
-use crate::engine::prefix_cache::ChainHash;
+use crate::engine::label::ChainHash;
 use crate::engine::sequence::SequenceId;
 
 /// Blocks that wait to be written take no more memory than this, or are one.

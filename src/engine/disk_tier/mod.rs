@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::block_log::{BlockLog, Catalogue, Scope, StoredBlock};
-use super::prefix_cache::ChainHash;
+use super::block_log::{BlockLog, Catalogue, StoredBlock};
+use super::label::{ChainHash, Scope};
 use super::sequence::{Sequence, SequenceId};
 use super::{DiskCacheStats, EngineError};
 use desk::{Desk, Restore};

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::*;
+use crate::engine::label::Scope;
 
 const KEY: [u8; 16] = [9; 16];
 /// Payload bytes of a usual block of these tests.
