@@ -21,7 +21,7 @@ pub(super) struct Location {
 
 impl Location {
     pub(super) fn end(&self) -> u64 {
-        self.offset + self.len
+        self.offset.saturating_add(self.len)
     }
 }
 

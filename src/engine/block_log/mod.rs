@@ -89,7 +89,7 @@ impl BlockLog {
             num_read_errors: 0,
         };
         for (number, path) in Segment::list(dir).during("list the segments")? {
-            log.next_number = number + 1;
+            log.next_number = number.saturating_add(1);
             match Segment::open(path.clone(), number, log.identity).during("open a segment")? {
                 Some(segment) => log.recover(segment).during("read a segment")?,
                 None => std::fs::remove_file(path).during("delete a stale segment")?,
@@ -126,7 +126,7 @@ impl BlockLog {
 
     /// Bytes of all segments.
     pub(super) fn num_bytes(&self) -> u64 {
-        self.segments.iter().map(Segment::len).sum()
+        self.segments.iter().map(Segment::len).fold(0, u64::saturating_add)
     }
 
     /// Blocks that could not be read back as they were written.
@@ -146,7 +146,7 @@ impl BlockLog {
         let (hash, salt, owner) = (label.hash, label.salt, label.owner);
         let head = Head::block(label, payload);
         let len = head.record_len();
-        if len + SEGMENT_HEAD_LEN > self.capacity_bytes {
+        if len.saturating_add(SEGMENT_HEAD_LEN) > self.capacity_bytes {
             return Ok(false);
         }
         self.make_room(len)?;
@@ -211,10 +211,10 @@ impl BlockLog {
     fn append_record(&mut self, parts: &[&[u8]]) -> Result<(u64, u64), BlockLogError> {
         let len: u64 = parts.iter().map(|part| part.len() as u64).sum();
         let segment_bytes = MAX_SEGMENT_BYTES.min(self.capacity_bytes / 8);
-        let fits = |last: &Segment| last.is_empty() || last.len() + len <= segment_bytes;
+        let fits = |last: &Segment| last.is_empty() || last.len().saturating_add(len) <= segment_bytes;
         if !self.segments.back().is_some_and(fits) {
             let segment = Segment::create(&self.place.dir, self.next_number, self.identity);
-            self.next_number += 1;
+            self.next_number = self.next_number.saturating_add(1);
             self.segments.push_back(segment.during("begin a segment")?);
         }
         let last = self.segments.back_mut().expect("there is one now");

@@ -14,7 +14,6 @@ use super::record::Head;
 /// Bytes before the first record.
 pub(super) const SEGMENT_HEAD_LEN: u64 = 32;
 const MAGIC: [u8; 16] = *b"dramatis kv log\n";
-const SUFFIX: &str = "log";
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 #[derive(Debug)]
@@ -28,7 +27,7 @@ pub(super) struct Segment {
 impl Segment {
     /// An empty segment, for records under `identity`.
     pub(super) fn create(dir: &Path, number: u64, identity: [u8; 16]) -> io::Result<Self> {
-        let path = dir.join(format!("{number:012}.{SUFFIX}"));
+        let path = dir.join(file_name(number));
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         let mut segment = Self { number, path, file, len: 0 };
@@ -49,17 +48,14 @@ impl Segment {
         Ok(is_ours.then_some(Self { number, path, file, len }))
     }
 
-    /// Paths and numbers of all segments in a directory, oldest first.
+    /// Paths and numbers of all segments in a directory, oldest first. Whatever bears
+    /// another name is not ours to read or to delete.
     pub(super) fn list(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(dir)? {
-            let path = entry?.path();
-            let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
-            if let Some(number) = number
-                && path.extension().is_some_and(|suffix| suffix == SUFFIX)
-            {
-                found.push((number, path));
-            }
+            let entry = entry?;
+            let number = entry.file_name().to_str().and_then(number_of);
+            found.extend(number.map(|number| (number, entry.path())));
         }
         found.sort();
         Ok(found)
@@ -131,9 +127,25 @@ impl Segment {
         }
     }
 
+    /// As if the file were of this length.
+    #[cfg(test)]
+    pub(super) fn pretend_len(&mut self, len: u64) {
+        self.len = len;
+    }
+
     /// Lets every later write fail.
     #[cfg(test)]
     pub(super) fn refuse_writes(&mut self) {
         self.file = File::open(&self.path).expect("the file is there");
     }
+}
+
+fn file_name(number: u64) -> String {
+    format!("{number:012}.log")
+}
+
+/// The number of the segment that is called so, to the letter.
+fn number_of(name: &str) -> Option<u64> {
+    let number = name.strip_suffix(".log")?.parse().ok()?;
+    (file_name(number) == name).then_some(number)
 }

@@ -7,13 +7,6 @@ fn of_owner(owner: u64) -> impl Iterator<Item = u64> {
     (0..40).filter(move |n| 1 + n % 5 == owner)
 }
 
-fn forty_blocks(dir: &Path) -> BlockLog {
-    let mut log = open_as(dir, 200_000, "");
-    (0..40).for_each(|n| assert!(append(&mut log, n)));
-    assert!(log.segments.len() > 1);
-    log
-}
-
 #[test]
 fn an_owners_blocks_are_gone_at_once_from_every_file_and_after_a_restart() {
     let dir = TempDir::new().unwrap();

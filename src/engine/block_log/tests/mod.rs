@@ -35,6 +35,13 @@ fn check(log: &BlockLog) {
     assert_eq!(log.num_bytes(), on_disk);
 }
 
+fn forty_blocks(dir: &Path) -> BlockLog {
+    let mut log = open_as(dir, 200_000, "");
+    (0..40).for_each(|n| assert!(append(&mut log, n)));
+    assert!(log.segments.len() > 1);
+    log
+}
+
 fn log_files(dir: &Path) -> Vec<PathBuf> {
     Segment::list(dir).unwrap().into_iter().map(|(_, path)| path).collect()
 }
@@ -174,6 +181,31 @@ fn only_one_may_use_a_directory_and_only_its_owner_may_read_it() {
     let files: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(files.len(), 3, "lock, key, a segment: {files:?}");
     files.iter().for_each(|file| assert_eq!(mode(file), 0o600, "{file:?}"));
+}
+
+#[test]
+fn files_of_other_names_are_neither_read_nor_deleted() {
+    let dir = TempDir::new().unwrap();
+    append(&mut open(dir.path()), 1);
+    let segment = fs::read(log_files(dir.path()).remove(0)).unwrap();
+    let names = ["7.log", "+00000000007.log", "000000000007.LOG", "000000000007.log.log"];
+    names.iter().for_each(|name| fs::write(dir.path().join(name), &segment).unwrap());
+    let log = open(dir.path());
+    assert_eq!((log.num_blocks(), log.next_number), (1, 1));
+    drop(log);
+    BlockLog::clear(dir.path()).unwrap();
+    assert!(log_files(dir.path()).is_empty());
+    assert!(names.iter().all(|name| dir.path().join(name).exists()));
+}
+
+#[test]
+fn no_length_of_a_file_is_too_much_for_the_budget() {
+    let dir = TempDir::new().unwrap();
+    let mut log = forty_blocks(dir.path());
+    log.segments.iter_mut().for_each(|segment| segment.pretend_len(u64::MAX - 100));
+    assert_eq!(log.num_bytes(), u64::MAX);
+    assert!(append(&mut log, 50));
+    assert_eq!(known(&log, 0..60), [50]);
 }
 
 #[test]
