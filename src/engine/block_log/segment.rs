@@ -30,9 +30,19 @@ impl Segment {
         let path = dir.join(file_name(number));
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-        let mut segment = Self { number, path, file, len: 0 };
-        segment.append(&[&MAGIC, &identity])?;
-        Ok(segment)
+        Self { number, path, file, len: 0 }.begin(identity)
+    }
+
+    /// Writes the head; a file that cannot have one is removed, as nobody counts it.
+    pub(super) fn begin(mut self, identity: [u8; 16]) -> io::Result<Self> {
+        match self.append(&[&MAGIC, &identity]) {
+            Ok(_) => Ok(self),
+            Err(error) => {
+                // What matters is why there is no segment.
+                let _ = self.delete();
+                Err(error)
+            }
+        }
     }
 
     /// A segment of an earlier process; `None` if it is not of this identity.

@@ -89,6 +89,16 @@ fn a_damaged_segment_head_costs_the_segment() {
 }
 
 #[test]
+fn a_segment_without_a_head_leaves_no_file() {
+    let dir = TempDir::new().unwrap();
+    let mut segment = Segment::create(dir.path(), 1, [0; 16]).unwrap();
+    segment.truncate(0).unwrap();
+    segment.refuse_writes();
+    assert!(segment.begin([0; 16]).is_err());
+    assert!(log_files(dir.path()).is_empty());
+}
+
+#[test]
 fn a_payload_does_not_pass_for_another_block() {
     let dir = TempDir::new().unwrap();
     let file = three_blocks(dir.path());
