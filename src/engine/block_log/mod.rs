@@ -24,6 +24,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
@@ -163,18 +164,28 @@ impl BlockLog {
     }
 
     /// The blocks at the beginning of a chain, as far as they are here and sound.
-    /// Neighbours are read at once. A block that is not sound is gone afterwards.
+    /// Neighbours are read at once, and one by one where that fails. A block that is not
+    /// sound is gone afterwards.
     pub(super) fn read(&mut self, chain: &[ChainHash]) -> Vec<StoredBlock> {
         let found = chain.iter().map_while(|&hash| Some((hash, self.index.get(hash)?)));
         let found: Vec<_> = found.collect();
         let mut blocks = Vec::with_capacity(found.len());
         for run in found.chunk_by(|(_, a), (_, b)| a.segment == b.segment && a.end() == b.offset) {
-            let bytes = self.read_run(run);
-            let mut rest = bytes.as_deref().unwrap_or_default();
-            for &(hash, location) in run {
-                let record = rest.split_off(..location.len as usize).unwrap_or_default();
-                let Some(block) = sound_block(hash, record) else {
-                    self.lose(hash, location, bytes.as_ref().err());
+            let whole = self.read_run(run);
+            let mut rest = whole.as_deref().ok();
+            for one in run.chunks(1) {
+                let (hash, location) = one[0];
+                let record = match &mut rest {
+                    Some(rest) => {
+                        let record = rest.split_off(..location.len as usize);
+                        Ok(Cow::Borrowed(record.unwrap_or_default()))
+                    }
+                    // What is wrong with one is no fault of its neighbours.
+                    None => self.read_run(one).map(Cow::Owned),
+                };
+                let sound = record.as_deref().ok().and_then(|record| sound_block(hash, record));
+                let Some(block) = sound else {
+                    self.lose(hash, location, record.err().as_ref());
                     return blocks;
                 };
                 blocks.push(block);

@@ -120,3 +120,15 @@ fn a_file_that_is_gone_under_the_log_is_an_error_counted() {
     assert_eq!(log.num_read_errors(), 1);
     assert!(!log.catalogue().contains(hash(0)));
 }
+
+#[test]
+fn where_neighbours_cannot_be_read_at_once_those_that_can_come_back() {
+    let dir = TempDir::new().unwrap();
+    let mut log = open(dir.path());
+    (0..4).for_each(|n| assert!(append(&mut log, n)));
+    let segment = log.segments.back_mut().unwrap();
+    segment.truncate(segment.len() - record_len() as u64 - 1).unwrap();
+    assert_eq!(log.read(&[0, 1, 2, 3].map(hash)), [0, 1].map(stored));
+    assert_eq!(log.num_read_errors(), 1);
+    assert_eq!(known(&log, 0..4), [0, 1, 3], "nobody asked further");
+}
