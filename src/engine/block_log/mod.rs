@@ -27,7 +27,7 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -63,6 +63,9 @@ pub(super) struct BlockLog {
     capacity_bytes: u64,
     /// Oldest first; the last is written to.
     segments: VecDeque<Segment>,
+    /// Files of segments that were given up and are still there: nobody reads them, and
+    /// as long as there is one, nothing is forgotten for certain.
+    condemned: Vec<PathBuf>,
     next_number: u64,
     index: Index,
     num_read_errors: u64,
@@ -85,6 +88,7 @@ impl BlockLog {
             identity: digest(key, identity),
             capacity_bytes,
             segments: VecDeque::new(),
+            condemned: Vec::new(),
             next_number: 0,
             index: Index::default(),
             num_read_errors: 0,
@@ -208,8 +212,12 @@ impl BlockLog {
         tracing::warn!(segment, offset, ?error, "a block of the disk cache is damaged");
         self.num_read_errors += 1;
         self.index.remove(hash);
-        if let Err(error) = self.erase_records(&[location]) {
-            tracing::warn!(segment, offset, %error, "nor can it be overwritten");
+        // Without a name it could not be forgotten: if it cannot be overwritten now, it
+        // goes with its segment.
+        let unerased = self.erase_records(&[location]);
+        self.condemn(&unerased);
+        if let Err(error) = self.delete_condemned() {
+            tracing::warn!(%error, "a segment that was given up stays for now");
         }
     }
 

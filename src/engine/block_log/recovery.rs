@@ -3,6 +3,7 @@
 //! Invariant: afterwards every byte of a segment is part of a whole record, and what a
 //! tombstone covers is overwritten.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use super::BlockLog;
@@ -15,6 +16,7 @@ use crate::engine::label::BlockLabel;
 impl BlockLog {
     /// Reads the heads of a segment of an earlier process, mends it, and takes it in.
     pub(super) fn recover(&mut self, mut segment: Segment) -> io::Result<()> {
+        let mut unerased = BTreeSet::new();
         let scan = scan::scan(&segment)?;
         let number = segment.number;
         if scan.end < segment.len() {
@@ -36,17 +38,18 @@ impl BlockLog {
                         Location { segment: number, offset, len, salt, owner, used_at: None };
                     match self.index.get(hash) {
                         None => self.index.insert(hash, location),
-                        Some(_) => self.erase_records(&[location])?,
+                        Some(_) => unerased.extend(self.erase_records(&[location])),
                     }
                 }
                 Record::Forget(scope) => {
                     let forgotten = self.index.take_scope(scope);
                     let places: Vec<_> = forgotten.into_iter().map(|(_, place)| place).collect();
-                    self.erase_records(&places)?;
+                    unerased.extend(self.erase_records(&places));
                 }
                 Record::Void => {}
             }
         }
+        self.condemn(&unerased);
         Ok(())
     }
 }

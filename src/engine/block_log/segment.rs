@@ -129,12 +129,13 @@ impl Segment {
         self.file.sync_data()
     }
 
-    /// Removes the file; one that is gone already is as good.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes the file.
     pub(super) fn delete(&self) -> io::Result<()> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove(&self.path)
     }
 
     /// As if the file were of this length.
@@ -147,6 +148,14 @@ impl Segment {
     #[cfg(test)]
     pub(super) fn refuse_writes(&mut self) {
         self.file = File::open(&self.path).expect("the file is there");
+    }
+}
+
+/// Removes a segment's file; one that is gone already is as good.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

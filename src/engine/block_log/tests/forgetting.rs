@@ -94,6 +94,30 @@ fn where_nothing_can_be_overwritten_segments_go_as_a_whole() {
 }
 
 #[test]
+fn where_no_tombstone_can_be_written_only_what_is_meant_is_overwritten() {
+    let dir = TempDir::new().unwrap();
+    let mut log = forty_blocks(dir.path());
+    let mut last = Segment::create(dir.path(), log.next_number, log.identity).unwrap();
+    last.refuse_writes();
+    log.segments.push_back(last);
+    log.forget(Scope::Owner(2)).unwrap();
+    check(&log);
+    assert_eq!(known(&log, 0..40), (0..40).filter(|n| n % 5 != 1).collect::<Vec<_>>());
+    assert!((0..40).all(|n| is_on_disk(dir.path(), &payload(n)) == (n % 5 != 1)));
+}
+
+#[test]
+fn a_damaged_block_that_cannot_be_overwritten_goes_with_its_segment() {
+    let dir = TempDir::new().unwrap();
+    let mut log = forty_blocks(dir.path());
+    let first = &mut log.segments[0];
+    first.erase(SEGMENT_HEAD_LEN, 100).unwrap();
+    first.refuse_writes();
+    assert_eq!(read(&mut log, [0]), []);
+    assert!(!is_on_disk(dir.path(), &payload(0)) && is_on_disk(dir.path(), &payload(39)));
+}
+
+#[test]
 fn what_could_not_be_forgotten_is_tried_again() {
     let dir = TempDir::new().unwrap();
     let mut log = forty_blocks(dir.path());

@@ -6,7 +6,6 @@ mod model;
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
