@@ -72,8 +72,8 @@ pub(super) struct BlockLog {
 }
 
 impl BlockLog {
-    /// Opens the log of a directory, and deletes what is in it under another identity
-    /// or beyond the capacity. `new_key` becomes its key if it has none.
+    /// Opens the log of a directory, and deletes what is in it under another identity,
+    /// beyond the capacity or not readable. `new_key` becomes its key if it has none.
     pub(super) fn open(
         dir: &Path,
         capacity_bytes: u64,
@@ -95,10 +95,10 @@ impl BlockLog {
         };
         for (number, path) in Segment::list(dir).during("list the segments")? {
             log.next_number = number.saturating_add(1);
-            match Segment::open(path.clone(), number, log.identity).during("open a segment")? {
-                Some(segment) => log.recover(segment).during("read a segment")?,
-                None => std::fs::remove_file(path).during("delete a stale segment")?,
-            }
+            log.take_in(number, path);
+        }
+        if let Err(error) = log.delete_condemned() {
+            tracing::warn!(%error, "what is of no use in the disk cache stays for now");
         }
         log.make_room(0)?;
         Ok(log)

@@ -132,3 +132,58 @@ fn where_neighbours_cannot_be_read_at_once_those_that_can_come_back() {
     assert_eq!(log.num_read_errors(), 1);
     assert_eq!(known(&log, 0..4), [0, 1, 3], "nobody asked further");
 }
+
+/// Three blocks in a segment, and three more in the one after the next.
+fn two_segments(dir: &Path) -> PathBuf {
+    let mut log = open_as(dir, 30_000, "");
+    (0..6).for_each(|n| assert!(append(&mut log, n)));
+    assert_eq!(log.segments.len(), 2);
+    drop(log);
+    let last = log_files(dir).pop().unwrap();
+    let between = last.clone();
+    fs::rename(last, dir.join("000000000007.log")).unwrap();
+    between
+}
+
+#[test]
+fn a_segment_that_cannot_be_opened_goes_alone() {
+    let dir = TempDir::new().unwrap();
+    let between = two_segments(dir.path());
+    std::os::unix::fs::symlink("nowhere", &between).unwrap();
+    let log = open_as(dir.path(), 30_000, "");
+    assert_eq!(known(&log, 0..6), Vec::from_iter(0..6));
+    assert!(between.symlink_metadata().is_err(), "it is deleted");
+}
+
+#[test]
+fn what_can_neither_be_read_nor_deleted_turns_nothing_off_but_forgets_nothing() {
+    let dir = TempDir::new().unwrap();
+    let between = two_segments(dir.path());
+    fs::create_dir(&between).unwrap();
+    let mut log = BlockLog::open(dir.path(), 30_000, "", KEY).unwrap();
+    assert_eq!(known(&log, 0..6), Vec::from_iter(0..6));
+    // Nobody knows what is in it.
+    assert!(matches!(log.forget(Scope::Owner(9)), Err(BlockLogError::Io { .. })));
+    assert!(matches!(log.forget(Scope::Owner(2)), Err(BlockLogError::Io { .. })));
+    assert!(!is_on_disk(dir.path(), &payload(1)), "what is known is overwritten");
+    fs::remove_dir(&between).unwrap();
+    log.forget(Scope::Owner(2)).unwrap();
+    check(&log);
+}
+
+#[test]
+fn a_segment_whose_forgotten_blocks_cannot_be_overwritten_at_the_start_goes() {
+    let dir = TempDir::new().unwrap();
+    let mut log = forty_blocks(dir.path());
+    let first = &mut log.segments[0];
+    let number = first.number;
+    first.refuse_writes();
+    let mut later = Segment::create(dir.path(), 100, log.identity).unwrap();
+    later.append(&[&Head::forget(Scope::Owner(2)).encode()]).unwrap();
+    log.take_in(100, later.path().to_owned());
+    log.delete_condemned().unwrap();
+    check(&log);
+    assert!(log.segment(number).is_none() && known(&log, 0..3).is_empty());
+    assert!((0..40).filter(|n| n % 5 == 1).all(|n| !is_on_disk(dir.path(), &payload(n))));
+    assert_eq!(known(&log, [35, 36, 37]), [35, 37]);
+}

@@ -92,7 +92,8 @@ fn known(log: &BlockLog, ns: impl IntoIterator<Item = u64>) -> Vec<u64> {
 /// Whether any 16 bytes of the payload, cut at their places, are in any file.
 fn is_on_disk(dir: &Path, payload: &[u8]) -> bool {
     let pieces: HashSet<&[u8]> = payload.chunks_exact(16).collect();
-    let files = fs::read_dir(dir).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let files = paths.filter(|path| path.is_file()).map(|path| fs::read(path).unwrap());
     files.into_iter().any(|file| file.windows(16).any(|window| pieces.contains(window)))
 }
 
