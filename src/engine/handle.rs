@@ -161,8 +161,8 @@ impl EngineHandle {
         Ok(outcome.await.map_err(gone)??)
     }
 
-    /// Drops what was cached for an owner, and what continues it, from memory and from
-    /// the disk. What runs for it goes on, and is not kept. Returns when nothing is left
+    /// Drops what was cached for an owner, and what continues it, for whomever, from
+    /// memory and from the disk. What runs for it goes on, and is not kept. Returns when nothing is left
     /// of it, or only in blocks that a running sequence holds; it happens even if nobody
     /// waits for that. 0, which is nobody, has nothing.
     ///

@@ -1,5 +1,7 @@
 //! What a KV block is called, what it stands for, and whose blocks are to be forgotten.
 
+use std::collections::{HashMap, HashSet};
+
 /// Names a block by everything that precedes it: SHA-256 over key, parent hash,
 /// salt and tokens, cut to 128 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -36,5 +38,33 @@ impl Scope {
             Self::Owner(forgotten) => forgotten == owner && owner != 0,
             Self::Salt(forgotten) => forgotten == salt,
         }
+    }
+
+    /// Of these blocks, given as name, parent, and salt with owner: those that are meant,
+    /// and those that continue them, which say what was said before. What goes only
+    /// because of its parent stands before it.
+    pub(super) fn reach(
+        self,
+        blocks: impl IntoIterator<Item = (ChainHash, Option<ChainHash>, (u64, u64))>,
+    ) -> Vec<ChainHash> {
+        let mut children: HashMap<ChainHash, Vec<ChainHash>> = HashMap::new();
+        let mut reached = Vec::new();
+        for (hash, parent, (salt, owner)) in blocks {
+            if let Some(parent) = parent {
+                children.entry(parent).or_default().push(hash);
+            }
+            if self.covers(salt, owner) {
+                reached.push(hash);
+            }
+        }
+        let mut known: HashSet<_> = reached.iter().copied().collect();
+        let mut next = 0;
+        while let Some(hash) = reached.get(next) {
+            let children = children.remove(hash).into_iter().flatten();
+            reached.extend(children.filter(|&child| known.insert(child)));
+            next += 1;
+        }
+        reached.reverse();
+        reached
     }
 }

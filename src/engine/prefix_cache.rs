@@ -7,7 +7,7 @@
 //! Invariant: the parent of every cached block is cached and was used no earlier
 //! than its child, so the least recently used block is always a leaf.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use sha2::{Digest, Sha256};
 
@@ -96,22 +96,8 @@ impl PrefixCache {
     /// Drops what a scope covers, and what continues it; returns these blocks. They
     /// are not cached any more, whether somebody holds them or not.
     pub(super) fn forget(&mut self, scope: Scope) -> Vec<BlockId> {
-        let mut children: HashMap<ChainHash, Vec<ChainHash>> = HashMap::new();
-        let mut left = Vec::new();
-        for (&hash, entry) in &self.entries {
-            if let Some(parent) = entry.parent {
-                children.entry(parent).or_default().push(hash);
-            }
-            if scope.covers(entry.salt, entry.owner) {
-                left.push(hash);
-            }
-        }
-        let mut gone = HashSet::new();
-        while let Some(hash) = left.pop() {
-            if gone.insert(hash) {
-                left.extend(children.get(&hash).into_iter().flatten());
-            }
-        }
+        let entries = self.entries.iter();
+        let gone = scope.reach(entries.map(|(&hash, e)| (hash, e.parent, (e.salt, e.owner))));
         gone.into_iter().filter_map(|hash| self.remove(hash)).collect()
     }
 

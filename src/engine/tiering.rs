@@ -73,7 +73,8 @@ impl Engine {
         self.forget_with_receipt(Scope::Salt(salt))
     }
 
-    /// The same for what was cached for an owner; 0, which is nobody, has nothing.
+    /// The same for what was cached for an owner, and what continues it, for whomever;
+    /// 0, which is nobody, has nothing.
     pub fn forget_owner(&mut self, owner: u64) -> oneshot::Receiver<Result<(), EngineError>> {
         self.forget_with_receipt(Scope::Owner(owner))
     }

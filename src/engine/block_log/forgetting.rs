@@ -2,7 +2,8 @@
 //!
 //! Invariant: first a tombstone, then the overwriting, each on the disk before the next
 //! step, so that a process that ends in between is finished by the next one. What can
-//! be overwritten is, whether the tombstone could be written or not.
+//! be overwritten is, whether the tombstone could be written or not. What goes because
+//! of its parent is overwritten before it, as long as the parent tells why.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +15,8 @@ use super::segment;
 use crate::engine::label::Scope;
 
 impl BlockLog {
-    /// Forgets blocks: they are not found again, by no later process either, and
-    /// their bytes are overwritten before this returns. Where that fails, the
+    /// Forgets blocks, and what continues them here, whosever it is: they are not found
+    /// again, by no later process either, and their bytes are overwritten before this returns. Where that fails, the
     /// segments that hold them are deleted. Where that fails too, it is an error until
     /// somebody asks again and it does not.
     pub(in crate::engine) fn forget(&mut self, scope: Scope) -> Result<(), BlockLogError> {

@@ -125,6 +125,10 @@ impl BlockLog {
         self.index.catalogue.clone()
     }
 
+    pub(super) fn contains(&self, hash: ChainHash) -> bool {
+        self.index.get(hash).is_some()
+    }
+
     pub(super) fn num_blocks(&self) -> usize {
         self.index.len()
     }
@@ -145,10 +149,10 @@ impl BlockLog {
         label: BlockLabel,
         payload: &[u8],
     ) -> Result<bool, BlockLogError> {
-        if self.index.get(label.hash).is_some() {
+        if self.contains(label.hash) {
             return Ok(false);
         }
-        let (hash, salt, owner) = (label.hash, label.salt, label.owner);
+        let (hash, parent, salt, owner) = (label.hash, label.parent, label.salt, label.owner);
         let head = Head::block(label, payload);
         let len = head.record_len();
         if len.saturating_add(SEGMENT_HEAD_LEN) > self.capacity_bytes {
@@ -156,7 +160,7 @@ impl BlockLog {
         }
         self.make_room(len)?;
         let (segment, offset) = self.append_record(&[&head.encode(), payload])?;
-        let location = Location { segment, offset, len, salt, owner, used_at: None };
+        let location = Location { segment, offset, len, parent, salt, owner, used_at: None };
         self.index.insert(hash, location);
         Ok(true)
     }

@@ -38,9 +38,10 @@ impl BlockLog {
         for (offset, head) in records {
             let len = head.record_len();
             match head.record {
-                Record::Block(BlockLabel { hash, salt, owner, .. }) => {
+                Record::Block(BlockLabel { hash, parent, salt, owner, .. }) => {
+                    let (segment, used_at) = (number, None);
                     let location =
-                        Location { segment: number, offset, len, salt, owner, used_at: None };
+                        Location { segment, offset, len, parent, salt, owner, used_at };
                     match self.index.get(hash) {
                         None => self.index.insert(hash, location),
                         Some(_) => unerased.extend(self.erase_records(&[location])),

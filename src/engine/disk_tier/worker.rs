@@ -62,7 +62,11 @@ impl Worker {
 
     fn write(&mut self, block: StoredBlock) {
         let (hash, num_bytes) = (block.label.hash, block.payload.len());
-        match self.log.append(block.label, &block.payload) {
+        // Its parent was forgotten while it waited, or refused: it would be of no use,
+        // and nobody could tell any more what it continues.
+        let is_orphan = block.label.parent.is_some_and(|parent| !self.log.contains(parent));
+        let written = if is_orphan { Ok(false) } else { self.log.append(block.label, &block.payload) };
+        match written {
             Ok(is_new) => self.num_written += u64::from(is_new),
             Err(error) => {
                 // A full disk refuses every block: it is said once, and counted.

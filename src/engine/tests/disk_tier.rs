@@ -397,6 +397,34 @@ fn a_neighbour_of_the_forgotten_keeps_its_own() {
 }
 
 #[test]
+fn what_continues_the_forgotten_goes_from_the_disk_too() {
+    for waits_to_be_written in [false, true] {
+        let dir = TempDir::new().unwrap();
+        let mut engine = TestEngine::new(&tiered(dir.path()));
+        engine.complete(&owned(7, PROMPT));
+        engine.settle();
+        engine.tier().pause(waits_to_be_written);
+        let longer = owned(8, &format!("{PROMPT} {}", other_text(0)));
+        engine.complete(&longer);
+        let payloads = engine.payloads(&longer);
+        assert!(payloads.len() > PROMPT.len() / BLOCK_SIZE + 5);
+        if !waits_to_be_written {
+            engine.settle();
+            assert!(payloads.iter().all(|payload| is_on_disk(dir.path(), payload)));
+        }
+        engine.forget_owner(7).blocking_recv().unwrap().unwrap();
+        engine.tier().pause(false);
+        engine.settle();
+        assert_eq!((engine.disk().num_blocks, engine.stats().num_cached_blocks), (0, 0));
+        assert!(!payloads.iter().any(|payload| is_on_disk(dir.path(), payload)));
+        // It is theirs from now on.
+        assert_eq!(engine.complete(&longer).num_cached_tokens, 0);
+        engine.settle();
+        assert!(engine.disk().num_blocks > 0);
+    }
+}
+
+#[test]
 fn forgetting_reaches_what_waits_for_the_disk_and_what_waits_to_be_written() {
     let dir = TempDir::new().unwrap();
     TestEngine::new(&tiered(dir.path())).complete(&owned(7, PROMPT));

@@ -144,3 +144,38 @@ fn where_the_log_is_full_forgetting_still_works() {
     assert!((0..200).filter(|n| n % 5 == 3).all(|n| !is_on_disk(dir.path(), &payload(n))));
     assert!(log.num_blocks() > 5);
 }
+
+/// Forty blocks, and two more that continue the one of owner 2, for others.
+fn with_heirs(dir: &Path) -> BlockLog {
+    let mut log = forty_blocks(dir);
+    for (n, parent, owner) in [(101, 1, 3), (102, 101, 4)] {
+        let label = BlockLabel { parent: Some(hash(parent)), owner, ..label(n) };
+        assert!(log.append(label, &payload(n)).unwrap());
+    }
+    log
+}
+
+#[test]
+fn what_continues_the_forgotten_goes_whosever_it_is() {
+    let dir = TempDir::new().unwrap();
+    let mut log = with_heirs(dir.path());
+    log.forget(Scope::Owner(2)).unwrap();
+    check(&log);
+    assert_eq!(known(&log, 0..110), (0..40).filter(|n| n % 5 != 1).collect::<Vec<_>>());
+    assert!([1, 101, 102].iter().all(|&n| !is_on_disk(dir.path(), &payload(n))));
+}
+
+#[test]
+fn heirs_go_at_the_next_start_wherever_the_overwriting_ended() {
+    for num_erased in 0..3 {
+        let dir = TempDir::new().unwrap();
+        let mut log = with_heirs(dir.path());
+        let places: Vec<_> = log.index.take_scope(Scope::Owner(2)).into_iter().map(|e| e.1).collect();
+        log.append_tombstone(Scope::Owner(2)).unwrap();
+        assert!(log.erase_records(&places[..num_erased]).is_empty());
+        drop(log);
+        let log = open_as(dir.path(), 200_000, "");
+        assert_eq!(log.num_blocks(), 32);
+        assert!([1, 101, 102].iter().all(|&n| !is_on_disk(dir.path(), &payload(n))));
+    }
+}

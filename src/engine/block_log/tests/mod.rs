@@ -50,7 +50,8 @@ fn hash(n: u64) -> ChainHash {
 }
 
 fn label(n: u64) -> BlockLabel {
-    let parent = n.checked_sub(1).map(hash);
+    // Of the same salt and owner.
+    let parent = n.checked_sub(15).map(hash);
     BlockLabel {
         hash: hash(n),
         parent,
