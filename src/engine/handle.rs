@@ -109,7 +109,7 @@ impl EngineHandle {
         let (commands, receiver) = sync_channel(options.max_waiting + MAX_BACKGROUND + 16);
         let commands = Arc::new(commands);
         let alarm = Alarm { commands: Arc::downgrade(&commands), is_set: Arc::default() };
-        if let Some(tier) = &engine.tier {
+        if let Ok(tier) = &engine.tier {
             let alarm = alarm.clone();
             tier.set_bell(move || alarm.ring());
         }
@@ -167,7 +167,8 @@ impl EngineHandle {
     /// waits for that. 0, which is nobody, has nothing.
     ///
     /// # Errors
-    /// `DiskCache` if the disk refuses; `Stopped` or `Panicked` if the engine is gone.
+    /// `DiskCache` if the disk refuses, or there is a disk cache that is not open, so that
+    /// nobody knows what lies in it; `Stopped` or `Panicked` if the engine is gone.
     pub async fn forget_owner(&self, owner: u64) -> Result<(), EngineError> {
         self.forget(Scope::Owner(owner)).await
     }

@@ -60,6 +60,7 @@ use model_runner::ModelRunner;
 use pacer::Pacer;
 use scheduler::{Schedule, ScheduledSequence, Scheduler, SchedulerLimits};
 use sequence::Sequence;
+use tiering::NoTier;
 
 /// Runs many sequences on one model.
 ///
@@ -73,7 +74,7 @@ pub struct Engine {
     runner: ModelRunner,
     generations: BTreeMap<SequenceId, Generation>,
     /// Where blocks go and come back from; some of the sequences wait there.
-    tier: Option<DiskTier>,
+    tier: Result<DiskTier, NoTier>,
     totals: stats::Totals,
 }
 
@@ -177,7 +178,7 @@ impl Engine {
             num_available_blocks: blocks.num_available(),
             num_cached_blocks: blocks.num_cached(),
             totals: self.totals,
-            disk_cache: self.tier.as_ref().map(DiskTier::stats),
+            disk_cache: self.tier.as_ref().ok().map(DiskTier::stats),
         }
     }
 
@@ -207,7 +208,7 @@ impl Engine {
     }
 
     fn num_restoring(&self) -> usize {
-        self.tier.as_ref().map_or(0, |tier| tier.restoring().len())
+        self.tier.iter().map(|tier| tier.restoring().len()).sum()
     }
 
     fn enqueue(&mut self, submission: Submission) {
@@ -312,7 +313,7 @@ impl Engine {
     fn finish(&mut self, id: SequenceId, reason: FinishReason) {
         let Some(generation) = self.generations.remove(&id) else { return };
         let parked = |tier: &mut DiskTier| Some(tier.unpark(id)?.sequence);
-        let sequence = self.scheduler.remove(id).or_else(|| self.tier.as_mut().and_then(parked));
+        let sequence = self.scheduler.remove(id).or_else(|| self.tier.iter_mut().find_map(parked));
         let sequence = sequence.expect("every generation has a sequence");
         self.offer(&sequence);
         generation.finish(&sequence, reason);
@@ -331,7 +332,7 @@ impl Engine {
 
     /// Ends every sequence: with its text if there is no error, else with the error.
     fn end_all(&mut self, error: Option<&EngineError>) {
-        if let (Some(_), Some(tier)) = (error, &mut self.tier) {
+        if let (Some(_), Ok(tier)) = (error, &mut self.tier) {
             // What a broken engine has in memory is not to be trusted.
             tier.drop_pending();
         }

@@ -234,7 +234,8 @@ impl BlockLog {
     fn append_record(&mut self, parts: &[&[u8]]) -> Result<(u64, u64), BlockLogError> {
         let len: u64 = parts.iter().map(|part| part.len() as u64).sum();
         let segment_bytes = MAX_SEGMENT_BYTES.min(self.capacity_bytes / 8);
-        let fits = |last: &Segment| last.is_empty() || last.len().saturating_add(len) <= segment_bytes;
+        let fits =
+            |last: &Segment| last.is_empty() || last.len().saturating_add(len) <= segment_bytes;
         if !self.segments.back().is_some_and(fits) {
             let segment = Segment::create(&self.place.dir, self.next_number, self.identity);
             self.next_number = self.next_number.saturating_add(1);

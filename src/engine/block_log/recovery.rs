@@ -40,8 +40,7 @@ impl BlockLog {
             match head.record {
                 Record::Block(BlockLabel { hash, parent, salt, owner, .. }) => {
                     let (segment, used_at) = (number, None);
-                    let location =
-                        Location { segment, offset, len, parent, salt, owner, used_at };
+                    let location = Location { segment, offset, len, parent, salt, owner, used_at };
                     match self.index.get(hash) {
                         None => self.index.insert(hash, location),
                         Some(_) => unerased.extend(self.erase_records(&[location])),

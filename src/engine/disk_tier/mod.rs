@@ -35,6 +35,13 @@ pub(super) struct Forgotten {
     pub(super) done: oneshot::Sender<Result<(), EngineError>>,
 }
 
+impl Forgotten {
+    /// Tells what came of it; whoever asked need not have waited.
+    pub(super) fn answer(self, outcome: Result<(), EngineError>) {
+        let _ = self.done.send(outcome);
+    }
+}
+
 /// A sequence whose blocks are being read.
 #[derive(Debug)]
 pub(super) struct Restoring {
@@ -117,9 +124,7 @@ impl DiskTier {
     /// Has blocks copied by `copy` as far as there is room, and hands them over.
     /// `copy` knows nothing of a block that is gone from memory.
     pub(super) fn write_behind(&mut self, copy: impl Fn(ChainHash) -> Option<StoredBlock>) {
-        for hash in self.desk.take_settled() {
-            self.underway.remove(&hash);
-        }
+        self.note_settled();
         let mut left = COPY_BYTES.max(self.block_bytes);
         while left >= self.block_bytes && self.can_copy() {
             let Some(hash) = self.pending.pop_front() else { return };
@@ -183,9 +188,9 @@ impl DiskTier {
         self.desk.has_answers()
     }
 
-    /// Whether the disk's thread broke down, so that nothing more will come.
-    pub(super) fn is_broken(&self) -> bool {
-        self.desk.is_abandoned()
+    /// What is wrong if the disk's thread broke down, so that nothing more will come.
+    pub(super) fn failure(&self) -> Option<EngineError> {
+        self.desk.is_abandoned().then(desk::broken_down)
     }
 
     /// Waits until something came from the disk, or the time is over.
@@ -196,6 +201,14 @@ impl DiskTier {
     /// Forgets on the disk what was forgotten in memory.
     pub(super) fn forget(&mut self, forgotten: Forgotten) {
         self.desk.forget(forgotten);
+        self.note_settled();
+    }
+
+    /// What waited and does not any more can be offered again.
+    fn note_settled(&mut self) {
+        for hash in self.desk.take_settled() {
+            self.underway.remove(&hash);
+        }
     }
 
     /// Nothing that waits in memory is to be written any more.

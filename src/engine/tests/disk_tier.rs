@@ -161,6 +161,8 @@ fn a_second_engine_on_a_directory_runs_without_it() {
     let first = TestEngine::new(&tiered(dir.path()));
     let mut second = TestEngine::new(&tiered(dir.path()));
     assert!(first.stats().disk_cache.is_some() && second.stats().disk_cache.is_none());
+    let outcome = second.forget_owner(1).blocking_recv().unwrap();
+    assert_eq!(outcome.unwrap_err().kind(), "disk_cache", "the first may hold it");
     assert_eq!(second.complete(&request(PROMPT)).token_ids, cold(&request(PROMPT)));
     drop(first);
     assert!(TestEngine::new(&tiered(dir.path())).stats().disk_cache.is_some());
@@ -184,6 +186,34 @@ fn a_directory_too_small_for_two_blocks_is_left_alone() {
     let options = EngineOptions { disk_cache: Some(disk_cache), ..options() };
     assert!(TestEngine::new(&options).stats().disk_cache.is_none());
     assert!(!dir.path().join("none").exists());
+}
+
+#[test]
+fn what_a_larger_budget_left_goes_where_the_new_one_holds_nothing() {
+    let dir = TempDir::new().unwrap();
+    TestEngine::new(&tiered(dir.path())).complete(&owned(7, PROMPT));
+    let small = DiskCacheOptions { dir: dir.path().to_owned(), capacity_bytes: 8_000 };
+    let small = EngineOptions { disk_cache: Some(small), ..options() };
+    let holder = TestEngine::new(&tiered(dir.path()));
+    let outcome = TestEngine::new(&small).forget_owner(7).blocking_recv().unwrap();
+    assert_eq!(outcome.unwrap_err().kind(), "disk_cache", "it is in use");
+    drop(holder);
+    let mut engine = TestEngine::new(&small);
+    engine.forget_owner(7).blocking_recv().unwrap().unwrap();
+    assert_eq!(TestEngine::new(&tiered(dir.path())).disk().num_blocks, 0);
+}
+
+#[test]
+fn where_the_directory_cannot_be_opened_nothing_is_forgotten() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("a file");
+    fs::write(&file, "").unwrap();
+    let mut engine = TestEngine::new(&tiered(&file));
+    assert!(engine.stats().disk_cache.is_none());
+    assert_eq!(engine.complete(&owned(7, PROMPT)).token_ids, cold(&owned(7, PROMPT)));
+    let outcome = engine.forget_owner(7).blocking_recv().unwrap();
+    assert_eq!(outcome.unwrap_err().kind(), "disk_cache");
+    assert_eq!(engine.complete(&owned(7, PROMPT)).num_cached_tokens, 0, "memory forgot");
 }
 
 #[test]
@@ -267,7 +297,19 @@ fn where_the_disks_thread_breaks_down_everybody_is_served_without_it() {
     let summary = parked.blocking_finish().unwrap();
     assert_eq!((summary.num_cached_tokens, summary.token_ids), (0, cold(&request(PROMPT))));
     assert!(engine.stats().disk_cache.is_none());
-    assert!(engine.forget_owner(1).blocking_recv().unwrap().is_ok());
+    // It is on the disk still, so nobody may think that it is gone.
+    let outcome = engine.forget_owner(1).blocking_recv().unwrap();
+    assert_eq!(outcome.unwrap_err().kind(), "disk_cache");
+}
+
+#[test]
+fn whoever_waits_for_the_disks_thread_to_forget_hears_that_it_broke_down() {
+    let dir = TempDir::new().unwrap();
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    engine.tier().break_down();
+    // The engine has not noticed yet.
+    let outcome = engine.forget_owner(1).blocking_recv().unwrap();
+    assert_eq!(outcome.unwrap_err().kind(), "disk_cache");
 }
 
 #[test]

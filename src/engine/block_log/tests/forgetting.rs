@@ -170,7 +170,8 @@ fn heirs_go_at_the_next_start_wherever_the_overwriting_ended() {
     for num_erased in 0..3 {
         let dir = TempDir::new().unwrap();
         let mut log = with_heirs(dir.path());
-        let places: Vec<_> = log.index.take_scope(Scope::Owner(2)).into_iter().map(|e| e.1).collect();
+        let places: Vec<_> =
+            log.index.take_scope(Scope::Owner(2)).into_iter().map(|e| e.1).collect();
         log.append_tombstone(Scope::Owner(2)).unwrap();
         assert!(log.erase_records(&places[..num_erased]).is_empty());
         drop(log);
