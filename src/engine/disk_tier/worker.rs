@@ -32,8 +32,12 @@ impl Worker {
         let _end = End(self.desk.clone());
         while let Some(job) = self.desk.next() {
             match job {
+                // Nobody waits for that: the engine may sleep on.
+                Job::Touch(chain) => {
+                    self.log.touch(&chain);
+                    continue;
+                }
                 Job::Forget(scope) => self.forget(scope),
-                Job::Touch(chain) => self.log.touch(&chain),
                 Job::Restore(restore) => self.restore(restore),
                 Job::Write(block) => self.write(block),
             }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -214,6 +215,22 @@ fn where_the_directory_cannot_be_opened_nothing_is_forgotten() {
     let outcome = engine.forget_owner(7).blocking_recv().unwrap();
     assert_eq!(outcome.unwrap_err().kind(), "disk_cache");
     assert_eq!(engine.complete(&owned(7, PROMPT)).num_cached_tokens, 0, "memory forgot");
+}
+
+#[test]
+fn a_use_that_is_noted_wakes_nobody() {
+    let dir = TempDir::new().unwrap();
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    let request = GenerationRequest { max_tokens: 1, ..greedy(PROMPT) };
+    engine.complete(&request);
+    engine.settle();
+    let num_rings = Arc::new(AtomicUsize::new(0));
+    let bell = Arc::clone(&num_rings);
+    engine.tier().set_bell(move || _ = bell.fetch_add(1, Ordering::Relaxed));
+    (0..5).for_each(|_| _ = engine.complete(&request));
+    drop(engine);
+    // The last word of the disk's thread, which has done everything before.
+    assert_eq!(num_rings.load(Ordering::Relaxed), 1);
 }
 
 #[test]
