@@ -146,7 +146,8 @@ impl Engine {
         let parked_foreground = self.has_parked_foreground();
         let schedule = self.scheduler.schedule(self.pacer.prompt_tokens(), parked_foreground);
         self.announce(&schedule);
-        self.offer_preempted(&schedule.preempted);
+        let preempted = schedule.preempted.iter().filter_map(|&id| self.scheduler.waiting(id));
+        tiering::offer(&mut self.tier, self.scheduler.blocks(), preempted);
         let run_at = Instant::now();
         let num_finished = match self.runner.run(&schedule.batch, &self.scheduler) {
             Ok(logits) => {
@@ -315,7 +316,7 @@ impl Engine {
         let parked = |tier: &mut DiskTier| Some(tier.unpark(id)?.sequence);
         let sequence = self.scheduler.remove(id).or_else(|| self.tier.iter_mut().find_map(parked));
         let sequence = sequence.expect("every generation has a sequence");
-        self.offer(&sequence);
+        tiering::offer(&mut self.tier, self.scheduler.blocks(), [&sequence]);
         generation.finish(&sequence, reason);
     }
 

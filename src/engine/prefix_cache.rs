@@ -73,12 +73,16 @@ impl PrefixCache {
 
     /// The names of all full blocks of a text, cached or not.
     pub(super) fn chain(&self, salt: u64, tokens: &[u32]) -> Vec<ChainHash> {
+        self.names(salt, tokens).collect()
+    }
+
+    /// The same, each computed when it is asked for.
+    fn names(&self, salt: u64, tokens: &[u32]) -> impl Iterator<Item = ChainHash> {
         let chunks = tokens.chunks_exact(self.block_size);
-        let next = |parent: &mut Option<ChainHash>, chunk| {
+        chunks.scan(None, move |parent: &mut Option<ChainHash>, chunk| {
             *parent = Some(self.hash(*parent, salt, chunk));
             *parent
-        };
-        chunks.scan(None, next).collect()
+        })
     }
 
     /// A cached block by its name.
@@ -103,10 +107,19 @@ impl PrefixCache {
 
     /// The blocks that hold the longest cached prefix of `tokens`, in order.
     pub(super) fn lookup(&self, salt: u64, tokens: &[u32]) -> Vec<(ChainHash, BlockId)> {
+        self.lookup_named(self.names(salt, tokens), salt, tokens)
+    }
+
+    /// The same where the names of the text's blocks are known.
+    pub(super) fn lookup_named(
+        &self,
+        names: impl IntoIterator<Item = ChainHash>,
+        salt: u64,
+        tokens: &[u32],
+    ) -> Vec<(ChainHash, BlockId)> {
         let mut found = Vec::new();
         let mut parent = None;
-        for chunk in tokens.chunks_exact(self.block_size) {
-            let hash = self.hash(parent, salt, chunk);
+        for (hash, chunk) in names.into_iter().zip(tokens.chunks_exact(self.block_size)) {
             let Some(entry) = self.entries.get(&hash) else { break };
             if entry.salt != salt || entry.parent != parent || *entry.tokens != *chunk {
                 break;

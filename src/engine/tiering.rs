@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::block_log::{BlockLog, BlockLogError, StoredBlock};
 use super::block_manager::BlockManager;
-use super::disk_tier::{DiskTier, Forgotten, Restored};
+use super::disk_tier::{DiskTier, Forgotten, Restored, Restoring};
 use super::label::{BlockLabel, ChainHash, Scope};
 use super::model_runner::ModelRunner;
 use super::sequence::{Sequence, SequenceId};
@@ -134,27 +134,6 @@ impl Engine {
         self.send_for_blocks();
     }
 
-    /// Names the blocks of a sequence that ended or lost them, to be kept below.
-    pub(super) fn offer(&mut self, sequence: &Sequence) {
-        if let Ok(tier) = &mut self.tier
-            && !sequence.is_forgotten
-        {
-            let tokens = sequence.shareable_tokens();
-            tier.offer(self.scheduler.blocks().cached_chain(sequence.cache_salt, tokens));
-        }
-    }
-
-    /// The same for sequences that went back to the queue.
-    pub(super) fn offer_preempted(&mut self, ids: &[SequenceId]) {
-        let Ok(tier) = &mut self.tier else { return };
-        for sequence in ids.iter().filter_map(|&id| self.scheduler.waiting(id)) {
-            if !sequence.is_forgotten {
-                let tokens = sequence.shareable_tokens();
-                tier.offer(self.scheduler.blocks().cached_chain(sequence.cache_salt, tokens));
-            }
-        }
-    }
-
     /// Copies some of the blocks that are to be kept below.
     pub(super) fn write_behind(&mut self) {
         let Self { tier: Ok(tier), scheduler, runner, .. } = self else { return };
@@ -201,7 +180,7 @@ impl Engine {
             if num_further == 0 || sequence.is_forgotten {
                 self.scheduler.push(sequence);
             } else {
-                tier.park(sequence, num_cached, &chain[num_cached..num_cached + num_further]);
+                tier.park(sequence, chain, num_cached..num_cached + num_further);
             }
         }
     }
@@ -211,11 +190,9 @@ impl Engine {
         let Ok(tier) = &mut self.tier else { return };
         // Whoever has ended meanwhile needs none.
         let Some(restoring) = tier.restoring_mut(answer.id) else { return };
-        let next = restoring.first + restoring.num_restored;
         let blocks = self.scheduler.blocks_mut();
         let num_blocks = answer.blocks.len();
-        let num_filed =
-            file_blocks(blocks, &mut self.runner, &restoring.sequence, next, answer.blocks);
+        let num_filed = file_blocks(blocks, &mut self.runner, restoring, answer.blocks);
         restoring.num_restored += num_filed;
         if answer.is_last || num_filed < num_blocks {
             self.end_restoring(answer.id, false);
@@ -247,26 +224,37 @@ impl Engine {
     }
 }
 
-/// Puts blocks that were read, from the `next` of a sequence on, into KV blocks and
-/// files them; returns how many of them are in memory now. Evicts what the sequence
-/// would evict if it computed them.
+/// Names the blocks of sequences that ended or lost them, to be kept below.
+pub(super) fn offer<'a>(
+    tier: &mut Result<DiskTier, NoTier>,
+    blocks: &BlockManager,
+    sequences: impl IntoIterator<Item = &'a Sequence>,
+) {
+    let Ok(tier) = tier else { return };
+    for sequence in sequences.into_iter().filter(|sequence| !sequence.is_forgotten) {
+        tier.offer(blocks.cached_chain(sequence.cache_salt, sequence.shareable_tokens()));
+    }
+}
+
+/// Puts the next blocks that were read for a sequence into KV blocks and files them;
+/// returns how many of them are in memory now. Evicts what the sequence would evict if
+/// it computed them.
 fn file_blocks(
     blocks: &mut BlockManager,
     runner: &mut ModelRunner,
-    sequence: &Sequence,
-    next: usize,
+    restoring: &Restoring,
     stored: Vec<StoredBlock>,
 ) -> usize {
+    let Restoring { sequence, chain, first, num_restored } = restoring;
     let (block_size, tokens) = (blocks.block_size(), sequence.shareable_tokens());
     // Held meanwhile, so that no block evicts its own ancestor.
-    let (mut table, _) = blocks.attach_prefix(sequence.cache_salt, sequence.cache_owner, tokens);
-    let chain = blocks.chain(sequence.cache_salt, tokens);
+    let mut table = blocks.attach_chain(chain, sequence.cache_salt, sequence.cache_owner, tokens);
     let mut num_filed = 0;
-    for (index, block) in (next..).zip(stored) {
+    for (index, block) in (first + num_restored..).zip(stored) {
         if index >= table.blocks().len() {
             let end = (index + 1) * block_size;
             let is_next = index == table.blocks().len() && index < chain.len();
-            if !is_next || !is_meant(&block, &chain, index, sequence, block_size) {
+            if !is_next || !is_meant(&block, chain, index, sequence, block_size) {
                 break;
             }
             if block.payload.len() != runner.block_bytes() || !blocks.grow(&mut table, end) {

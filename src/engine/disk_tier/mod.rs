@@ -9,6 +9,7 @@ mod desk;
 mod worker;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -46,6 +47,8 @@ impl Forgotten {
 #[derive(Debug)]
 pub(super) struct Restoring {
     pub(super) sequence: Sequence,
+    /// The names of all its blocks.
+    pub(super) chain: Vec<ChainHash>,
     /// The first block that was asked for.
     pub(super) first: usize,
     /// Those that are back.
@@ -154,11 +157,11 @@ impl DiskTier {
         further.take_while(|&&hash| self.catalogue.contains(hash)).count()
     }
 
-    /// Keeps a sequence until `chain`, its blocks from the `first` on, is read.
-    pub(super) fn park(&mut self, sequence: Sequence, first: usize, chain: &[ChainHash]) {
-        let id = sequence.id;
-        self.restoring.insert(id, Restoring { sequence, first, num_restored: 0 });
-        self.desk.restore(Restore { id, chain: chain.iter().copied().collect() });
+    /// Keeps a sequence until those `wanted` of its `chain` are read.
+    pub(super) fn park(&mut self, sequence: Sequence, chain: Vec<ChainHash>, wanted: Range<usize>) {
+        let (id, first) = (sequence.id, wanted.start);
+        self.desk.restore(Restore { id, chain: chain[wanted].iter().copied().collect() });
+        self.restoring.insert(id, Restoring { sequence, chain, first, num_restored: 0 });
     }
 
     pub(super) fn restoring_mut(&mut self, id: SequenceId) -> Option<&mut Restoring> {
