@@ -22,8 +22,9 @@ use crate::tokenizer::Tokenizer;
 
 /// A cloneable handle on an engine with a thread of its own.
 ///
-/// When the last handle is dropped the thread stops within a step, and what still runs
-/// ends as [`super::FinishReason::Aborted`].
+/// When the last handle is dropped the thread stops, after the step it is in, and what
+/// still runs ends as [`super::FinishReason::Aborted`]. With a disk cache the thread goes
+/// on for the seconds that the last blocks need to be written.
 #[derive(Clone, Debug)]
 pub struct EngineHandle {
     commands: Arc<SyncSender<Command>>,

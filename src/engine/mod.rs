@@ -137,8 +137,9 @@ impl Engine {
 
     /// Gives every running sequence its next token or prefill chunk.
     ///
-    /// Does nothing, quickly, when there is no sequence. If the model fails, the
-    /// sequences of the batch fail with its error, and the others go on.
+    /// Runs nothing when there is no sequence, and waits for a few milliseconds where all
+    /// there are wait for the disk cache, for which it also copies blocks. If the model
+    /// fails, the sequences of the batch fail with its error, and the others go on.
     pub fn step(&mut self) -> StepStats {
         let started_at = Instant::now();
         self.drop_cancelled();
@@ -164,7 +165,8 @@ impl Engine {
         stats
     }
 
-    /// Whether there is no sequence, so that a step would do nothing.
+    /// Whether there is no sequence, so that a step would run nothing. It may still copy
+    /// blocks for the disk cache.
     pub fn is_idle(&self) -> bool {
         self.generations.is_empty()
     }
