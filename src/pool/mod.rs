@@ -51,7 +51,8 @@ impl Pool {
     /// Drops what was cached for an owner, from memory and disk.
     ///
     /// # Errors
-    /// The disk refuses, or the worker is gone; what was cached may still be there.
+    /// The disk refuses, its cache is not open, or the worker is gone; what was cached may
+    /// still be there.
     pub async fn forget_owner(&self, owner: u64) -> Result<(), PoolError> {
         Ok(self.worker.engine.forget_owner(owner).await?)
     }
