@@ -6,8 +6,8 @@
 //! held (its count equals the tables that list it), idle in the prefix cache, or
 //! on the free list, and never two of these.
 
-use super::block_log::Scope;
-use super::prefix_cache::{ChainHash, FiledBlock, PrefixCache};
+use super::label::{ChainHash, Scope};
+use super::prefix_cache::{FiledBlock, PrefixCache};
 
 /// The index of a KV block.
 pub(super) type BlockId = u32;
@@ -97,18 +97,39 @@ impl BlockManager {
         tokens: &[u32],
     ) -> (BlockTable, usize) {
         let found = self.cache.lookup(salt, tokens);
+        let table = self.hold_found(found, salt, owner);
+        let num_cached_tokens = table.blocks.len() * self.block_size;
+        (table, num_cached_tokens)
+    }
+
+    /// The same for a text whose chain is known.
+    pub(super) fn attach_chain(
+        &mut self,
+        chain: &[ChainHash],
+        salt: u64,
+        owner: u64,
+        tokens: &[u32],
+    ) -> BlockTable {
+        let found = self.cache.lookup_named(chain.iter().copied(), salt, tokens);
+        self.hold_found(found, salt, owner)
+    }
+
+    fn hold_found(
+        &mut self,
+        found: Vec<(ChainHash, BlockId)>,
+        salt: u64,
+        owner: u64,
+    ) -> BlockTable {
         for &(_, block) in &found {
             self.hold_cached(block);
         }
-        let table = BlockTable {
+        BlockTable {
             salt,
             owner,
             num_registered: found.len(),
             last_hash: found.last().map(|&(hash, _)| hash),
             blocks: found.into_iter().map(|(_, block)| block).collect(),
-        };
-        let num_cached_tokens = table.blocks.len() * self.block_size;
-        (table, num_cached_tokens)
+        }
     }
 
     /// Adds blocks until the table covers `num_tokens`, evicting cached blocks
@@ -157,11 +178,6 @@ impl BlockManager {
         }
     }
 
-    /// The names of all full blocks of a text, cached or not.
-    pub(super) fn chain(&self, salt: u64, tokens: &[u32]) -> Vec<ChainHash> {
-        self.cache.chain(salt, tokens)
-    }
-
     /// The names of the blocks that hold the longest cached prefix of a text.
     pub(super) fn cached_chain(&self, salt: u64, tokens: &[u32]) -> Vec<ChainHash> {
         self.cache.lookup(salt, tokens).into_iter().map(|(hash, _)| hash).collect()
@@ -170,10 +186,11 @@ impl BlockManager {
     /// The names of all full blocks of a text, and how many of these are cached, which
     /// counts as a use of them.
     pub(super) fn use_chain(&mut self, salt: u64, tokens: &[u32]) -> (Vec<ChainHash>, usize) {
-        let (table, _) = self.attach_prefix(salt, 0, tokens);
+        let chain = self.cache.chain(salt, tokens);
+        let table = self.attach_chain(&chain, salt, 0, tokens);
         let num_cached = table.blocks.len();
         self.release(table);
-        (self.cache.chain(salt, tokens), num_cached)
+        (chain, num_cached)
     }
 
     /// A cached block by its name.

@@ -13,17 +13,18 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
 
-use super::block_log::Scope;
 use super::disk_tier::Forgotten;
 use super::intake::{Intake, MAX_BACKGROUND, Submission};
+use super::label::Scope;
 use super::{Engine, EngineError, EngineOptions, EngineStats, GenerationRequest, GenerationStream};
 use crate::model::Model;
 use crate::tokenizer::Tokenizer;
 
 /// A cloneable handle on an engine with a thread of its own.
 ///
-/// When the last handle is dropped the thread stops within a step, and what still runs
-/// ends as [`super::FinishReason::Aborted`].
+/// When the last handle is dropped the thread stops, after the step it is in, and what
+/// still runs ends as [`super::FinishReason::Aborted`]. With a disk cache the thread goes
+/// on for the seconds that the last blocks need to be written.
 #[derive(Clone, Debug)]
 pub struct EngineHandle {
     commands: Arc<SyncSender<Command>>,
@@ -109,7 +110,7 @@ impl EngineHandle {
         let (commands, receiver) = sync_channel(options.max_waiting + MAX_BACKGROUND + 16);
         let commands = Arc::new(commands);
         let alarm = Alarm { commands: Arc::downgrade(&commands), is_set: Arc::default() };
-        if let Some(tier) = &engine.tier {
+        if let Ok(tier) = &engine.tier {
             let alarm = alarm.clone();
             tier.set_bell(move || alarm.ring());
         }
@@ -169,13 +170,14 @@ impl EngineHandle {
         Ok(outcome.await.map_err(gone)??)
     }
 
-    /// Drops what was cached for an owner, and what continues it, from memory and from
-    /// the disk. What runs for it goes on, and is not kept. Returns when nothing is left
+    /// Drops what was cached for an owner, and what continues it, for whomever, from
+    /// memory and from the disk. What runs for it goes on, and is not kept. Returns when nothing is left
     /// of it, or only in blocks that a running sequence holds; it happens even if nobody
     /// waits for that. 0, which is nobody, has nothing.
     ///
     /// # Errors
-    /// `DiskCache` if the disk refuses; `Stopped` or `Panicked` if the engine is gone.
+    /// `DiskCache` if the disk refuses, or there is a disk cache that is not open, so that
+    /// nobody knows what lies in it; `Stopped` or `Panicked` if the engine is gone.
     pub async fn forget_owner(&self, owner: u64) -> Result<(), EngineError> {
         self.forget(Scope::Owner(owner)).await
     }

@@ -15,6 +15,7 @@ mod disk_tier;
 mod generation;
 mod handle;
 mod intake;
+mod label;
 mod load;
 mod model_runner;
 mod options;
@@ -60,6 +61,7 @@ use model_runner::ModelRunner;
 use pacer::Pacer;
 use scheduler::{Schedule, ScheduledSequence, Scheduler, SchedulerLimits};
 use sequence::Sequence;
+use tiering::NoTier;
 
 /// Runs many sequences on one model.
 ///
@@ -73,7 +75,7 @@ pub struct Engine {
     runner: ModelRunner,
     generations: BTreeMap<SequenceId, Generation>,
     /// Where blocks go and come back from; some of the sequences wait there.
-    tier: Option<DiskTier>,
+    tier: Result<DiskTier, NoTier>,
     totals: stats::Totals,
 }
 
@@ -135,8 +137,9 @@ impl Engine {
 
     /// Gives every running sequence its next token or prefill chunk.
     ///
-    /// Does nothing, quickly, when there is no sequence. If the model fails, the
-    /// sequences of the batch fail with its error, and the others go on.
+    /// Runs nothing when there is no sequence, and waits for a few milliseconds where all
+    /// there are wait for the disk cache, for which it also copies blocks. If the model
+    /// fails, the sequences of the batch fail with its error, and the others go on.
     pub fn step(&mut self) -> StepStats {
         let started_at = Instant::now();
         self.drop_cancelled();
@@ -144,7 +147,8 @@ impl Engine {
         let parked_foreground = self.has_parked_foreground();
         let schedule = self.scheduler.schedule(self.pacer.prompt_tokens(), parked_foreground);
         self.announce(&schedule);
-        self.offer_preempted(&schedule.preempted);
+        let preempted = schedule.preempted.iter().filter_map(|&id| self.scheduler.waiting(id));
+        tiering::offer(&mut self.tier, self.scheduler.blocks(), preempted);
         let run_at = Instant::now();
         let num_finished = match self.runner.run(&schedule.batch, &self.scheduler) {
             Ok(logits) => {
@@ -161,7 +165,8 @@ impl Engine {
         stats
     }
 
-    /// Whether there is no sequence, so that a step would do nothing.
+    /// Whether there is no sequence, so that a step would run nothing. It may still copy
+    /// blocks for the disk cache.
     pub fn is_idle(&self) -> bool {
         self.generations.is_empty()
     }
@@ -176,7 +181,7 @@ impl Engine {
             num_available_blocks: blocks.num_available(),
             num_cached_blocks: blocks.num_cached(),
             totals: self.totals,
-            disk_cache: self.tier.as_ref().map(DiskTier::stats),
+            disk_cache: self.tier.as_ref().ok().map(DiskTier::stats),
         }
     }
 
@@ -206,7 +211,7 @@ impl Engine {
     }
 
     fn num_restoring(&self) -> usize {
-        self.tier.as_ref().map_or(0, |tier| tier.restoring().len())
+        self.tier.iter().map(|tier| tier.restoring().len()).sum()
     }
 
     fn enqueue(&mut self, submission: Submission) {
@@ -311,9 +316,9 @@ impl Engine {
     fn finish(&mut self, id: SequenceId, reason: FinishReason) {
         let Some(generation) = self.generations.remove(&id) else { return };
         let parked = |tier: &mut DiskTier| Some(tier.unpark(id)?.sequence);
-        let sequence = self.scheduler.remove(id).or_else(|| self.tier.as_mut().and_then(parked));
+        let sequence = self.scheduler.remove(id).or_else(|| self.tier.iter_mut().find_map(parked));
         let sequence = sequence.expect("every generation has a sequence");
-        self.offer(&sequence);
+        tiering::offer(&mut self.tier, self.scheduler.blocks(), [&sequence]);
         generation.finish(&sequence, reason);
     }
 
@@ -330,7 +335,7 @@ impl Engine {
 
     /// Ends every sequence: with its text if there is no error, else with the error.
     fn end_all(&mut self, error: Option<&EngineError>) {
-        if let (Some(_), Some(tier)) = (error, &mut self.tier) {
+        if let (Some(_), Ok(tier)) = (error, &mut self.tier) {
             // What a broken engine has in memory is not to be trusted.
             tier.drop_pending();
         }

@@ -19,9 +19,10 @@ pub enum KvCacheSize {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskCacheOptions {
     /// The directory, for this engine alone; made where there is none. A second engine
-    /// runs without.
+    /// runs without, and can forget nothing that lies there.
     pub dir: PathBuf,
-    /// The most that the files in it take.
+    /// The most that the files in it take. Below two KV blocks there are none: what lies
+    /// there is deleted.
     pub capacity_bytes: u64,
 }
 

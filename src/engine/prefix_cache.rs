@@ -7,17 +7,12 @@
 //! Invariant: the parent of every cached block is cached and was used no earlier
 //! than its child, so the least recently used block is always a leaf.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use sha2::{Digest, Sha256};
 
-use super::block_log::{BlockLabel, Scope};
 use super::block_manager::BlockId;
-
-/// Names a block by everything that precedes it: SHA-256 over key, parent hash,
-/// salt and tokens, cut to 128 bits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct ChainHash(pub(super) [u8; 16]);
+use super::label::{BlockLabel, ChainHash, Scope};
 
 #[derive(Debug)]
 struct Entry {
@@ -78,12 +73,16 @@ impl PrefixCache {
 
     /// The names of all full blocks of a text, cached or not.
     pub(super) fn chain(&self, salt: u64, tokens: &[u32]) -> Vec<ChainHash> {
+        self.names(salt, tokens).collect()
+    }
+
+    /// The same, each computed when it is asked for.
+    fn names(&self, salt: u64, tokens: &[u32]) -> impl Iterator<Item = ChainHash> {
         let chunks = tokens.chunks_exact(self.block_size);
-        let next = |parent: &mut Option<ChainHash>, chunk| {
+        chunks.scan(None, move |parent: &mut Option<ChainHash>, chunk| {
             *parent = Some(self.hash(*parent, salt, chunk));
             *parent
-        };
-        chunks.scan(None, next).collect()
+        })
     }
 
     /// A cached block by its name.
@@ -101,31 +100,26 @@ impl PrefixCache {
     /// Drops what a scope covers, and what continues it; returns these blocks. They
     /// are not cached any more, whether somebody holds them or not.
     pub(super) fn forget(&mut self, scope: Scope) -> Vec<BlockId> {
-        let mut children: HashMap<ChainHash, Vec<ChainHash>> = HashMap::new();
-        let mut left = Vec::new();
-        for (&hash, entry) in &self.entries {
-            if let Some(parent) = entry.parent {
-                children.entry(parent).or_default().push(hash);
-            }
-            if scope.covers(entry.salt, entry.owner) {
-                left.push(hash);
-            }
-        }
-        let mut gone = HashSet::new();
-        while let Some(hash) = left.pop() {
-            if gone.insert(hash) {
-                left.extend(children.get(&hash).into_iter().flatten());
-            }
-        }
+        let entries = self.entries.iter();
+        let gone = scope.reach(entries.map(|(&hash, e)| (hash, e.parent, (e.salt, e.owner))));
         gone.into_iter().filter_map(|hash| self.remove(hash)).collect()
     }
 
     /// The blocks that hold the longest cached prefix of `tokens`, in order.
     pub(super) fn lookup(&self, salt: u64, tokens: &[u32]) -> Vec<(ChainHash, BlockId)> {
+        self.lookup_named(self.names(salt, tokens), salt, tokens)
+    }
+
+    /// The same where the names of the text's blocks are known.
+    pub(super) fn lookup_named(
+        &self,
+        names: impl IntoIterator<Item = ChainHash>,
+        salt: u64,
+        tokens: &[u32],
+    ) -> Vec<(ChainHash, BlockId)> {
         let mut found = Vec::new();
         let mut parent = None;
-        for chunk in tokens.chunks_exact(self.block_size) {
-            let hash = self.hash(parent, salt, chunk);
+        for (hash, chunk) in names.into_iter().zip(tokens.chunks_exact(self.block_size)) {
             let Some(entry) = self.entries.get(&hash) else { break };
             if entry.salt != salt || entry.parent != parent || *entry.tokens != *chunk {
                 break;

@@ -2,14 +2,16 @@
 //!
 //! No tensor, no tokenizer, no clock; tested with plain integers.
 //!
-//! Invariant: first come, first served. The oldest sequence is never preempted
-//! while a younger one runs, and nobody overtakes the head of the waiting queue,
-//! so every sequence that fits alone is finished in the end.
+//! Invariant: first come, first served, among those who are here. Whoever waits for the
+//! disk cache is not, and is overtaken meanwhile; it comes back to its old place. The
+//! oldest sequence is never preempted while a younger one runs, and nobody is admitted
+//! before the head of the waiting queue, so every sequence that fits alone is finished
+//! in the end. The background comes after all others, and only while there are none.
 
 use std::collections::BTreeMap;
 
-use super::block_log::Scope;
 use super::block_manager::{BlockManager, BlockTable, IntegrityError};
+use super::label::Scope;
 use super::sequence::{Sequence, SequenceId};
 
 /// The limits of one step.

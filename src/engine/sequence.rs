@@ -2,8 +2,8 @@
 //!
 //! No text, no sampler, no clock: those are in [`super::generation`].
 
-use super::block_log::Scope;
 use super::block_manager::BlockTable;
+use super::label::Scope;
 
 /// Numbers sequences in order of arrival, those in the background after all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::block_log::{BlockLabel, BlockLog, BlockLogError, Scope, StoredBlock};
+use super::block_log::{BlockLog, BlockLogError, StoredBlock};
 use super::block_manager::BlockManager;
-use super::disk_tier::{DiskTier, Forgotten, Restored};
+use super::disk_tier::{DiskTier, Forgotten, Restored, Restoring};
+use super::label::{BlockLabel, ChainHash, Scope};
 use super::model_runner::ModelRunner;
-use super::prefix_cache::ChainHash;
 use super::sequence::{Sequence, SequenceId};
 use super::{DiskCacheOptions, Engine, EngineError};
 
@@ -22,35 +22,50 @@ const PATIENCE: Duration = Duration::from_millis(5);
 /// How long an engine that ends goes on copying blocks.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
+/// Why an engine has no tier below memory.
+#[derive(Debug)]
+pub(super) enum NoTier {
+    /// There is none by its options, and nothing in its directory.
+    Off,
+    /// It could not be opened, or broke down. Whatever lies in its directory stays there,
+    /// and cannot be forgotten.
+    Failed(EngineError),
+}
+
 /// Opens the tier, and tells which key the prefix cache must have. Without it the
 /// engine works all the same: whatever is wrong is said in the log.
 pub(super) fn open(
     options: Option<&DiskCacheOptions>,
     runner: &ModelRunner,
     new_key: [u8; 16],
-) -> Result<(Option<DiskTier>, [u8; 16]), EngineError> {
+) -> Result<(Result<DiskTier, NoTier>, [u8; 16]), EngineError> {
     let Some(DiskCacheOptions { dir, capacity_bytes }) = options else {
-        return Ok((None, new_key));
+        return Ok((Err(NoTier::Off), new_key));
     };
-    if 2 * runner.block_bytes() as u64 > *capacity_bytes {
+    let opened = if 2 * runner.block_bytes() as u64 > *capacity_bytes {
         tracing::warn!(capacity_bytes, "the disk cache is off: it would not hold two blocks");
-        return Ok((None, new_key));
-    }
-    match BlockLog::open(dir, *capacity_bytes, &runner.kv_identity(), new_key) {
-        Ok(log) => {
+        // What it held when it was larger would stay, and nobody would forget it.
+        BlockLog::clear(dir).map(|()| None)
+    } else {
+        BlockLog::open(dir, *capacity_bytes, &runner.kv_identity(), new_key).map(Some)
+    };
+    match opened {
+        Ok(Some(log)) => {
             let (num_blocks, num_bytes) = (log.num_blocks(), log.num_bytes());
             tracing::info!(num_blocks, num_bytes, "the disk cache is open");
             let key = log.key();
             let tier = DiskTier::start(log, runner.block_bytes(), runner.num_blocks())?;
-            Ok((Some(tier), key))
+            Ok((Ok(tier), key))
         }
-        Err(error @ BlockLogError::Locked(_)) => {
-            tracing::warn!(%error, "this engine runs without a disk cache");
-            Ok((None, new_key))
-        }
+        Ok(None) => Ok((Err(NoTier::Off), new_key)),
         Err(error) => {
-            tracing::error!(%error, dir = %dir.display(), "this engine runs without a disk cache");
-            Ok((None, new_key))
+            if matches!(error, BlockLogError::Locked(_)) {
+                tracing::warn!(%error, "this engine runs without a disk cache");
+            } else {
+                let dir = dir.display();
+                tracing::error!(%error, %dir, "this engine runs without a disk cache");
+            }
+            Ok((Err(NoTier::Failed(error.into())), new_key))
         }
     }
 }
@@ -61,7 +76,7 @@ pub(super) fn open(
 /// # Errors
 /// `DiskCache` if an engine uses it now, or the system refuses.
 pub fn discard_disk_cache(dir: &Path) -> Result<(), EngineError> {
-    BlockLog::clear(dir).map_err(|error| EngineError::DiskCache(error.to_string()))
+    Ok(BlockLog::clear(dir)?)
 }
 
 impl Engine {
@@ -73,7 +88,8 @@ impl Engine {
         self.forget_with_receipt(Scope::Salt(salt))
     }
 
-    /// The same for what was cached for an owner; 0, which is nobody, has nothing.
+    /// The same for what was cached for an owner, and what continues it, for whomever;
+    /// 0, which is nobody, has nothing.
     pub fn forget_owner(&mut self, owner: u64) -> oneshot::Receiver<Result<(), EngineError>> {
         self.forget_with_receipt(Scope::Owner(owner))
     }
@@ -87,62 +103,40 @@ impl Engine {
     pub(super) fn forget(&mut self, forgotten: Forgotten) {
         let scope = forgotten.scope;
         self.scheduler.forget(scope);
-        if let Some(tier) = &mut self.tier {
-            let ids = tier.restoring().filter(|sequence| sequence.is_in(scope)).map(|s| s.id);
-            for id in ids.collect::<Vec<_>>() {
-                self.end_restoring(id, true);
-            }
+        let parked = self.tier.iter().flat_map(DiskTier::restoring);
+        let ids = parked.filter(|sequence| sequence.is_in(scope)).map(|sequence| sequence.id);
+        for id in ids.collect::<Vec<_>>() {
+            self.end_restoring(id, true);
         }
         match &mut self.tier {
-            Some(tier) => tier.forget(forgotten),
-            // There is nothing below, and whoever asked need not wait for it.
-            None => _ = forgotten.done.send(Ok(())),
+            Ok(tier) => tier.forget(forgotten),
+            Err(NoTier::Off) => forgotten.answer(Ok(())),
+            Err(NoTier::Failed(error)) => forgotten.answer(Err(error.clone())),
         }
     }
 
     /// Files what came back, and sends for what those who run next will need.
     pub(super) fn restore(&mut self) {
         if self.scheduler.is_empty()
-            && let Some(tier) = &self.tier
+            && let Ok(tier) = &self.tier
             && tier.restoring().len() > 0
         {
             tier.wait(PATIENCE);
         }
-        let Some(tier) = &mut self.tier else { return };
-        let is_broken = tier.is_broken();
+        let Ok(tier) = &mut self.tier else { return };
+        let failure = tier.failure();
         for answer in tier.take_restored() {
             self.file(answer);
         }
-        if is_broken {
-            self.give_up_tier();
+        if let Some(error) = failure {
+            self.give_up_tier(error);
         }
         self.send_for_blocks();
     }
 
-    /// Names the blocks of a sequence that ended or lost them, to be kept below.
-    pub(super) fn offer(&mut self, sequence: &Sequence) {
-        if let Some(tier) = &mut self.tier
-            && !sequence.is_forgotten
-        {
-            let tokens = sequence.shareable_tokens();
-            tier.offer(self.scheduler.blocks().cached_chain(sequence.cache_salt, tokens));
-        }
-    }
-
-    /// The same for sequences that went back to the queue.
-    pub(super) fn offer_preempted(&mut self, ids: &[SequenceId]) {
-        let Some(tier) = &mut self.tier else { return };
-        for sequence in ids.iter().filter_map(|&id| self.scheduler.waiting(id)) {
-            if !sequence.is_forgotten {
-                let tokens = sequence.shareable_tokens();
-                tier.offer(self.scheduler.blocks().cached_chain(sequence.cache_salt, tokens));
-            }
-        }
-    }
-
     /// Copies some of the blocks that are to be kept below.
     pub(super) fn write_behind(&mut self) {
-        let Self { tier: Some(tier), scheduler, runner, .. } = self else { return };
+        let Self { tier: Ok(tier), scheduler, runner, .. } = self else { return };
         tier.write_behind(|hash| {
             let filed = scheduler.blocks().filed(hash)?;
             // A device that fails is the next step's to tell.
@@ -154,15 +148,15 @@ impl Engine {
     /// Whether a step would do nothing until something comes from outside.
     pub(super) fn is_resting(&self) -> bool {
         let is_quiet = |tier: &DiskTier| !tier.has_news() && !tier.can_copy();
-        self.scheduler.is_empty() && self.tier.as_ref().is_none_or(is_quiet)
+        self.scheduler.is_empty() && self.tier.iter().all(is_quiet)
     }
 
     /// Copies what is left to be kept below, for a while.
     pub(super) fn write_the_last(&mut self) {
         let deadline = Instant::now() + LAST_WRITES;
-        while let Some(tier) = &self.tier
+        while let Ok(tier) = &self.tier
             && tier.has_pending()
-            && !tier.is_broken()
+            && tier.failure().is_none()
             && Instant::now() < deadline
         {
             if !tier.can_copy() {
@@ -175,7 +169,7 @@ impl Engine {
     /// Parks those of the next sequences whose text goes on in the tier below.
     fn send_for_blocks(&mut self) {
         let parked_foreground = self.has_parked_foreground();
-        let Some(tier) = &mut self.tier else { return };
+        let Ok(tier) = &mut self.tier else { return };
         for mut sequence in self.scheduler.take_unprepared(parked_foreground) {
             sequence.is_prepared = true;
             let blocks = self.scheduler.blocks_mut();
@@ -186,21 +180,19 @@ impl Engine {
             if num_further == 0 || sequence.is_forgotten {
                 self.scheduler.push(sequence);
             } else {
-                tier.park(sequence, num_cached, &chain[num_cached..num_cached + num_further]);
+                tier.park(sequence, chain, num_cached..num_cached + num_further);
             }
         }
     }
 
     /// Files some blocks of a sequence that waits for them.
     fn file(&mut self, answer: Restored) {
-        let Some(tier) = &mut self.tier else { return };
+        let Ok(tier) = &mut self.tier else { return };
         // Whoever has ended meanwhile needs none.
         let Some(restoring) = tier.restoring_mut(answer.id) else { return };
-        let next = restoring.first + restoring.num_restored;
         let blocks = self.scheduler.blocks_mut();
         let num_blocks = answer.blocks.len();
-        let num_filed =
-            file_blocks(blocks, &mut self.runner, &restoring.sequence, next, answer.blocks);
+        let num_filed = file_blocks(blocks, &mut self.runner, restoring, answer.blocks);
         restoring.num_restored += num_filed;
         if answer.is_last || num_filed < num_blocks {
             self.end_restoring(answer.id, false);
@@ -209,7 +201,7 @@ impl Engine {
 
     /// Lets a sequence run with the blocks that it has.
     fn end_restoring(&mut self, id: SequenceId, is_forgotten: bool) {
-        let Some(mut restoring) = self.tier.as_mut().and_then(|tier| tier.unpark(id)) else {
+        let Some(mut restoring) = self.tier.iter_mut().find_map(|tier| tier.unpark(id)) else {
             return;
         };
         restoring.sequence.is_forgotten |= is_forgotten;
@@ -222,36 +214,47 @@ impl Engine {
     }
 
     /// Goes on without the tier.
-    fn give_up_tier(&mut self) {
+    fn give_up_tier(&mut self, error: EngineError) {
         tracing::error!("the disk cache broke down: the engine goes on without it");
         let ids = self.tier.iter().flat_map(|tier| tier.restoring().map(|sequence| sequence.id));
         for id in ids.collect::<Vec<_>>() {
             self.end_restoring(id, false);
         }
-        self.tier = None;
+        self.tier = Err(NoTier::Failed(error));
     }
 }
 
-/// Puts blocks that were read, from the `next` of a sequence on, into KV blocks and
-/// files them; returns how many of them are in memory now. Evicts what the sequence
-/// would evict if it computed them.
+/// Names the blocks of sequences that ended or lost them, to be kept below.
+pub(super) fn offer<'a>(
+    tier: &mut Result<DiskTier, NoTier>,
+    blocks: &BlockManager,
+    sequences: impl IntoIterator<Item = &'a Sequence>,
+) {
+    let Ok(tier) = tier else { return };
+    for sequence in sequences.into_iter().filter(|sequence| !sequence.is_forgotten) {
+        tier.offer(blocks.cached_chain(sequence.cache_salt, sequence.shareable_tokens()));
+    }
+}
+
+/// Puts the next blocks that were read for a sequence into KV blocks and files them;
+/// returns how many of them are in memory now. Evicts what the sequence would evict if
+/// it computed them.
 fn file_blocks(
     blocks: &mut BlockManager,
     runner: &mut ModelRunner,
-    sequence: &Sequence,
-    next: usize,
+    restoring: &Restoring,
     stored: Vec<StoredBlock>,
 ) -> usize {
+    let Restoring { sequence, chain, first, num_restored } = restoring;
     let (block_size, tokens) = (blocks.block_size(), sequence.shareable_tokens());
     // Held meanwhile, so that no block evicts its own ancestor.
-    let (mut table, _) = blocks.attach_prefix(sequence.cache_salt, sequence.cache_owner, tokens);
-    let chain = blocks.chain(sequence.cache_salt, tokens);
+    let mut table = blocks.attach_chain(chain, sequence.cache_salt, sequence.cache_owner, tokens);
     let mut num_filed = 0;
-    for (index, block) in (next..).zip(stored) {
+    for (index, block) in (first + num_restored..).zip(stored) {
         if index >= table.blocks().len() {
             let end = (index + 1) * block_size;
             let is_next = index == table.blocks().len() && index < chain.len();
-            if !is_next || !is_meant(&block, &chain, index, sequence, block_size) {
+            if !is_next || !is_meant(&block, chain, index, sequence, block_size) {
                 break;
             }
             if block.payload.len() != runner.block_bytes() || !blocks.grow(&mut table, end) {

@@ -255,7 +255,8 @@ impl Pool {
     /// Drops what was cached for an owner, from memory and disk, on every worker that can.
     ///
     /// # Errors
-    /// The disk refuses, or a worker is not ready; what was cached may still be there.
+    /// The disk refuses, its cache is not open, or a worker is not ready; what was cached
+    /// may still be there.
     pub async fn forget_owner(&self, owner: u64) -> Result<(), PoolError> {
         for worker in self.all_workers()? {
             match worker.as_ref() {

@@ -7,13 +7,14 @@ use super::error::{BlockLogError, During};
 use super::index::Location;
 use super::segment::{SEGMENT_HEAD_LEN, Segment};
 use super::{BlockLog, sound_block};
-use crate::engine::prefix_cache::ChainHash;
+use crate::engine::label::ChainHash;
 
 impl BlockLog {
     /// Drops the oldest segments until `len` more bytes, and the head of a segment,
     /// fit in the budget. Each round frees half a segment, less the head of another.
     pub(super) fn make_room(&mut self, len: u64) -> Result<(), BlockLogError> {
-        while self.num_bytes() + len + SEGMENT_HEAD_LEN > self.capacity_bytes {
+        let needed = len.saturating_add(SEGMENT_HEAD_LEN);
+        while self.num_bytes().saturating_add(needed) > self.capacity_bytes {
             let Some(oldest) = self.segments.front() else { break };
             let (number, kept) = (oldest.number, self.worth_keeping(oldest));
             self.delete_segments(|segment| segment.number == number)?;

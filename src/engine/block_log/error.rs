@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::engine::EngineError;
+
 /// An error of the block log.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::engine) enum BlockLogError {
@@ -17,6 +19,12 @@ pub(in crate::engine) enum BlockLogError {
         /// What the system says.
         source: io::Error,
     },
+}
+
+impl From<BlockLogError> for EngineError {
+    fn from(error: BlockLogError) -> Self {
+        Self::DiskCache(error.to_string())
+    }
 }
 
 /// Says what an operation of the system was for.

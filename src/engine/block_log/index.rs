@@ -5,8 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::record::Scope;
-use crate::engine::prefix_cache::ChainHash;
+use crate::engine::label::{ChainHash, Scope};
 
 /// The place of a record and what decides its fate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +13,7 @@ pub(super) struct Location {
     pub(super) segment: u64,
     pub(super) offset: u64,
     pub(super) len: u64,
+    pub(super) parent: Option<ChainHash>,
     pub(super) salt: u64,
     pub(super) owner: u64,
     /// The tick of its last use; `None` since it was last written.
@@ -22,7 +22,7 @@ pub(super) struct Location {
 
 impl Location {
     pub(super) fn end(&self) -> u64 {
-        self.offset + self.len
+        self.offset.saturating_add(self.len)
     }
 }
 
@@ -88,8 +88,13 @@ impl Index {
         taken
     }
 
+    /// Takes out what a scope covers and what continues it, in the order of
+    /// [`Scope::reach`], and returns it.
     pub(super) fn take_scope(&mut self, scope: Scope) -> Vec<(ChainHash, Location)> {
-        self.take(|location| scope.covers(location.salt, location.owner))
+        let entries = self.entries.iter();
+        let gone = scope.reach(entries.map(|(&hash, l)| (hash, l.parent, (l.salt, l.owner))));
+        self.catalogue.change(|names| gone.iter().for_each(|hash| _ = names.remove(hash)));
+        gone.into_iter().filter_map(|hash| Some((hash, self.entries.remove(&hash)?))).collect()
     }
 
     /// The blocks of a segment that were used since they were written.

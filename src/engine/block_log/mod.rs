@@ -24,17 +24,17 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 pub(super) use error::BlockLogError;
 pub(super) use index::Catalogue;
-pub(super) use record::{BlockLabel, Scope};
 
-use super::prefix_cache::ChainHash;
+use super::label::{BlockLabel, ChainHash};
 use error::During;
 use index::{Index, Location};
 use place::Place;
@@ -63,14 +63,17 @@ pub(super) struct BlockLog {
     capacity_bytes: u64,
     /// Oldest first; the last is written to.
     segments: VecDeque<Segment>,
+    /// Files of segments that were given up and are still there: nobody reads them, and
+    /// as long as there is one, nothing is forgotten for certain.
+    condemned: Vec<PathBuf>,
     next_number: u64,
     index: Index,
     num_read_errors: u64,
 }
 
 impl BlockLog {
-    /// Opens the log of a directory, and deletes what is in it under another identity
-    /// or beyond the capacity. `new_key` becomes its key if it has none.
+    /// Opens the log of a directory, and deletes what is in it under another identity,
+    /// beyond the capacity or not readable. `new_key` becomes its key if it has none.
     pub(super) fn open(
         dir: &Path,
         capacity_bytes: u64,
@@ -85,16 +88,17 @@ impl BlockLog {
             identity: digest(key, identity),
             capacity_bytes,
             segments: VecDeque::new(),
+            condemned: Vec::new(),
             next_number: 0,
             index: Index::default(),
             num_read_errors: 0,
         };
         for (number, path) in Segment::list(dir).during("list the segments")? {
-            log.next_number = number + 1;
-            match Segment::open(path.clone(), number, log.identity).during("open a segment")? {
-                Some(segment) => log.recover(segment).during("read a segment")?,
-                None => std::fs::remove_file(path).during("delete a stale segment")?,
-            }
+            log.next_number = number.saturating_add(1);
+            log.take_in(number, path);
+        }
+        if let Err(error) = log.delete_condemned() {
+            tracing::warn!(%error, "what is of no use in the disk cache stays for now");
         }
         log.make_room(0)?;
         Ok(log)
@@ -121,13 +125,17 @@ impl BlockLog {
         self.index.catalogue.clone()
     }
 
+    pub(super) fn contains(&self, hash: ChainHash) -> bool {
+        self.index.get(hash).is_some()
+    }
+
     pub(super) fn num_blocks(&self) -> usize {
         self.index.len()
     }
 
     /// Bytes of all segments.
     pub(super) fn num_bytes(&self) -> u64 {
-        self.segments.iter().map(Segment::len).sum()
+        self.segments.iter().map(Segment::len).fold(0, u64::saturating_add)
     }
 
     /// Blocks that could not be read back as they were written.
@@ -141,18 +149,18 @@ impl BlockLog {
         label: BlockLabel,
         payload: &[u8],
     ) -> Result<bool, BlockLogError> {
-        if self.index.get(label.hash).is_some() {
+        if self.contains(label.hash) {
             return Ok(false);
         }
-        let (hash, salt, owner) = (label.hash, label.salt, label.owner);
+        let (hash, parent, salt, owner) = (label.hash, label.parent, label.salt, label.owner);
         let head = Head::block(label, payload);
         let len = head.record_len();
-        if len + SEGMENT_HEAD_LEN > self.capacity_bytes {
+        if len.saturating_add(SEGMENT_HEAD_LEN) > self.capacity_bytes {
             return Ok(false);
         }
         self.make_room(len)?;
         let (segment, offset) = self.append_record(&[&head.encode(), payload])?;
-        let location = Location { segment, offset, len, salt, owner, used_at: None };
+        let location = Location { segment, offset, len, parent, salt, owner, used_at: None };
         self.index.insert(hash, location);
         Ok(true)
     }
@@ -164,18 +172,28 @@ impl BlockLog {
     }
 
     /// The blocks at the beginning of a chain, as far as they are here and sound.
-    /// Neighbours are read at once. A block that is not sound is gone afterwards.
+    /// Neighbours are read at once, and one by one where that fails. A block that is not
+    /// sound is gone afterwards.
     pub(super) fn read(&mut self, chain: &[ChainHash]) -> Vec<StoredBlock> {
         let found = chain.iter().map_while(|&hash| Some((hash, self.index.get(hash)?)));
         let found: Vec<_> = found.collect();
         let mut blocks = Vec::with_capacity(found.len());
         for run in found.chunk_by(|(_, a), (_, b)| a.segment == b.segment && a.end() == b.offset) {
-            let bytes = self.read_run(run);
-            let mut rest = bytes.as_deref().unwrap_or_default();
-            for &(hash, location) in run {
-                let record = rest.split_off(..location.len as usize).unwrap_or_default();
-                let Some(block) = sound_block(hash, record) else {
-                    self.lose(hash, location, bytes.as_ref().err());
+            let whole = self.read_run(run);
+            let mut rest = whole.as_deref().ok();
+            for one in run.chunks(1) {
+                let (hash, location) = one[0];
+                let record = match &mut rest {
+                    Some(rest) => {
+                        let record = rest.split_off(..location.len as usize);
+                        Ok(Cow::Borrowed(record.unwrap_or_default()))
+                    }
+                    // What is wrong with one is no fault of its neighbours.
+                    None => self.read_run(one).map(Cow::Owned),
+                };
+                let sound = record.as_deref().ok().and_then(|record| sound_block(hash, record));
+                let Some(block) = sound else {
+                    self.lose(hash, location, record.err().as_ref());
                     return blocks;
                 };
                 blocks.push(block);
@@ -198,8 +216,12 @@ impl BlockLog {
         tracing::warn!(segment, offset, ?error, "a block of the disk cache is damaged");
         self.num_read_errors += 1;
         self.index.remove(hash);
-        if let Err(error) = self.erase_records(&[location]) {
-            tracing::warn!(segment, offset, %error, "nor can it be overwritten");
+        // Without a name it could not be forgotten: if it cannot be overwritten now, it
+        // goes with its segment.
+        let unerased = self.erase_records(&[location]);
+        self.condemn(&unerased);
+        if let Err(error) = self.delete_condemned() {
+            tracing::warn!(%error, "a segment that was given up stays for now");
         }
     }
 
@@ -212,10 +234,11 @@ impl BlockLog {
     fn append_record(&mut self, parts: &[&[u8]]) -> Result<(u64, u64), BlockLogError> {
         let len: u64 = parts.iter().map(|part| part.len() as u64).sum();
         let segment_bytes = MAX_SEGMENT_BYTES.min(self.capacity_bytes / 8);
-        let fits = |last: &Segment| last.is_empty() || last.len() + len <= segment_bytes;
+        let fits =
+            |last: &Segment| last.is_empty() || last.len().saturating_add(len) <= segment_bytes;
         if !self.segments.back().is_some_and(fits) {
             let segment = Segment::create(&self.place.dir, self.next_number, self.identity);
-            self.next_number += 1;
+            self.next_number = self.next_number.saturating_add(1);
             self.segments.push_back(segment.during("begin a segment")?);
         }
         let last = self.segments.back_mut().expect("there is one now");

@@ -7,7 +7,7 @@
 //! Invariant: what [`Head::decode`] returns passed a checksum over everything but
 //! the payload, and [`Head::accepts`] answers for the payload.
 
-use crate::engine::prefix_cache::ChainHash;
+use crate::engine::label::{BlockLabel, ChainHash, Scope};
 
 /// Bytes of the fixed part; the shortest record has no more.
 pub(super) const FIXED_LEN: usize = 72;
@@ -16,40 +16,6 @@ pub(super) const MAGIC: [u8; 4] = *b"\xd7KVr";
 const CHECKSUM_AT: usize = FIXED_LEN - 4;
 /// No block has more tokens: a bound on what a damaged number can ask for.
 const MAX_TOKENS: usize = 1 << 16;
-
-/// What a stored block stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::engine) struct BlockLabel {
-    /// Its name.
-    pub(in crate::engine) hash: ChainHash,
-    /// The block before it; `None` for the first of a text.
-    pub(in crate::engine) parent: Option<ChainHash>,
-    /// Who may share it.
-    pub(in crate::engine) salt: u64,
-    /// With whose text it must go; 0 is nobody's.
-    pub(in crate::engine) owner: u64,
-    /// Its own tokens, without those of its ancestors.
-    pub(in crate::engine) tokens: Box<[u32]>,
-}
-
-/// Whose blocks are to be forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum Scope {
-    /// Those written for this owner.
-    Owner(u64),
-    /// Those under this salt.
-    Salt(u64),
-}
-
-impl Scope {
-    /// Whether a block of this salt and owner is meant.
-    pub(in crate::engine) fn covers(self, salt: u64, owner: u64) -> bool {
-        match self {
-            Self::Owner(forgotten) => forgotten == owner && owner != 0,
-            Self::Salt(forgotten) => forgotten == salt,
-        }
-    }
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Record {

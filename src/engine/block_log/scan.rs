@@ -28,13 +28,13 @@ pub(super) fn scan(segment: &Segment) -> io::Result<Scan> {
     loop {
         let next = match head_at(segment, found.end)? {
             Some(head) => Some((found.end, head)),
-            None => search(segment, found.end + 1)?,
+            None => search(segment, found.end.saturating_add(1))?,
         };
         let Some((offset, head)) = next else { return Ok(found) };
         if offset > found.end {
             found.damaged.push(found.end..offset);
         }
-        found.end = offset + head.record_len();
+        found.end = offset.saturating_add(head.record_len());
         found.records.push((offset, head));
     }
 }
@@ -53,7 +53,7 @@ fn head_at(segment: &Segment, offset: u64) -> io::Result<Option<Head>> {
 
 /// The first whole record from `start` on.
 fn search(segment: &Segment, mut start: u64) -> io::Result<Option<(u64, Head)>> {
-    while start + FIXED_LEN as u64 <= segment.len() {
+    while start.saturating_add(FIXED_LEN as u64) <= segment.len() {
         let len = (segment.len() - start).min(SEARCH_READ as u64) as usize;
         let bytes = segment.read(start, len)?;
         for at in bytes.windows(MAGIC.len()).enumerate().filter(|(_, w)| *w == MAGIC) {

@@ -14,7 +14,6 @@ use super::record::Head;
 /// Bytes before the first record.
 pub(super) const SEGMENT_HEAD_LEN: u64 = 32;
 const MAGIC: [u8; 16] = *b"dramatis kv log\n";
-const SUFFIX: &str = "log";
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 #[derive(Debug)]
@@ -28,12 +27,22 @@ pub(super) struct Segment {
 impl Segment {
     /// An empty segment, for records under `identity`.
     pub(super) fn create(dir: &Path, number: u64, identity: [u8; 16]) -> io::Result<Self> {
-        let path = dir.join(format!("{number:012}.{SUFFIX}"));
+        let path = dir.join(file_name(number));
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-        let mut segment = Self { number, path, file, len: 0 };
-        segment.append(&[&MAGIC, &identity])?;
-        Ok(segment)
+        Self { number, path, file, len: 0 }.begin(identity)
+    }
+
+    /// Writes the head; a file that cannot have one is removed, as nobody counts it.
+    pub(super) fn begin(mut self, identity: [u8; 16]) -> io::Result<Self> {
+        match self.append(&[&MAGIC, &identity]) {
+            Ok(_) => Ok(self),
+            Err(error) => {
+                // What matters is why there is no segment.
+                let _ = self.delete();
+                Err(error)
+            }
+        }
     }
 
     /// A segment of an earlier process; `None` if it is not of this identity.
@@ -49,17 +58,14 @@ impl Segment {
         Ok(is_ours.then_some(Self { number, path, file, len }))
     }
 
-    /// Paths and numbers of all segments in a directory, oldest first.
+    /// Paths and numbers of all segments in a directory, oldest first. Whatever bears
+    /// another name is not ours to read or to delete.
     pub(super) fn list(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(dir)? {
-            let path = entry?.path();
-            let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
-            if let Some(number) = number
-                && path.extension().is_some_and(|suffix| suffix == SUFFIX)
-            {
-                found.push((number, path));
-            }
+            let entry = entry?;
+            let number = entry.file_name().to_str().and_then(number_of);
+            found.extend(number.map(|number| (number, entry.path())));
         }
         found.sort();
         Ok(found)
@@ -123,12 +129,19 @@ impl Segment {
         self.file.sync_data()
     }
 
-    /// Removes the file; one that is gone already is as good.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes the file.
     pub(super) fn delete(&self) -> io::Result<()> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove(&self.path)
+    }
+
+    /// As if the file were of this length.
+    #[cfg(test)]
+    pub(super) fn pretend_len(&mut self, len: u64) {
+        self.len = len;
     }
 
     /// Lets every later write fail.
@@ -136,4 +149,22 @@ impl Segment {
     pub(super) fn refuse_writes(&mut self) {
         self.file = File::open(&self.path).expect("the file is there");
     }
+}
+
+/// Removes a segment's file; one that is gone already is as good.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn file_name(number: u64) -> String {
+    format!("{number:012}.log")
+}
+
+/// The number of the segment that is called so, to the letter.
+fn number_of(name: &str) -> Option<u64> {
+    let number = name.strip_suffix(".log")?.parse().ok()?;
+    (file_name(number) == name).then_some(number)
 }

@@ -10,8 +10,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Forgotten;
+use crate::engine::EngineError;
 use crate::engine::block_log::StoredBlock;
-use crate::engine::prefix_cache::ChainHash;
+use crate::engine::label::{ChainHash, Scope};
 use crate::engine::sequence::SequenceId;
 
 /// Blocks that wait to be written take no more memory than this, or are one.
@@ -23,7 +24,7 @@ const MAX_USES: usize = 64;
 
 /// What the disk's thread is to do next.
 pub(super) enum Job {
-    Forget(Forgotten),
+    Forget(Scope),
     Touch(Vec<ChainHash>),
     Restore(Restore),
     Write(StoredBlock),
@@ -67,6 +68,8 @@ type Bell = Box<dyn Fn() + Send>;
 #[derive(Default)]
 struct State {
     forgets: VecDeque<Forgotten>,
+    /// Who waits for what is being forgotten.
+    forgetting: Option<Forgotten>,
     uses: VecDeque<Vec<ChainHash>>,
     restores: VecDeque<Restore>,
     /// Whose blocks are being read.
@@ -168,7 +171,7 @@ impl Desk {
         state.write_bytes -= gone.iter().map(|block| block.payload.len()).sum::<usize>();
         state.settled.extend(gone.iter().map(|block| block.label.hash));
         if state.is_abandoned {
-            // Whoever asked learns that nobody does it.
+            forgotten.answer(Err(broken_down()));
             return;
         }
         state.forgets.push_back(forgotten);
@@ -240,6 +243,13 @@ impl Desk {
         state.answers.push_back(answer);
     }
 
+    /// What came of forgetting.
+    pub(super) fn answer_forget(&self, outcome: Result<(), EngineError>) {
+        if let Some(forgotten) = self.lock().forgetting.take() {
+            forgotten.answer(outcome);
+        }
+    }
+
     /// A block was written or given up.
     pub(super) fn settle(&self, hash: ChainHash, num_bytes: usize) {
         let mut state = self.lock();
@@ -261,7 +271,10 @@ impl Desk {
     pub(super) fn abandon(&self) {
         let mut state = self.lock();
         state.is_abandoned = true;
-        state.forgets.clear();
+        let State { forgetting, forgets, .. } = &mut *state;
+        for forgotten in forgetting.take().into_iter().chain(forgets.drain(..)) {
+            forgotten.answer(Err(broken_down()));
+        }
         self.ring(&state);
     }
 
@@ -277,7 +290,9 @@ impl State {
     /// Forgetting first, then those who wait for blocks, then the rest.
     fn next(&mut self) -> Option<Job> {
         if let Some(forgotten) = self.forgets.pop_front() {
-            return Some(Job::Forget(forgotten));
+            let scope = forgotten.scope;
+            self.forgetting = Some(forgotten);
+            return Some(Job::Forget(scope));
         }
         #[cfg(test)]
         if self.is_paused {
@@ -294,6 +309,11 @@ impl State {
         }
         self.writes.pop_front().map(Job::Write)
     }
+}
+
+/// What whoever wants something forgotten is told from then on.
+pub(super) fn broken_down() -> EngineError {
+    EngineError::DiskCache("its thread broke down, so nothing on the disk is forgotten".into())
 }
 
 fn num_bytes(answer: &Restored) -> usize {

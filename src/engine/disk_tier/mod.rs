@@ -8,15 +8,19 @@
 mod desk;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::block_log::{BlockLog, Catalogue, Scope, StoredBlock};
-use super::prefix_cache::ChainHash;
+use super::block_log::{BlockLog, Catalogue, StoredBlock};
+use super::label::{ChainHash, Scope};
 use super::sequence::{Sequence, SequenceId};
 use super::{DiskCacheStats, EngineError};
 use desk::{Desk, Restore};
@@ -35,10 +39,19 @@ pub(super) struct Forgotten {
     pub(super) done: oneshot::Sender<Result<(), EngineError>>,
 }
 
+impl Forgotten {
+    /// Tells what came of it; whoever asked need not have waited.
+    pub(super) fn answer(self, outcome: Result<(), EngineError>) {
+        let _ = self.done.send(outcome);
+    }
+}
+
 /// A sequence whose blocks are being read.
 #[derive(Debug)]
 pub(super) struct Restoring {
     pub(super) sequence: Sequence,
+    /// The names of all its blocks.
+    pub(super) chain: Vec<ChainHash>,
     /// The first block that was asked for.
     pub(super) first: usize,
     /// Those that are back.
@@ -117,9 +130,7 @@ impl DiskTier {
     /// Has blocks copied by `copy` as far as there is room, and hands them over.
     /// `copy` knows nothing of a block that is gone from memory.
     pub(super) fn write_behind(&mut self, copy: impl Fn(ChainHash) -> Option<StoredBlock>) {
-        for hash in self.desk.take_settled() {
-            self.underway.remove(&hash);
-        }
+        self.note_settled();
         let mut left = COPY_BYTES.max(self.block_bytes);
         while left >= self.block_bytes && self.can_copy() {
             let Some(hash) = self.pending.pop_front() else { return };
@@ -149,11 +160,11 @@ impl DiskTier {
         further.take_while(|&&hash| self.catalogue.contains(hash)).count()
     }
 
-    /// Keeps a sequence until `chain`, its blocks from the `first` on, is read.
-    pub(super) fn park(&mut self, sequence: Sequence, first: usize, chain: &[ChainHash]) {
-        let id = sequence.id;
-        self.restoring.insert(id, Restoring { sequence, first, num_restored: 0 });
-        self.desk.restore(Restore { id, chain: chain.iter().copied().collect() });
+    /// Keeps a sequence until those `wanted` of its `chain` are read.
+    pub(super) fn park(&mut self, sequence: Sequence, chain: Vec<ChainHash>, wanted: Range<usize>) {
+        let (id, first) = (sequence.id, wanted.start);
+        self.desk.restore(Restore { id, chain: chain[wanted].iter().copied().collect() });
+        self.restoring.insert(id, Restoring { sequence, chain, first, num_restored: 0 });
     }
 
     pub(super) fn restoring_mut(&mut self, id: SequenceId) -> Option<&mut Restoring> {
@@ -183,9 +194,9 @@ impl DiskTier {
         self.desk.has_answers()
     }
 
-    /// Whether the disk's thread broke down, so that nothing more will come.
-    pub(super) fn is_broken(&self) -> bool {
-        self.desk.is_abandoned()
+    /// What is wrong if the disk's thread broke down, so that nothing more will come.
+    pub(super) fn failure(&self) -> Option<EngineError> {
+        self.desk.is_abandoned().then(desk::broken_down)
     }
 
     /// Waits until something came from the disk, or the time is over.
@@ -196,6 +207,14 @@ impl DiskTier {
     /// Forgets on the disk what was forgotten in memory.
     pub(super) fn forget(&mut self, forgotten: Forgotten) {
         self.desk.forget(forgotten);
+        self.note_settled();
+    }
+
+    /// What waited and does not any more can be offered again.
+    fn note_settled(&mut self) {
+        for hash in self.desk.take_settled() {
+            self.underway.remove(&hash);
+        }
     }
 
     /// Nothing that waits in memory is to be written any more.

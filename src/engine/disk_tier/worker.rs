@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use super::Forgotten;
 use super::desk::{Counts, Desk, Job, Restore, Restored};
 use crate::engine::EngineError;
 use crate::engine::block_log::{BlockLog, StoredBlock};
+use crate::engine::label::Scope;
 
 /// About so much is read at once.
 const READ_BYTES: usize = 16 << 20;
@@ -32,8 +32,12 @@ impl Worker {
         let _end = End(self.desk.clone());
         while let Some(job) = self.desk.next() {
             match job {
-                Job::Forget(forgotten) => self.forget(forgotten),
-                Job::Touch(chain) => self.log.touch(&chain),
+                // Nobody waits for that: the engine may sleep on.
+                Job::Touch(chain) => {
+                    self.log.touch(&chain);
+                    continue;
+                }
+                Job::Forget(scope) => self.forget(scope),
                 Job::Restore(restore) => self.restore(restore),
                 Job::Write(block) => self.write(block),
             }
@@ -41,14 +45,13 @@ impl Worker {
         }
     }
 
-    fn forget(&mut self, Forgotten { scope, done }: Forgotten) {
+    fn forget(&mut self, scope: Scope) {
         let outcome = self.log.forget(scope);
         if let Err(error) = &outcome {
             tracing::error!(%error, "the disk cache could not forget");
         }
         self.count();
-        // Whoever asked need not wait for it.
-        let _ = done.send(outcome.map_err(|error| EngineError::DiskCache(error.to_string())));
+        self.desk.answer_forget(outcome.map_err(EngineError::from));
     }
 
     fn restore(&mut self, mut rest: Restore) {
@@ -62,7 +65,12 @@ impl Worker {
 
     fn write(&mut self, block: StoredBlock) {
         let (hash, num_bytes) = (block.label.hash, block.payload.len());
-        match self.log.append(block.label, &block.payload) {
+        // Its parent was forgotten while it waited, or refused: it would be of no use,
+        // and nobody could tell any more what it continues.
+        let is_orphan = block.label.parent.is_some_and(|parent| !self.log.contains(parent));
+        let written =
+            if is_orphan { Ok(false) } else { self.log.append(block.label, &block.payload) };
+        match written {
             Ok(is_new) => self.num_written += u64::from(is_new),
             Err(error) => {
                 // A full disk refuses every block: it is said once, and counted.

@@ -7,13 +7,6 @@ fn of_owner(owner: u64) -> impl Iterator<Item = u64> {
     (0..40).filter(move |n| 1 + n % 5 == owner)
 }
 
-fn forty_blocks(dir: &Path) -> BlockLog {
-    let mut log = open_as(dir, 200_000, "");
-    (0..40).for_each(|n| assert!(append(&mut log, n)));
-    assert!(log.segments.len() > 1);
-    log
-}
-
 #[test]
 fn an_owners_blocks_are_gone_at_once_from_every_file_and_after_a_restart() {
     let dir = TempDir::new().unwrap();
@@ -101,6 +94,30 @@ fn where_nothing_can_be_overwritten_segments_go_as_a_whole() {
 }
 
 #[test]
+fn where_no_tombstone_can_be_written_only_what_is_meant_is_overwritten() {
+    let dir = TempDir::new().unwrap();
+    let mut log = forty_blocks(dir.path());
+    let mut last = Segment::create(dir.path(), log.next_number, log.identity).unwrap();
+    last.refuse_writes();
+    log.segments.push_back(last);
+    log.forget(Scope::Owner(2)).unwrap();
+    check(&log);
+    assert_eq!(known(&log, 0..40), (0..40).filter(|n| n % 5 != 1).collect::<Vec<_>>());
+    assert!((0..40).all(|n| is_on_disk(dir.path(), &payload(n)) == (n % 5 != 1)));
+}
+
+#[test]
+fn a_damaged_block_that_cannot_be_overwritten_goes_with_its_segment() {
+    let dir = TempDir::new().unwrap();
+    let mut log = forty_blocks(dir.path());
+    let first = &mut log.segments[0];
+    first.erase(SEGMENT_HEAD_LEN, 100).unwrap();
+    first.refuse_writes();
+    assert_eq!(read(&mut log, [0]), []);
+    assert!(!is_on_disk(dir.path(), &payload(0)) && is_on_disk(dir.path(), &payload(39)));
+}
+
+#[test]
 fn what_could_not_be_forgotten_is_tried_again() {
     let dir = TempDir::new().unwrap();
     let mut log = forty_blocks(dir.path());
@@ -126,4 +143,41 @@ fn where_the_log_is_full_forgetting_still_works() {
     check(&log);
     assert!((0..200).filter(|n| n % 5 == 3).all(|n| !is_on_disk(dir.path(), &payload(n))));
     assert!(log.num_blocks() > 5);
+}
+
+/// Forty blocks, and two more that continue the one of owner 2, for others.
+fn with_heirs(dir: &Path) -> BlockLog {
+    let mut log = forty_blocks(dir);
+    for (n, parent, owner) in [(101, 1, 3), (102, 101, 4)] {
+        let label = BlockLabel { parent: Some(hash(parent)), owner, ..label(n) };
+        assert!(log.append(label, &payload(n)).unwrap());
+    }
+    log
+}
+
+#[test]
+fn what_continues_the_forgotten_goes_whosever_it_is() {
+    let dir = TempDir::new().unwrap();
+    let mut log = with_heirs(dir.path());
+    log.forget(Scope::Owner(2)).unwrap();
+    check(&log);
+    assert_eq!(known(&log, 0..110), (0..40).filter(|n| n % 5 != 1).collect::<Vec<_>>());
+    assert!([1, 101, 102].iter().all(|&n| !is_on_disk(dir.path(), &payload(n))));
+}
+
+#[test]
+fn heirs_go_at_the_next_start_wherever_the_overwriting_ended() {
+    // Eight of the owner, two of others.
+    for num_erased in 0..=10 {
+        let dir = TempDir::new().unwrap();
+        let mut log = with_heirs(dir.path());
+        let places: Vec<_> =
+            log.index.take_scope(Scope::Owner(2)).into_iter().map(|e| e.1).collect();
+        log.append_tombstone(Scope::Owner(2)).unwrap();
+        assert!(log.erase_records(&places[..num_erased]).is_empty());
+        drop(log);
+        let log = open_as(dir.path(), 200_000, "");
+        assert_eq!(log.num_blocks(), 32);
+        assert!([1, 101, 102].iter().all(|&n| !is_on_disk(dir.path(), &payload(n))));
+    }
 }

@@ -6,11 +6,11 @@ mod model;
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::engine::label::Scope;
 
 const KEY: [u8; 16] = [9; 16];
 /// Payload bytes of a usual block of these tests.
@@ -34,6 +34,13 @@ fn check(log: &BlockLog) {
     assert_eq!(log.num_bytes(), on_disk);
 }
 
+fn forty_blocks(dir: &Path) -> BlockLog {
+    let mut log = open_as(dir, 200_000, "");
+    (0..40).for_each(|n| assert!(append(&mut log, n)));
+    assert!(log.segments.len() > 1);
+    log
+}
+
 fn log_files(dir: &Path) -> Vec<PathBuf> {
     Segment::list(dir).unwrap().into_iter().map(|(_, path)| path).collect()
 }
@@ -43,7 +50,8 @@ fn hash(n: u64) -> ChainHash {
 }
 
 fn label(n: u64) -> BlockLabel {
-    let parent = n.checked_sub(1).map(hash);
+    // Of the same salt and owner.
+    let parent = n.checked_sub(15).map(hash);
     BlockLabel {
         hash: hash(n),
         parent,
@@ -85,7 +93,8 @@ fn known(log: &BlockLog, ns: impl IntoIterator<Item = u64>) -> Vec<u64> {
 /// Whether any 16 bytes of the payload, cut at their places, are in any file.
 fn is_on_disk(dir: &Path, payload: &[u8]) -> bool {
     let pieces: HashSet<&[u8]> = payload.chunks_exact(16).collect();
-    let files = fs::read_dir(dir).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let files = paths.filter(|path| path.is_file()).map(|path| fs::read(path).unwrap());
     files.into_iter().any(|file| file.windows(16).any(|window| pieces.contains(window)))
 }
 
@@ -173,6 +182,31 @@ fn only_one_may_use_a_directory_and_only_its_owner_may_read_it() {
     let files: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(files.len(), 3, "lock, key, a segment: {files:?}");
     files.iter().for_each(|file| assert_eq!(mode(file), 0o600, "{file:?}"));
+}
+
+#[test]
+fn files_of_other_names_are_neither_read_nor_deleted() {
+    let dir = TempDir::new().unwrap();
+    append(&mut open(dir.path()), 1);
+    let segment = fs::read(log_files(dir.path()).remove(0)).unwrap();
+    let names = ["7.log", "+00000000007.log", "000000000007.LOG", "000000000007.log.log"];
+    names.iter().for_each(|name| fs::write(dir.path().join(name), &segment).unwrap());
+    let log = open(dir.path());
+    assert_eq!((log.num_blocks(), log.next_number), (1, 1));
+    drop(log);
+    BlockLog::clear(dir.path()).unwrap();
+    assert!(log_files(dir.path()).is_empty());
+    assert!(names.iter().all(|name| dir.path().join(name).exists()));
+}
+
+#[test]
+fn no_length_of_a_file_is_too_much_for_the_budget() {
+    let dir = TempDir::new().unwrap();
+    let mut log = forty_blocks(dir.path());
+    log.segments.iter_mut().for_each(|segment| segment.pretend_len(u64::MAX - 100));
+    assert_eq!(log.num_bytes(), u64::MAX);
+    assert!(append(&mut log, 50));
+    assert_eq!(known(&log, 0..60), [50]);
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! The engine with a tier below memory: what comes back is what went, or nothing.
 
+mod by_handle;
+mod forgetting;
+
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -161,6 +165,8 @@ fn a_second_engine_on_a_directory_runs_without_it() {
     let first = TestEngine::new(&tiered(dir.path()));
     let mut second = TestEngine::new(&tiered(dir.path()));
     assert!(first.stats().disk_cache.is_some() && second.stats().disk_cache.is_none());
+    let outcome = second.forget_owner(1).blocking_recv().unwrap();
+    assert_eq!(outcome.unwrap_err().kind(), "disk_cache", "the first may hold it");
     assert_eq!(second.complete(&request(PROMPT)).token_ids, cold(&request(PROMPT)));
     drop(first);
     assert!(TestEngine::new(&tiered(dir.path())).stats().disk_cache.is_some());
@@ -184,6 +190,22 @@ fn a_directory_too_small_for_two_blocks_is_left_alone() {
     let options = EngineOptions { disk_cache: Some(disk_cache), ..options() };
     assert!(TestEngine::new(&options).stats().disk_cache.is_none());
     assert!(!dir.path().join("none").exists());
+}
+
+#[test]
+fn a_use_that_is_noted_wakes_nobody() {
+    let dir = TempDir::new().unwrap();
+    let mut engine = TestEngine::new(&tiered(dir.path()));
+    let request = GenerationRequest { max_tokens: 1, ..greedy(PROMPT) };
+    engine.complete(&request);
+    engine.settle();
+    let num_rings = Arc::new(AtomicUsize::new(0));
+    let bell = Arc::clone(&num_rings);
+    engine.tier().set_bell(move || _ = bell.fetch_add(1, Ordering::Relaxed));
+    (0..5).for_each(|_| _ = engine.complete(&request));
+    drop(engine);
+    // The last word of the disk's thread, which has done everything before.
+    assert_eq!(num_rings.load(Ordering::Relaxed), 1);
 }
 
 #[test]
@@ -267,7 +289,9 @@ fn where_the_disks_thread_breaks_down_everybody_is_served_without_it() {
     let summary = parked.blocking_finish().unwrap();
     assert_eq!((summary.num_cached_tokens, summary.token_ids), (0, cold(&request(PROMPT))));
     assert!(engine.stats().disk_cache.is_none());
-    assert!(engine.forget_owner(1).blocking_recv().unwrap().is_ok());
+    // It is on the disk still, so nobody may think that it is gone.
+    let outcome = engine.forget_owner(1).blocking_recv().unwrap();
+    assert_eq!(outcome.unwrap_err().kind(), "disk_cache");
 }
 
 #[test]
@@ -321,118 +345,6 @@ fn when_the_queue_is_full_blocks_are_skipped_and_counted() {
     // What is too large for a directory of 16 MiB is not there, but was written.
     assert_eq!(disk.num_written + disk.num_skipped, 36, "{disk:?}");
     assert!(disk.num_bytes <= 16 << 20);
-}
-
-#[test]
-fn what_is_forgotten_is_gone_from_memory_and_disk_for_good() {
-    let dir = TempDir::new().unwrap();
-    let mut engine = TestEngine::new(&tiered(dir.path()));
-    let (ours, theirs) = (owned(7, PROMPT), owned(8, &other_text(0)));
-    engine.complete(&ours);
-    engine.complete(&theirs);
-    engine.settle();
-    let (our_payloads, their_payloads) = (engine.payloads(&ours), engine.payloads(&theirs));
-    assert!(our_payloads.len() > 5);
-    assert!(our_payloads.iter().chain(&their_payloads).all(|p| is_on_disk(dir.path(), p)));
-    let num_blocks = engine.stats().num_cached_blocks;
-    let done = engine.forget_owner(7);
-    engine.check_integrity().unwrap();
-    assert!(engine.payloads(&ours).is_empty());
-    assert!(engine.stats().num_cached_blocks < num_blocks);
-    done.blocking_recv().unwrap().unwrap();
-    assert!(!our_payloads.iter().any(|payload| is_on_disk(dir.path(), payload)));
-    assert!(their_payloads.iter().all(|payload| is_on_disk(dir.path(), payload)));
-    drop(engine);
-    let mut engine = TestEngine::new(&tiered(dir.path()));
-    assert_eq!(engine.complete(&ours).num_cached_tokens, 0);
-    assert!(engine.complete(&theirs).num_restored_tokens > 0);
-    engine.settle();
-    engine.forget_salt(0).blocking_recv().unwrap().unwrap();
-    assert_eq!((engine.disk().num_blocks, engine.stats().num_cached_blocks), (0, 0));
-    assert!(!their_payloads.iter().any(|payload| is_on_disk(dir.path(), payload)));
-}
-
-#[test]
-fn what_runs_while_it_is_forgotten_goes_on_and_leaves_nothing() {
-    let dir = TempDir::new().unwrap();
-    let mut engine = TestEngine::new(&tiered(dir.path()));
-    let request = owned(7, PROMPT);
-    let running = engine.submit(request.clone()).unwrap();
-    engine.steps(5);
-    let waiting: Vec<_> = (0..10).map(|_| engine.submit(request.clone()).unwrap()).collect();
-    engine.step();
-    let done = engine.forget_owner(7);
-    engine.check_integrity().unwrap();
-    assert_eq!(engine.stats().num_cached_blocks, 0);
-    engine.run();
-    done.blocking_recv().unwrap().unwrap();
-    engine.settle();
-    for stream in std::iter::once(running).chain(waiting) {
-        assert_eq!(stream.blocking_finish().unwrap().token_ids, cold(&request));
-    }
-    assert_eq!((engine.disk().num_blocks, engine.stats().num_cached_blocks), (0, 0));
-    engine.complete(&request);
-    assert!(engine.stats().num_cached_blocks > 0, "what comes later is kept");
-}
-
-#[test]
-fn a_neighbour_of_the_forgotten_keeps_its_own() {
-    let dir = TempDir::new().unwrap();
-    let mut engine = TestEngine::new(&tiered(dir.path()));
-    // They share the prompt's blocks, which the first of them filed.
-    engine.complete(&owned(7, PROMPT));
-    let theirs = owned(8, PROMPT);
-    let running = engine.submit(theirs.clone()).unwrap();
-    engine.steps(5);
-    let done = engine.forget_owner(7);
-    engine.check_integrity().unwrap();
-    engine.run();
-    done.blocking_recv().unwrap().unwrap();
-    assert_eq!(running.blocking_finish().unwrap().token_ids, cold(&theirs));
-    assert_eq!(engine.payloads(&theirs).len() * BLOCK_SIZE, PROMPT.len() / BLOCK_SIZE * BLOCK_SIZE);
-    engine.settle();
-    drop(engine);
-    let warm = TestEngine::new(&tiered(dir.path())).complete(&theirs);
-    assert_eq!(warm.num_restored_tokens, num_shareable(PROMPT));
-}
-
-#[test]
-fn forgetting_reaches_what_waits_for_the_disk_and_what_waits_to_be_written() {
-    let dir = TempDir::new().unwrap();
-    TestEngine::new(&tiered(dir.path())).complete(&owned(7, PROMPT));
-    let mut engine = TestEngine::new(&tiered(dir.path()));
-    let parked = engine.submit_and_park(&owned(7, PROMPT));
-    engine.complete_beside_owned(7, &other_text(1));
-    assert!(engine.disk().num_pending > 5);
-    engine.forget_owner(7).blocking_recv().unwrap().unwrap();
-    engine.check_integrity().unwrap();
-    engine.tier().pause(false);
-    engine.run();
-    engine.settle();
-    let summary = parked.blocking_finish().unwrap();
-    assert_eq!((summary.num_cached_tokens, summary.token_ids), (0, cold(&owned(7, PROMPT))));
-    assert_eq!((engine.disk().num_blocks, engine.disk().num_written), (0, 0));
-}
-
-impl TestEngine {
-    fn complete_beside_owned(&mut self, owner: u64, prompt: &str) {
-        let mut stream = self.submit(owned(owner, prompt)).unwrap();
-        while !matches!(stream.try_recv(), Some(GenerationEvent::Finished(_))) {
-            self.step();
-        }
-    }
-}
-
-#[test]
-fn without_a_tier_memory_forgets_all_the_same() {
-    let mut engine = TestEngine::new(&options());
-    engine.complete(&owned(7, PROMPT));
-    engine.complete(&owned(8, &other_text(0)));
-    engine.forget_owner(0).blocking_recv().unwrap().unwrap();
-    assert_eq!(engine.complete(&owned(7, PROMPT)).num_cached_tokens, num_shareable(PROMPT));
-    engine.forget_owner(7).blocking_recv().unwrap().unwrap();
-    assert_eq!(engine.complete(&owned(7, PROMPT)).num_cached_tokens, 0);
-    assert!(engine.complete(&owned(8, &other_text(0))).num_cached_tokens > 0);
 }
 
 /// Few blocks, many conversations of few letters, restarts and forgetting: everyone has
@@ -494,88 +406,4 @@ fn a_random_load_over_a_tier_gives_everyone_the_reply_it_would_have_alone() {
         }
     }
     assert!(num_restored > 60, "{num_restored}");
-}
-
-mod by_handle {
-    use super::*;
-
-    fn spawn(options: &EngineOptions) -> EngineHandle {
-        EngineHandle::spawn(MODEL.clone(), TOKENIZER.clone(), options).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_handle_restores_and_forgets() {
-        let dir = TempDir::new().unwrap();
-        let handle = spawn(&tiered(dir.path()));
-        let first = handle.submit(owned(7, PROMPT)).unwrap().finish().await.unwrap();
-        handle.shutdown();
-        assert_eq!(handle.forget_owner(7).await.unwrap_err().kind(), "stopped");
-        drop(handle);
-
-        let handle = spawn(&tiered(dir.path()));
-        let warm = handle.submit(owned(7, PROMPT)).unwrap().finish().await.unwrap();
-        assert_eq!(warm.num_restored_tokens, num_shareable(PROMPT));
-        assert_eq!(warm.token_ids, first.token_ids);
-        handle.forget_owner(7).await.unwrap();
-        handle.check_integrity().await.unwrap();
-        assert_eq!(
-            handle.stats().disk_cache.unwrap().num_restored as usize * 16,
-            num_shareable(PROMPT)
-        );
-        let again = handle.submit(owned(7, PROMPT)).unwrap().finish().await.unwrap();
-        assert_eq!(again.num_cached_tokens, 0);
-        handle.forget_salt(0).await.unwrap();
-        handle.shutdown();
-        assert_eq!(TestEngine::new(&tiered(dir.path())).disk().num_blocks, 0);
-    }
-
-    /// Everybody waits for the disk, so the thread sleeps; the disk wakes it.
-    #[tokio::test(flavor = "multi_thread")]
-    async fn many_callers_are_served_from_the_disk() {
-        let dir = TempDir::new().unwrap();
-        let prompts: Vec<_> = (0..4).map(other_text).collect();
-        let mut engine = TestEngine::new(&tiered(dir.path()));
-        let cold: Vec<_> = prompts.iter().map(|p| engine.complete(&greedy(p)).token_ids).collect();
-        drop(engine);
-        let handle = spawn(&tiered(dir.path()));
-        let streams: Vec<_> =
-            prompts.iter().map(|prompt| handle.submit(greedy(prompt)).unwrap()).collect();
-        for (stream, cold) in streams.into_iter().zip(cold) {
-            let summary = stream.finish().await.unwrap();
-            assert!(summary.num_restored_tokens > 100, "{}", summary.num_restored_tokens);
-            assert_eq!(summary.token_ids, cold);
-        }
-    }
-
-    #[test]
-    fn the_last_handle_takes_both_threads_along() {
-        let dir = TempDir::new().unwrap();
-        let handle = spawn(&tiered(dir.path()));
-        let endless = GenerationRequest { max_tokens: usize::MAX, ..request(PROMPT) };
-        let mut stream = handle.submit(endless).unwrap();
-        while !matches!(stream.blocking_recv(), Some(GenerationEvent::Text(_))) {}
-        drop(handle);
-        assert_eq!(stream.blocking_finish().unwrap().finish_reason, FinishReason::Aborted);
-        // The lock is free once both are gone; what was generated is there.
-        for _ in 0..1000 {
-            std::thread::sleep(Duration::from_millis(10));
-            let mut engine = TestEngine::new(&tiered(dir.path()));
-            if engine.stats().disk_cache.is_some() {
-                let warm = engine.complete(&request(PROMPT));
-                assert_eq!(warm.num_restored_tokens, num_shareable(PROMPT));
-                return;
-            }
-        }
-        panic!("the directory is still in use");
-    }
-
-    #[test]
-    fn a_panic_keeps_nobody_waiting_who_wants_something_forgotten() {
-        let dir = TempDir::new().unwrap();
-        let handle = spawn(&tiered(dir.path()));
-        handle.inspect(|_| panic!("gone")).unwrap();
-        let forget = handle.forget_owner(1);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        assert_eq!(runtime.block_on(forget).unwrap_err().kind(), "panicked");
-    }
 }
