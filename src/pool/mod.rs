@@ -74,6 +74,11 @@ impl Pool {
         &self.worker.model_fingerprint
     }
 
+    /// What computes the model, for people.
+    pub fn backend_name(&self) -> &str {
+        &self.worker.backend_name
+    }
+
     /// How many tokens prompt and reply may have together.
     pub fn context_tokens(&self) -> usize {
         self.worker.context_tokens

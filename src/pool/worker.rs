@@ -27,6 +27,7 @@ pub(super) struct Worker {
     pub(super) tokenizer: Arc<Tokenizer>,
     pub(super) model_name: String,
     pub(super) model_fingerprint: String,
+    pub(super) backend_name: String,
     pub(super) context_tokens: usize,
     pub(super) memory: PoolMemory,
 }
@@ -36,7 +37,8 @@ impl Worker {
     pub(super) fn start(options: &WorkerOptions) -> Result<Self, PoolError> {
         let LoadedModel { model, tokenizer } =
             LoadedModel::load(&options.model_path, &options.load)?;
-        let model_fingerprint = model.fingerprint().to_owned();
+        let (model_fingerprint, backend_name) =
+            (model.fingerprint().to_owned(), model.backend_name());
         let num_blocks = options.engine.num_blocks(&model)?;
         let memory = PoolMemory {
             weight_bytes: model.weight_bytes(),
@@ -50,6 +52,7 @@ impl Worker {
             tokenizer,
             model_name: options.model_name.clone(),
             model_fingerprint,
+            backend_name,
         })
     }
 }

@@ -36,7 +36,13 @@ fn report(home: &Path, arguments: &[&str]) -> Value {
     let report: Value = serde_json::from_str(&stdout).unwrap();
     assert!(report.is_object(), "{stdout}");
     assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(report["bench"], arguments[0]);
     assert_eq!(report["fingerprint"].as_str().unwrap().len(), 64);
+    assert!(report["backend"].as_str().unwrap().starts_with("CPU, "), "{report}");
+    for key in ["model", "weights"] {
+        assert!(!report[key].as_str().unwrap().is_empty(), "{key}");
+    }
+    positive(&report["threads"]);
     report
 }
 
@@ -66,7 +72,6 @@ fn the_engine_is_measured_without_a_model_or_a_database() {
     for key in ["prefill_96_tokens_per_s", "decode_1_tokens_per_s", "decode_3_tokens_per_s"] {
         median_of(&report, key, 3);
     }
-    assert_eq!(report["bench"], "engine");
     assert_eq!(report["model"], "random tiny");
     assert_eq!((&report["weights"], &report["threads"]), (&"F32".into(), &1.into()));
     assert_eq!((&report["depth"], &report["repeats"]), (&0.into(), &3.into()));

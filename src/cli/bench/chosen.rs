@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
@@ -16,7 +16,6 @@ use serde::de::value::{Error, StrDeserializer};
 use super::super::{Session, model};
 use super::at_least_one;
 use crate::config::{Auto, Weights};
-use crate::model::{WeightType, inspect};
 
 /// Which model is measured, and how it is computed with.
 #[derive(Debug, Clone, Default, Args)]
@@ -90,21 +89,6 @@ impl fmt::Display for WeightsChoice {
 pub(super) fn model_path(session: &Session) -> anyhow::Result<PathBuf> {
     let path = model::path(session)?;
     Ok(std::path::absolute(&path).unwrap_or(path))
-}
-
-/// What a model is called in results: its name, or its file's.
-pub(super) fn model_name(session: &Session) -> String {
-    let name = &session.config.model.name;
-    let file = Path::new(name).file_name().map(|file| file.to_string_lossy().into_owned());
-    file.unwrap_or_else(|| name.clone())
-}
-
-/// The form in which the weights are computed with, in a word.
-pub(super) fn weights_word(weight_type: Option<WeightType>, path: &Path) -> anyhow::Result<String> {
-    Ok(match weight_type {
-        Some(weight_type) => format!("{weight_type:?}"),
-        None => inspect(path)?.quantization,
-    })
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ pub(super) fn run(session: &Session, args: &GreedyArgs) -> anyhow::Result<()> {
     let continuations = explain(&loaded, prompts, written)?;
     if args.json {
         let results = json!({ "tokens": args.tokens, "continuations": continuations });
-        line(serde_json::to_string_pretty(&loaded.report("greedy", results))?);
+        line(serde_json::to_string_pretty(&loaded.subject.report("greedy", results))?);
     } else {
         show(&loaded, &continuations);
     }
@@ -157,7 +157,7 @@ fn explain(
 }
 
 fn show(loaded: &Loaded, continuations: &[Continuation]) {
-    line(loaded.heading());
+    line(loaded.subject.heading());
     for (index, continuation) in continuations.iter().enumerate() {
         let Continuation { text, token_ids, steps, .. } = continuation;
         let gap = steps.iter().map(Step::gap).fold(f32::INFINITY, f32::min);

@@ -18,6 +18,7 @@ mod plot;
 mod rows;
 mod samples;
 mod shape;
+mod subject;
 mod table;
 
 use std::process::ExitCode;

@@ -102,10 +102,10 @@ pub(super) fn run(session: &Session, args: &PerplexityArgs) -> anyhow::Result<()
             "perplexity": likelihood.perplexity(),
             "standard_error": likelihood.error(),
         });
-        line(serde_json::to_string_pretty(&loaded.report("perplexity", results))?);
+        line(serde_json::to_string_pretty(&loaded.subject.report("perplexity", results))?);
         return Ok(());
     }
-    line(loaded.heading());
+    line(loaded.subject.heading());
     let error = likelihood.error().map_or(String::new(), |error| format!(" ± {error:.4}"));
     line(format_args!(
         "perplexity {:.4}{error}, over {} tokens in {} windows of {}",

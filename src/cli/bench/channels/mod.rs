@@ -22,8 +22,9 @@ use super::super::database::runtime;
 use super::super::output::{line, note};
 use super::super::progress::Counted;
 use super::at_least_one;
-use super::chosen::{ModelArgs, model_name, model_path, weights_word};
+use super::chosen::{ModelArgs, model_path};
 use super::plot::{Chart, Point, Series};
+use super::subject::Subject;
 use super::table::{number, percent, table};
 use crate::service;
 
@@ -82,14 +83,6 @@ removed afterwards; your own scenes are not touched. In the first round nothing 
 The last example outgrows its window: the oldest turns go, and what remains is read again in
 the pauses.";
 
-/// What the service said of itself.
-struct Subject {
-    model: String,
-    fingerprint: String,
-    weights: String,
-    threads: usize,
-}
-
 /// What was measured.
 struct Outcome {
     subject: Subject,
@@ -117,9 +110,11 @@ pub(super) fn run(session: &Session, args: &ChannelsArgs) -> anyhow::Result<()> 
     let outcome = outcome?;
     let Outcome { subject, rounds, overhead } = &outcome;
     if args.json {
-        line(serde_json::to_string_pretty(&report(args, subject, rounds, overhead))?);
+        let report = subject.report("channels", results(args, rounds, overhead));
+        line(serde_json::to_string_pretty(&report)?);
     } else {
-        show(subject, rounds, overhead);
+        line(subject.heading());
+        show(rounds, overhead);
     }
     if let Some(path) = &args.plot {
         chart(subject, args, rounds).write(path)?;
@@ -142,14 +137,10 @@ async fn stop_asked() -> anyhow::Result<()> {
 
 async fn measure(session: &Session, house: &House, args: &ChannelsArgs) -> anyhow::Result<Outcome> {
     let options = service::worker_options(&session.config, house.model_path().to_owned());
-    let weights = weights_word(options.load.weight_type, house.model_path())?;
     let mut running = house.start().await?;
-    let subject = Subject {
-        model: model_name(session),
-        fingerprint: running.chat().pool().model_fingerprint().to_owned(),
-        weights,
-        threads: session.config.engine.num_threads().get(),
-    };
+    let pool = running.chat().pool();
+    let (fingerprint, backend) = (pool.model_fingerprint(), pool.backend_name().to_owned());
+    let subject = Subject::of_session(session, &options, fingerprint, backend)?;
     let mut channels = running.furnish(args.channels, args.history_tokens).await?;
     let progress = Counted::new(args.channels * args.turns, "replies");
     let mut rounds: Vec<Round> = Vec::new();
@@ -180,19 +171,8 @@ fn kind(round: usize, restart: bool) -> Kind {
     }
 }
 
-fn report(
-    args: &ChannelsArgs,
-    subject: &Subject,
-    rounds: &[RoundFigures],
-    overhead: &Overhead,
-) -> Value {
+fn results(args: &ChannelsArgs, rounds: &[RoundFigures], overhead: &Overhead) -> Value {
     json!({
-        "bench": "channels",
-        "version": env!("CARGO_PKG_VERSION"),
-        "model": subject.model,
-        "fingerprint": subject.fingerprint,
-        "weights": subject.weights,
-        "threads": subject.threads,
         "channels": args.channels,
         "turns": args.turns,
         "history_tokens": args.history_tokens,
@@ -206,9 +186,7 @@ fn report(
     })
 }
 
-fn show(subject: &Subject, rounds: &[RoundFigures], overhead: &Overhead) {
-    let Subject { model, weights, threads, .. } = subject;
-    line(format_args!("{model}, weights {weights}, threads {threads}"));
+fn show(rounds: &[RoundFigures], overhead: &Overhead) {
     let mut by_round = table([
         "round",
         "first token, median",

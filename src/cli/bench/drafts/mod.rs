@@ -82,9 +82,9 @@ pub(super) fn run(session: &Session, args: &DraftsArgs) -> anyhow::Result<()> {
         .collect();
     if args.json {
         let results = results(args, &replies, &costs, &figures);
-        line(serde_json::to_string_pretty(&loaded.report("drafts", results))?);
+        line(serde_json::to_string_pretty(&loaded.subject.report("drafts", results))?);
     } else {
-        line(loaded.heading());
+        line(loaded.subject.heading());
         show(&replies, &costs, &figures);
     }
     Ok(())
