@@ -46,6 +46,18 @@ fn report(home: &Path, arguments: &[&str]) -> Value {
     report
 }
 
+/// Fails unless the user's data directory is as it was: not even there. A disk cache
+/// would hold what was computed for people's conversations.
+#[track_caller]
+fn assert_nothing_left(home: &Path) {
+    let data = home.join("data");
+    assert!(
+        !data.exists(),
+        "{:?} stays behind",
+        fs::read_dir(data).map(Iterator::collect::<Vec<_>>)
+    );
+}
+
 #[track_caller]
 fn positive(value: &Value) -> f64 {
     let number = value.as_f64().unwrap_or_else(|| panic!("{value} is no number"));
@@ -75,7 +87,7 @@ fn the_engine_is_measured_without_a_model_or_a_database() {
     assert_eq!(report["model"], "random tiny");
     assert_eq!((&report["weights"], &report["threads"]), (&"F32".into(), &1.into()));
     assert_eq!((&report["depth"], &report["repeats"]), (&0.into(), &3.into()));
-    assert!(!home.path().join("data").exists(), "nothing is left behind");
+    assert_nothing_left(home.path());
 }
 
 #[test]
@@ -157,6 +169,7 @@ fn a_load_is_measured_in_a_process_of_its_own() {
         assert!(resident > 100e6, "{resident}");
         assert!(positive(&report["peak_resident_bytes"]) >= resident);
     }
+    assert_nothing_left(home.path());
 }
 
 #[test]
@@ -296,6 +309,7 @@ fn greedy_continuations_are_the_engines_with_two_logits_each() {
             assert!(step["logit"].as_f64() >= step["second_logit"].as_f64(), "{step}");
         }
     }
+    assert_nothing_left(home.path());
     fs::write(home.path().join("prompts.json"), "[1]").unwrap();
     let (code, _, stderr) = bench(home.path(), &[&arguments[..], &how].concat());
     assert_eq!(code, Some(1));
@@ -338,4 +352,5 @@ fn drafts_are_counted_on_scenes_that_the_model_plays() {
         assert!(count(&draft["accepted_tokens"]) <= count(&draft["drafted_tokens"]), "{draft}");
         positive(&draft["speed_up"]);
     }
+    assert_nothing_left(home.path());
 }

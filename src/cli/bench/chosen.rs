@@ -2,7 +2,8 @@
 //! the command line says in their place.
 //!
 //! Every bench starts from [`ModelArgs::session`], so that `--set` and the flags
-//! mean the same everywhere.
+//! mean the same everywhere; [`ModelArgs::house_session`] is for a bench that keeps the
+//! disk cache.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -26,15 +27,24 @@ pub struct ModelArgs {
     /// Threads that compute, in place of engine.threads
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(super) threads: Option<usize>,
-    /// The form of the weights, in place of model.weights, and with its choices:
-    /// auto, stored, q8_0, f32, …
+    /// The form of the weights, in place of model.weights: stored, q8_0 or f32
     #[arg(long, value_name = "FORM")]
     pub(super) weights: Option<WeightsChoice>,
 }
 
 impl ModelArgs {
-    /// The session with these choices in its settings.
+    /// The session with these choices in its settings, and without a disk cache: the
+    /// configured one holds people's conversations, and what a bench computes would push
+    /// them out.
     pub(super) fn session(&self, session: &Session) -> Session {
+        let mut session = self.house_session(session);
+        session.config.engine.disk_cache_mib = 0;
+        session
+    }
+
+    /// The session with these choices and the configured disk cache, for a bench that has
+    /// a data directory of its own.
+    pub(super) fn house_session(&self, session: &Session) -> Session {
         let mut session = session.clone();
         let config = &mut session.config;
         if let Some(model) = &self.model {

@@ -95,7 +95,7 @@ pub(super) fn run(session: &Session, args: &ChannelsArgs) -> anyhow::Result<()> 
         !args.restart || args.turns > 1,
         "--restart starts the service again after the first round: give it --turns 2 or more"
     );
-    let session = args.model.session(session);
+    let session = args.model.house_session(session);
     let house = House::build(&session, model_path(&session)?, args.reply_tokens)?;
     // Gone before the house is: however a run ends, the database server is down when
     // its directory goes.
