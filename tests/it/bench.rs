@@ -2,12 +2,15 @@
 //! a sound number. How large the numbers are is no business of a test.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use dramatis::engine::{Engine, EngineOptions, GenerationRequest, KvCacheSize, LoadedModel};
 use dramatis::model::{BatchSequence, LoadOptions, LogitRows, WeightType};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::support::models::small_model;
@@ -19,12 +22,16 @@ fn home() -> tempfile::TempDir {
     home
 }
 
-/// Exit code, standard output and standard error of `dramatis bench …`.
-fn bench(home: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+fn command(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dramatis"));
     command.args(["--data-dir", home.join("data").to_str().unwrap(), "bench"]).args(arguments);
     command.env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").current_dir(home);
-    let output = command.output().unwrap();
+    command
+}
+
+/// Exit code, standard output and standard error of `dramatis bench …`.
+fn bench(home: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = command(home, arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
@@ -208,6 +215,32 @@ fn channels_go_through_the_whole_service_and_come_back_after_a_restart() {
     assert!(svg.contains("median") && svg.contains("worst"));
     let left: Vec<_> = fs::read_dir(home.path().join("data")).unwrap().flatten().collect();
     assert!(left.is_empty(), "{left:?} stays behind");
+}
+
+#[test]
+fn channels_that_are_stopped_take_their_house_down() {
+    let model = small_model();
+    let endless = ["--channels", "1", "--turns", "1000000", "--history-tokens", "0"];
+    for signal in [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT] {
+        let home = home();
+        let arguments = ["channels", "--model", model.to_str().unwrap()];
+        let mut child = command(home.path(), &[&arguments[..], &endless].concat());
+        let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        // By then the database runs, and signals are listened to.
+        while !line.contains("loading the model") {
+            line.clear();
+            assert!(said.read_line(&mut line).unwrap() > 0, "it ended too soon");
+        }
+        kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
+        let mut rest = String::new();
+        said.read_to_string(&mut rest).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{signal}: {rest}");
+        assert!(rest.contains("stopped before it was done"), "{signal}: {rest}");
+        let left: Vec<_> = fs::read_dir(home.path().join("data")).unwrap().flatten().collect();
+        assert!(left.is_empty(), "{signal}: {left:?} stays behind");
+    }
 }
 
 /// The small model as `--weights q8_0` loads it.

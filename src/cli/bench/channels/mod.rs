@@ -103,7 +103,7 @@ pub(super) fn run(session: &Session, args: &ChannelsArgs) -> anyhow::Result<()> 
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = measure(&session, &house, args) => outcome,
-            asked = stop_asked() => asked.and(Err(anyhow!("stopped before it was done"))),
+            asked = stop_asked() => asked.and(Err(anyhow!("stopped before it was done; nothing is left behind"))),
         }
     });
     drop(runtime);
@@ -123,14 +123,16 @@ pub(super) fn run(session: &Session, args: &ChannelsArgs) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Resolves once a person or the system wants it to stop.
+/// Resolves once a person or the system wants it to stop; a terminal that closes, too.
 async fn stop_asked() -> anyhow::Result<()> {
     let listen = |kind| signal(kind).context("cannot listen for signals");
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
+    let mut hang_up = listen(SignalKind::hangup())?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
     }
     Ok(())
 }
