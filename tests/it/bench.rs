@@ -151,10 +151,23 @@ fn what_cannot_be_measured_is_told_in_words() {
     let (code, _, stderr) = bench(home.path(), &deep);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("the model takes 4096") && stderr.contains("--depth"), "{stderr}");
-    let plot = ["--plot", "no/such/dir.svg", "--repeats", "1", "--decode-tokens", "1"];
-    let (code, _, stderr) = bench(home.path(), &[&tiny[..], &plot].concat());
-    assert_eq!(code, Some(1));
-    assert!(stderr.contains("cannot write no/such/dir.svg"), "{stderr}");
+}
+
+#[test]
+fn a_chart_that_cannot_be_written_is_refused_before_anything_is_measured() {
+    let home = home();
+    for bench_name in ["engine", "channels"] {
+        for (path, said) in [("no/such/dir.svg", "cannot write no/such/dir.svg"), ("x.png", ".svg")]
+        {
+            // There is no such model, which would be the second thing to say.
+            let arguments = [bench_name, "--model", "./no.gguf", "--plot", path];
+            let (code, stdout, stderr) = bench(home.path(), &arguments);
+            assert_eq!((code, stdout.as_str()), (Some(1), ""), "{arguments:?}: {stderr}");
+            assert!(stderr.contains(said) && stderr.contains("--plot"), "{stderr}");
+            assert!(!stderr.contains("no.gguf"), "{stderr}");
+        }
+    }
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::super::progress::Counted;
 use super::at_least_one;
 use super::chosen::{ModelArgs, model_path};
 use super::measure::{Measured, Workload};
-use super::plot::{Chart, Point, Series};
+use super::plot::{self, Chart, Point, Series};
 use super::samples::Samples;
 use super::shape::Shape;
 use super::subject::Subject;
@@ -82,6 +82,7 @@ struct Figure {
 }
 
 pub(super) fn run(session: &Session, args: &EngineArgs) -> anyhow::Result<()> {
+    args.plot.as_deref().map_or(Ok(()), plot::check)?;
     let made = make(&args.model.session(session), args)?;
     let (prefill, decodes) = measure(&made, args)?;
     let subject = &made.subject;

@@ -23,7 +23,7 @@ use super::super::output::{line, note};
 use super::super::progress::Counted;
 use super::at_least_one;
 use super::chosen::{ModelArgs, model_path};
-use super::plot::{Chart, Point, Series};
+use super::plot::{self, Chart, Point, Series};
 use super::subject::Subject;
 use super::table::{number, percent, table};
 use crate::service;
@@ -95,6 +95,7 @@ pub(super) fn run(session: &Session, args: &ChannelsArgs) -> anyhow::Result<()> 
         !args.restart || args.turns > 1,
         "--restart starts the service again after the first round: give it --turns 2 or more"
     );
+    args.plot.as_deref().map_or(Ok(()), plot::check)?;
     let session = args.model.house_session(session);
     let house = House::build(&session, model_path(&session)?, args.reply_tokens)?;
     // Gone before the house is: however a run ends, the database server is down when
