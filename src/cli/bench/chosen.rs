@@ -15,7 +15,7 @@ use serde::Deserialize as _;
 use serde::de::value::{Error, StrDeserializer};
 
 use super::super::{Session, model};
-use super::at_least_one;
+use super::whole;
 use crate::config::{Auto, Weights};
 
 /// Which model is measured, and how it is computed with.
@@ -25,7 +25,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<String>,
     /// Threads that compute, in place of engine.threads
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = whole::<1, 1024>)]
     pub(super) threads: Option<usize>,
     /// The form of the weights, in place of model.weights: stored, q8_0 or f32
     #[arg(long, value_name = "FORM")]

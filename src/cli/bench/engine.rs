@@ -9,7 +9,6 @@ use serde_json::{Map, Value, json};
 use super::super::Session;
 use super::super::output::{line, note};
 use super::super::progress::Counted;
-use super::at_least_one;
 use super::chosen::{ModelArgs, model_path};
 use super::measure::{Measured, Workload};
 use super::plot::{self, Chart, Point, Series};
@@ -17,6 +16,7 @@ use super::samples::Samples;
 use super::shape::Shape;
 use super::subject::Subject;
 use super::table::{row, table};
+use super::{any_number, at_least_one, whole};
 use crate::engine::EngineOptions;
 use crate::model::{Backend, LoadOptions, Model};
 use crate::service;
@@ -40,10 +40,10 @@ pub struct EngineArgs {
     decode_tokens: usize,
     /// How many sequences write at once, one figure for each
     #[arg(long, value_name = "N,…", default_value = "1,2,4,8,16", value_delimiter = ',',
-        value_parser = at_least_one)]
+        value_parser = whole::<1, 4096>)]
     batch: Vec<usize>,
     /// Tokens that stand before those that are written
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = any_number)]
     depth: usize,
     /// How often each figure is measured
     #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one)]

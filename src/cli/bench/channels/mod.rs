@@ -21,11 +21,11 @@ use super::super::Session;
 use super::super::database::runtime;
 use super::super::output::{line, note};
 use super::super::progress::Counted;
-use super::at_least_one;
 use super::chosen::{ModelArgs, model_path};
 use super::plot::{self, Chart, Point, Series};
 use super::subject::Subject;
 use super::table::{number, percent, table};
+use super::{any_number, at_least_one};
 use crate::service;
 
 use figures::{Kind, Overhead, RoundFigures};
@@ -45,7 +45,7 @@ pub struct ChannelsArgs {
     #[arg(long, value_name = "N", default_value = "3", value_parser = at_least_one)]
     turns: usize,
     /// Tokens that were said in each scene before
-    #[arg(long, value_name = "N", default_value_t = 768)]
+    #[arg(long, value_name = "N", default_value = "768", value_parser = any_number)]
     history_tokens: usize,
     /// Tokens of each person's turn
     #[arg(long, value_name = "N", default_value = "48", value_parser = at_least_one)]
@@ -57,8 +57,8 @@ pub struct ChannelsArgs {
     #[arg(long)]
     together: bool,
     /// Milliseconds in which nobody says anything, before each round but the first
-    #[arg(long, value_name = "MS", default_value_t = 0)]
-    pause_ms: u64,
+    #[arg(long, value_name = "MS", default_value = "0", value_parser = any_number)]
+    pause_ms: usize,
     /// Stop the service after the first round and start it again on the same data
     #[arg(long)]
     restart: bool,
@@ -151,7 +151,7 @@ async fn measure(session: &Session, house: &House, args: &ChannelsArgs) -> anyho
     for number in 1..=args.turns {
         let kind = kind(number, args.restart);
         if number > 1 {
-            tokio::time::sleep(Duration::from_millis(args.pause_ms)).await;
+            tokio::time::sleep(Duration::from_millis(args.pause_ms as u64)).await;
         }
         if kind == Kind::AfterRestart {
             running.stop().await;
