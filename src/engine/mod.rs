@@ -89,9 +89,7 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let config = model.config();
         let num_blocks = options.num_blocks(&model)?;
-        let context_tokens = (options.context_tokens.unwrap_or(usize::MAX))
-            .min(config.context_length)
-            .min(num_blocks.saturating_mul(options.block_size));
+        let context_tokens = options.context_tokens_of(&model)?;
         let intake = Intake::new(tokenizer, config.vocab_size, context_tokens, options.max_waiting);
         let limits = SchedulerLimits {
             max_batch_sequences: options.max_batch_sequences,

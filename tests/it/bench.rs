@@ -152,10 +152,12 @@ fn what_cannot_be_measured_is_told_in_words() {
         assert_eq!((found, stdout.as_str()), (Some(code), ""), "{arguments:?}: {stderr}");
         assert!(stderr.contains(said), "{arguments:?}: {stderr}");
     }
-    let deep = [&tiny[..], &["--depth", "5000", "--batch", "1"]].concat();
-    let (code, _, stderr) = bench(home.path(), &deep);
-    assert_eq!(code, Some(1));
-    assert!(stderr.contains("the model takes 4096") && stderr.contains("--depth"), "{stderr}");
+    for (flag, tokens) in [("--depth", "5000"), ("--prompt-tokens", "4096")] {
+        let (code, _, stderr) = bench(home.path(), &[&tiny[..], &[flag, tokens]].concat());
+        assert_eq!(code, Some(1));
+        assert!(stderr.contains("the model takes 4096") && stderr.contains(flag), "{stderr}");
+        assert!(!stderr.contains("making the model"), "it is known before: {stderr}");
+    }
 }
 
 #[test]
@@ -315,6 +317,10 @@ fn the_perplexity_is_the_one_that_its_definition_gives() {
     let (code, _, stderr) = bench(home.path(), &long);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("two windows of 400"), "{stderr}");
+    let longer = [&arguments[..], &["--context", "9000"]].concat();
+    let (code, _, stderr) = bench(home.path(), &longer);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("a window of 9000 tokens is longer"), "{stderr}");
     let few = [&arguments[..], &how[..2], &["--context", "24", "--windows", "1"]].concat();
     let (code, stdout, stderr) = bench(home.path(), &few);
     assert_eq!(code, Some(0), "{stderr}");
@@ -361,6 +367,10 @@ fn greedy_continuations_are_the_engines_with_two_logits_each() {
         }
     }
     assert_nothing_left(home.path());
+    let (code, _, stderr) =
+        bench(home.path(), &[&arguments[..3], &["--tokens", "9000"], &how].concat());
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("prompt 1 has") && stderr.contains("fewer --tokens"), "{stderr}");
     fs::write(home.path().join("prompts.json"), "[1]").unwrap();
     let (code, _, stderr) = bench(home.path(), &[&arguments[..], &how].concat());
     assert_eq!(code, Some(1));

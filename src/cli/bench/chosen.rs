@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
@@ -17,6 +17,7 @@ use serde::de::value::{Error, StrDeserializer};
 use super::super::{Session, model};
 use super::whole;
 use crate::config::{Auto, Weights};
+use crate::model::ModelFile;
 
 /// Which model is measured, and how it is computed with.
 #[derive(Debug, Clone, Default, Args)]
@@ -99,6 +100,21 @@ impl fmt::Display for WeightsChoice {
 pub(super) fn model_path(session: &Session) -> anyhow::Result<PathBuf> {
     let path = model::path(session)?;
     Ok(std::path::absolute(&path).unwrap_or(path))
+}
+
+/// The most tokens of a sequence, as the settings and the model at `path` say; of the
+/// model only its header is read.
+pub(super) fn context_tokens(session: &Session, path: &Path) -> anyhow::Result<usize> {
+    let of_model = ModelFile::open(path)?.config().context_length;
+    Ok(allowed_context(session, of_model))
+}
+
+/// What the settings leave of a model's context.
+pub(super) fn allowed_context(session: &Session, of_model: usize) -> usize {
+    match session.config.model.context_tokens {
+        Auto::Set(tokens) => tokens.min(of_model),
+        Auto::Auto => of_model,
+    }
 }
 
 #[cfg(test)]

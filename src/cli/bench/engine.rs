@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::super::Session;
 use super::super::output::{line, note};
 use super::super::progress::Counted;
-use super::chosen::{ModelArgs, model_path};
+use super::chosen::{ModelArgs, allowed_context, context_tokens, model_path};
 use super::measure::{Measured, Workload};
 use super::plot::{self, Chart, Point, Series};
 use super::samples::Samples;
@@ -83,8 +83,14 @@ struct Figure {
 
 pub(super) fn run(session: &Session, args: &EngineArgs) -> anyhow::Result<()> {
     args.plot.as_deref().map_or(Ok(()), plot::check)?;
-    let made = make(&args.model.session(session), args)?;
-    let (prefill, decodes) = measure(&made, args)?;
+    let workload = Workload {
+        prompt_tokens: args.prompt_tokens,
+        decode_tokens: args.decode_tokens,
+        batches: args.batch.clone(),
+        depth: args.depth,
+    };
+    let made = make(&args.model.session(session), args.random, &workload)?;
+    let (prefill, decodes) = measure(&made, args, workload)?;
     let subject = &made.subject;
     let figures: Vec<&Figure> = std::iter::once(&prefill).chain(&decodes).collect();
     if args.json {
@@ -99,15 +105,18 @@ pub(super) fn run(session: &Session, args: &EngineArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn make(session: &Session, args: &EngineArgs) -> anyhow::Result<Made> {
-    let Some(shape) = args.random else {
+/// The model, once it is known to have room for the work.
+fn make(session: &Session, random: Option<Shape>, workload: &Workload) -> anyhow::Result<Made> {
+    let Some(shape) = random else {
         let options = service::worker_options(&session.config, model_path(session)?);
+        workload.check(context_tokens(session, &options.model_path)?)?;
         note("loading the model …");
         let model = Arc::new(Model::load(&options.model_path, &options.load)?);
         let (fingerprint, backend) = (model.fingerprint(), model.backend_name());
         let subject = Subject::of_session(session, &options, fingerprint, backend)?;
         return Ok(Made { model, options: options.engine, subject });
     };
+    workload.check(allowed_context(session, shape.config().context_length))?;
     note("making the model …");
     let threads = session.config.engine.num_threads();
     let weight_type = service::weight_type(session.config.model.weights);
@@ -128,13 +137,11 @@ fn make(session: &Session, args: &EngineArgs) -> anyhow::Result<Made> {
 }
 
 /// Every figure once in each repeat, so that a disturbance hits all of them alike.
-fn measure(made: &Made, args: &EngineArgs) -> anyhow::Result<(Figure, Vec<Figure>)> {
-    let workload = Workload {
-        prompt_tokens: args.prompt_tokens,
-        decode_tokens: args.decode_tokens,
-        batches: args.batch.clone(),
-        depth: args.depth,
-    };
+fn measure(
+    made: &Made,
+    args: &EngineArgs,
+    workload: Workload,
+) -> anyhow::Result<(Figure, Vec<Figure>)> {
     let mut measured = Measured::start(made.model.clone(), &made.options, workload)?;
     let progress = Counted::new((args.repeats + 1) * (1 + args.batch.len()), "measurements");
     let mut prefills = Vec::new();

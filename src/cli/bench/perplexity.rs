@@ -80,6 +80,13 @@ pub(super) fn run(session: &Session, args: &PerplexityArgs) -> anyhow::Result<()
     let text = std::fs::read_to_string(&args.file)
         .with_context(|| format!("cannot read {}", args.file.display()))?;
     let loaded = Loaded::load(session, &args.model)?;
+    let context = loaded.model.config().context_length;
+    ensure!(
+        args.context <= context,
+        "a window of {} tokens is longer than the model's context of {context}: give a smaller \
+         --context",
+        args.context
+    );
     // The newline that ends a file is no part of its text, there as here.
     let tokens = loaded.encode(text.strip_suffix('\n').unwrap_or(&text));
     ensure!(

@@ -93,7 +93,7 @@ pub(super) fn run(session: &Session, args: &DraftsArgs) -> anyhow::Result<()> {
 fn play(loaded: &Loaded, args: &DraftsArgs, sampler: &SamplerParams) -> anyhow::Result<Vec<Reply>> {
     let mut scenes: Vec<_> = SCENES.iter().take(args.scenes).map(Played::new).collect();
     let rules = Rules { reply_tokens: args.reply_tokens, sampler: sampler.clone() };
-    let mut players = Players::new(loaded, scenes.len(), rules)?;
+    let mut players = Players::new(loaded, &scenes, rules)?;
     let progress = Counted::new(args.turns, "turns in each scene");
     let mut replies = Vec::new();
     for round in 0..args.turns {
