@@ -144,6 +144,8 @@ fn what_cannot_be_measured_is_told_in_words() {
         (&["engine", "--random", "tiny", "--depth", "1000001"], 2, "from 0 to 1000000"),
         (&["load", "--repeats", "1000001"], 2, "from 1 to 1000000"),
         (&["perplexity", "x", "--context", "3"], 2, "from 4 to 1000000"),
+        (&["drafts", "--scenes", "13"], 2, "12 scenes come along"),
+        (&["drafts", "--reply-tokens", "1"], 2, "comes with its prompt"),
         (&["engine", "--random", "tiny", "--weights", "q9"], 2, "`stored`"),
         (&["engine", "--model", "./no.gguf"], 1, "no.gguf"),
         (&["channels", "--restart", "--turns", "1"], 1, "--turns 2 or more"),
@@ -235,6 +237,24 @@ fn channels_go_through_the_whole_service_and_come_back_after_a_restart() {
     assert!(svg.contains("median") && svg.contains("worst"));
     let left: Vec<_> = fs::read_dir(home.path().join("data")).unwrap().flatten().collect();
     assert!(left.is_empty(), "{left:?} stays behind");
+}
+
+#[test]
+fn channels_measure_no_reply_that_is_shorter_than_asked() {
+    let home = home();
+    let model = small_model();
+    let arguments = ["channels", "--model", model.to_str().unwrap(), "--channels", "1"];
+    let narrow = ["--set", "model.context_tokens=512"];
+    let with = |more: &[&str]| bench(home.path(), &[&arguments[..], &narrow, more].concat());
+    // The service keeps a third of the window free for a reply, and fills the rest.
+    let (code, stdout, stderr) = with(&["--reply-tokens", "300", "--history-tokens", "2000"]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert!(stderr.contains("of 300 tokens (context)"), "{stderr}");
+
+    let (code, _, stderr) = with(&["--turn-tokens", "480"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("the context has 512"), "{stderr}");
+    assert!(!stderr.contains("loading the model"), "it is known before: {stderr}");
 }
 
 #[test]

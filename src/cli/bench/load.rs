@@ -110,7 +110,8 @@ pub(super) fn run(session: &Session, global: &GlobalArgs, args: &LoadArgs) -> an
 
 /// Runs this program again, for one load with the same settings.
 fn in_a_process(global: &GlobalArgs, model: &ModelArgs) -> anyhow::Result<Load> {
-    let program = std::env::current_exe().context("cannot find this program again")?;
+    let program = std::env::current_exe()
+        .context("cannot find this program's file, which is to load in a process of its own")?;
     let output = Command::new(program)
         .args(global_arguments(global))
         .args(["bench", "load-once"])
@@ -118,9 +119,16 @@ fn in_a_process(global: &GlobalArgs, model: &ModelArgs) -> anyhow::Result<Load> 
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .context("cannot start this program again")?;
-    ensure!(output.status.success(), "the process that loads the model failed; see above");
-    serde_json::from_slice(&output.stdout).context("the process that loads said something else")
+        .context("cannot start a process of its own for the load")?;
+    ensure!(
+        output.status.success(),
+        "the process that loads the model failed ({}); it says why above",
+        output.status
+    );
+    serde_json::from_slice(&output.stdout).context(
+        "the process that loads the model told no figures; was this program replaced meanwhile? \
+         Start it again",
+    )
 }
 
 fn global_arguments(global: &GlobalArgs) -> Vec<OsString> {

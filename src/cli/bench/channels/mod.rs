@@ -21,7 +21,7 @@ use super::super::Session;
 use super::super::database::runtime;
 use super::super::output::{line, note};
 use super::super::progress::Counted;
-use super::chosen::{ModelArgs, model_path};
+use super::chosen::{ModelArgs, context_tokens, model_path};
 use super::plot::{self, Chart, Point, Series};
 use super::subject::Subject;
 use super::table::{number, percent, table};
@@ -31,6 +31,9 @@ use crate::service;
 use figures::{Kind, Overhead, RoundFigures};
 use house::House;
 use round::{Plan, Round};
+
+/// About what a prompt says beside the story: who plays, and how.
+const AROUND_TOKENS: usize = 128;
 
 /// Measure the whole service: several channels, from a person's turn to the reply
 #[derive(Debug, Args)]
@@ -97,7 +100,9 @@ pub(super) fn run(session: &Session, args: &ChannelsArgs) -> anyhow::Result<()> 
     );
     args.plot.as_deref().map_or(Ok(()), plot::check)?;
     let session = args.model.house_session(session);
-    let house = House::build(&session, model_path(&session)?, args.reply_tokens)?;
+    let model_path = model_path(&session)?;
+    check_lengths(args, context_tokens(&session, &model_path)?)?;
+    let house = House::build(&session, model_path, args.reply_tokens)?;
     // Gone before the house is: however a run ends, the database server is down when
     // its directory goes.
     let runtime = runtime()?;
@@ -121,6 +126,17 @@ pub(super) fn run(session: &Session, args: &ChannelsArgs) -> anyhow::Result<()> 
         chart(subject, args, rounds).write(path)?;
         note(format_args!("the chart is in {}", path.display()));
     }
+    Ok(())
+}
+
+/// Whether a turn and its reply fit in a prompt at all; what was said before is trimmed.
+fn check_lengths(args: &ChannelsArgs, context_tokens: usize) -> anyhow::Result<()> {
+    let needed = args.turn_tokens + args.reply_tokens + AROUND_TOKENS;
+    ensure!(
+        needed <= context_tokens,
+        "a turn, its reply and what stands around them take about {needed} tokens, and the context \
+         has {context_tokens}: ask for fewer --turn-tokens or --reply-tokens"
+    );
     Ok(())
 }
 
@@ -157,7 +173,8 @@ async fn measure(session: &Session, house: &House, args: &ChannelsArgs) -> anyho
             running.stop().await;
             running = house.start().await?;
         }
-        let plan = Plan { number, turn_tokens: args.turn_tokens, together: args.together };
+        let ChannelsArgs { turn_tokens, reply_tokens, together, .. } = *args;
+        let plan = Plan { number, turn_tokens, reply_tokens, together };
         let round = running.play(&mut channels, &plan, &progress).await?;
         figures.push(RoundFigures::new(number, kind, &round));
         rounds.push(round);
