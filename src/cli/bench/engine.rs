@@ -64,8 +64,8 @@ Examples:
   dramatis bench engine --depth 3584 --batch 1 --plot deep.svg
 
 Only the engine's steps are timed. Prompts are random ids, another each time, so that the
-prefix cache never helps. Up to 512 tokens of a prompt are computed in one step; more with
---set engine.max_batch_tokens=N.";
+prefix cache never helps. A prompt of up to 512 tokens is computed in one step; a longer one
+in several, unless --set engine.max_batch_tokens=N or a large --batch makes steps longer.";
 
 /// A model about to be measured, with the configured engine.
 struct Made {

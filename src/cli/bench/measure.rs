@@ -237,6 +237,16 @@ mod tests {
     }
 
     #[test]
+    fn a_prompt_of_512_tokens_takes_one_step() {
+        let work = Workload { prompt_tokens: 512, ..workload() };
+        let mut measured = measured(work).unwrap();
+        for (num_tokens, num_steps) in [(512, 1), (513, 2)] {
+            let prompt = measured.random_ids(num_tokens);
+            assert_eq!(measured.run(vec![request(prompt, 1)]).unwrap().len(), num_steps);
+        }
+    }
+
+    #[test]
     fn what_cannot_fit_says_what_to_ask_for() {
         let deep = Workload { depth: 5000, ..workload() };
         let error = deep.check(4096).unwrap_err().to_string();
