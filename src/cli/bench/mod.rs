@@ -2,7 +2,7 @@
 //! model costs to load; and whether it computes what it should.
 //!
 //! Each command measures on this machine, writes no setting and leaves nothing
-//! behind. Figures are medians, with every sample beside them.
+//! behind. Speeds, times and memory are medians, with every sample beside them in JSON.
 
 mod channels;
 mod chosen;
@@ -69,9 +69,9 @@ pub(super) fn run(
 const MOST: usize = 1_000_000;
 
 /// A whole number within these bounds.
-fn whole<const LEAST: usize, const MOST: usize>(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| (LEAST..=MOST).contains(number));
-    number.ok_or_else(|| format!("a whole number from {LEAST} to {MOST} is needed"))
+fn whole<const LEAST: usize, const GREATEST: usize>(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (LEAST..=GREATEST).contains(number));
+    number.ok_or_else(|| format!("a whole number from {LEAST} to {GREATEST} is needed"))
 }
 
 /// A number of things, of which there must be one.
