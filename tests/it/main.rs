@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bench;
-mod bench_scripts;
 mod chat;
 mod cli;
 mod discord;
