@@ -19,6 +19,7 @@ fn benches() -> PathBuf {
 }
 
 /// Python, leaving no caches beside the scripts; `None` where there is none.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn python(home: &Path) -> Option<Command> {
     let found = Command::new("python3").arg("--version").output();
     if !found.is_ok_and(|output| output.status.success()) {
