@@ -68,9 +68,9 @@ fn channels_measure_no_reply_that_is_shorter_than_asked() {
     let narrow = ["--set", "model.context_tokens=512"];
     let with = |more: &[&str]| bench(home.path(), &[&arguments[..], &narrow, more].concat());
     // The service keeps a third of the window free for a reply, and fills the rest.
-    let (code, stdout, stderr) = with(&["--reply-tokens", "300", "--history-tokens", "2000"]);
+    let (code, stdout, stderr) = with(&["--reply-tokens", "320", "--history-tokens", "2000"]);
     assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
-    assert!(stderr.contains("of 300 tokens (context)"), "{stderr}");
+    assert!(stderr.contains("of 320 tokens (the context had no more room)"), "{stderr}");
 
     let (code, _, stderr) = with(&["--turn-tokens", "480"]);
     assert_eq!(code, Some(1));

@@ -120,11 +120,12 @@ impl Running {
 /// Figures of replies compare only where all are as long as asked.
 fn check_length(timings: &Timings, finish: &str, plan: &Plan) -> anyhow::Result<()> {
     let (written, asked) = (timings.num_generated_tokens, plan.reply_tokens);
+    // The service asks for no more than what the prompt leaves of the context.
+    let why = if finish == "length" { "the context had no more room" } else { finish };
     ensure!(
         written >= asked,
-        "a reply of round {} ended after {written} of {asked} tokens ({finish}), behind a prompt of \
-         {}: ask for fewer --reply-tokens or --history-tokens, or set a larger \
-         model.context_tokens",
+        "a reply of round {} ended after {written} of {asked} tokens ({why}), behind a prompt of {}: \
+         ask for fewer --reply-tokens or --history-tokens, or set a larger model.context_tokens",
         plan.number,
         timings.num_prompt_tokens
     );
@@ -160,7 +161,7 @@ mod tests {
         let plan = Plan { number: 2, turn_tokens: 48, reply_tokens: 32, together: false };
         let timings = |num_generated_tokens| Timings { num_generated_tokens, ..Timings::default() };
         check_length(&timings(32), "length", &plan).unwrap();
-        let error = check_length(&timings(31), "context", &plan).unwrap_err().to_string();
-        assert!(error.contains("round 2 ended after 31 of 32 tokens (context)"), "{error}");
+        let error = check_length(&timings(31), "eos", &plan).unwrap_err().to_string();
+        assert!(error.contains("round 2 ended after 31 of 32 tokens (eos)"), "{error}");
     }
 }
