@@ -13,14 +13,13 @@ text parts at a wide gap.
 Needs nothing but Python 3. benches/peers.md tells how to build the peer.
 """
 
-import argparse
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 
+from peers import Arguments, ours, run, tell, whole
 from server import Server
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -29,7 +28,7 @@ EXAMPLES = """\
 examples:
   benches/agreement.py --model model.gguf
   benches/agreement.py --model model.gguf --only perplexity --windows 2 --json
-  LLAMA_BIN=llama.cpp/build/bin benches/agreement.py --model model.gguf --threads 4
+  benches/agreement.py --model model.gguf --peer llama.cpp/build/bin --threads 4
 """
 
 PROMPTS = [
@@ -58,21 +57,6 @@ PROMPTS = [
 ]
 
 
-def run(command):
-    """What a command says on both outputs; it must succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        tail = "\n".join(done.stderr.strip().splitlines()[-12:])
-        sys.exit(f"error: {' '.join(command)} ended with {done.returncode}:\n{tail}")
-    return done.stdout, done.stderr
-
-
-def ours(args, *options):
-    command = [args.dramatis, "bench", *options, "--model", args.model, "--json"]
-    command += ["--threads", str(args.threads), "--weights", args.weights]
-    return json.loads(run(command)[0])
-
-
 def perplexity(args):
     """Both perplexities of the text, and ours over theirs."""
     options = ["perplexity", args.text, "--context", str(args.context)]
@@ -87,6 +71,9 @@ def perplexity(args):
     if not found:
         sys.exit("error: llama-perplexity told no perplexity:\n" + output[-2000:])
     theirs = float(found.group(1))
+    if said["perplexity"] is None or theirs == 0:
+        sys.exit(f"error: there is no ratio of perplexities: ours is {said['perplexity']}, theirs"
+                 f" {theirs}; is {args.model} a model of text?")
     ratio = said["perplexity"] / theirs
     return {
         "context": args.context, "windows": said["windows"], "tokens": said["counted_tokens"],
@@ -153,20 +140,22 @@ def parting(args, mine, theirs, their_steps, position):
     # Only our second is known: a third is further behind, and they tell how far.
     our_gap = step["logit"] - step["second_logit"]
     probabilities = their_steps[position]
-    behind = probabilities.get(step["token"], float("-inf"))
-    their_gap = probabilities.get(chosen, float("-inf")) - behind
+    # None where one of the two is not among the likeliest that they tell: too far apart.
+    their_gap = None
+    if chosen in probabilities and step["token"] in probabilities:
+        their_gap = probabilities[chosen] - probabilities[step["token"]]
     return {
         "our_gap": our_gap, "their_gap": their_gap,
         "theirs_is_our_second": chosen == step["second"],
-        "near_tie": our_gap <= args.near and their_gap <= args.near,
+        "near_tie": our_gap <= args.near and their_gap is not None and their_gap <= args.near,
     }
 
 
 def greedy(args):
     continuations = greedy_of_ours(args)
     server = Server(args, None)
-    server.start()
     try:
+        server.start()
         pairs = zip(PROMPTS, continuations)
         return [compare(args, server, prompt, mine) for prompt, mine in pairs]
     finally:
@@ -190,7 +179,9 @@ def show(report):
             continue
         gap = "one of them ends there"
         if "our_gap" in said:
-            gap = f"our choice is ahead by {said['our_gap']:.3f}, theirs by {said['their_gap']:.3f}"
+            theirs = said["their_gap"]
+            theirs = "more than they tell" if theirs is None else f"{theirs:.3f}"
+            gap = f"our choice is ahead by {said['our_gap']:.3f}, theirs by {theirs}"
         verdict = "near tie" if said["near_tie"] else "NO NEAR TIE"
         print(f"prompt {number}: parts at token {said['position'] + 1} of {said['tokens']},"
               f" {gap}: {verdict}")
@@ -200,64 +191,37 @@ def show(report):
 
 
 def arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", required=True, metavar="FILE", help="the GGUF that both run")
-    parser.add_argument(
-        "--dramatis", default="target/release/dramatis", metavar="PATH",
-        help="the program (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--peer", default=os.environ.get("LLAMA_BIN", "/opt/peer/build/bin"), metavar="DIR",
-        help="where llama-perplexity and llama-server are (default: $LLAMA_BIN or %(default)s)",
-    )
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), metavar="N",
-                        help="threads of both (default: one for each processor)")
-    parser.add_argument("--weights", default="stored", metavar="FORM",
-                        help="our --weights (default: %(default)s, as the peer has them)")
-    parser.add_argument("--kv", default="f16", metavar="TYPE",
-                        help="the peer's type of keys and values (default: %(default)s, its own)")
+    parser = Arguments(__doc__, EXAMPLES, parts=["perplexity", "greedy"],
+                       tools=["llama-perplexity", "llama-server"], ours=True)
     parser.add_argument("--text", default=os.path.join(HERE, "story.txt"), metavar="FILE",
                         help="the text whose perplexity is compared (default: benches/story.txt)")
-    parser.add_argument("--context", type=int, default=512, metavar="N",
+    parser.add_argument("--context", type=whole(4), default=512, metavar="N",
                         help="tokens of a window (default: %(default)s)")
-    parser.add_argument("--windows", type=int, metavar="N",
+    parser.add_argument("--windows", type=whole(1), metavar="N",
                         help="no more than so many windows (default: all)")
     parser.add_argument("--tolerance", type=float, default=0.005, metavar="SHARE",
                         help="how far from 1 the ratio may be (default: %(default)s)")
-    parser.add_argument("--tokens", type=int, default=64, metavar="N",
+    parser.add_argument("--tokens", type=whole(1), default=64, metavar="N",
                         help="tokens of a continuation (default: %(default)s)")
     parser.add_argument("--near", type=float, default=0.5, metavar="GAP",
                         help="logits so close are a near tie (default: %(default)s)")
-    parser.add_argument("--only", default="perplexity,greedy", metavar="PART,…",
-                        help="which of them (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print JSON in place of lines")
-    args = parser.parse_args()
-    for path in (args.model, args.text, args.dramatis, os.path.join(args.peer, "llama-server")):
-        if not os.path.exists(path):
-            parser.error(f"{path} is not there; benches/peers.md tells how it is made")
-    unknown = set(args.only.split(",")) - {"perplexity", "greedy"}
-    if unknown:
-        parser.error(f"--only: there is no {', '.join(sorted(unknown))}")
-    # What the server's class asks for.
-    args.slots, args.slot_tokens = 1, 1024
+    args = parser.parse()
+    if not os.path.exists(args.text):
+        parser.error(f"--text: {args.text} is not there; without --text it is benches/story.txt")
+    # What the server's class asks for: room for a prompt and its continuation.
+    args.slots, args.slot_tokens = 1, 512 + args.tokens
     args.server_options = ["-ctk", args.kv, "-ctv", args.kv]
     return args
 
 
 def main():
     args = arguments()
-    wanted = args.only.split(",")
     report = {"model": args.model, "weights": args.weights, "peer_kv": args.kv}
-    if "perplexity" in wanted:
+    if "perplexity" in args.only:
         report["perplexity"] = perplexity(args)
-    if "greedy" in wanted:
+    if "greedy" in args.only:
         report["greedy"] = greedy(args)
-    if args.json:
-        print(json.dumps(report, indent=2, ensure_ascii=False))
-    else:
-        show(report)
+    tell(args, report, show)
     parts = [report.get("perplexity")] + report.get("greedy", [])
     return 0 if all(part["agrees"] for part in parts if part) else 1
 

@@ -8,12 +8,12 @@ second; the ratio is ours over theirs, so that above 1 is faster than the peer.
 Needs nothing but Python 3. benches/peers.md tells how to build the peer.
 """
 
-import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
+
+from peers import Arguments, ours, run, tell, whole, wholes
 
 EXAMPLES = """\
 examples:
@@ -23,15 +23,6 @@ examples:
 """
 
 
-def run(command):
-    """Standard output of a command, which must succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        tail = "\n".join(done.stderr.strip().splitlines()[-12:])
-        sys.exit(f"error: {' '.join(command)} ended with {done.returncode}:\n{tail}")
-    return done.stdout
-
-
 class Ours:
     """`dramatis bench engine`, one repeat at a time."""
 
@@ -39,11 +30,7 @@ class Ours:
         self.args = args
 
     def engine(self, *options):
-        command = [self.args.dramatis, "bench", "engine", "--model", self.args.model, "--json"]
-        command += ["--threads", str(self.args.threads), "--repeats", "1", *options]
-        if self.args.weights:
-            command += ["--weights", self.args.weights]
-        return json.loads(run(command))
+        return ours(self.args, "engine", "--repeats", "1", *options)
 
     def prefill_and_decode(self):
         n_prompt, n_decode = self.args.prompt_tokens, self.args.decode_tokens
@@ -64,10 +51,10 @@ class Ours:
         return {f"decode {n_decode} at depth {depth}": said["decode_1_tokens_per_s"]}
 
     def batched(self):
-        batches = [int(size) for size in self.args.batch.split(",")]
+        batches = self.args.batch
         said = self.engine(
             "--prompt-tokens", "1", "--decode-tokens", "32", "--depth", "64",
-            "--batch", self.args.batch,
+            "--batch", ",".join(map(str, batches)),
         )
         return {f"decode, batch {n}": said[f"decode_{n}_tokens_per_s"] for n in batches}
 
@@ -85,7 +72,7 @@ class Peer:
 
     def bench(self, *options):
         command = [self.tool("llama-bench"), *self.common, "-r", "1", "-o", "json", *options]
-        tests = json.loads(run(command))
+        tests = json.loads(run(command)[0])
         return {(test["n_prompt"], test["n_gen"]): test["avg_ts"] for test in tests}
 
     def prefill_and_decode(self):
@@ -103,33 +90,34 @@ class Peer:
         return {f"decode {n_decode} at depth {depth}": said[(0, n_decode)]}
 
     def batched(self):
-        largest = max(int(size) for size in self.args.batch.split(","))
-        command = [self.tool("llama-batched-bench"), *self.common, "-c", str(largest * 96 + 64)]
-        command += ["-npp", "64", "-ntg", "32", "-npl", self.args.batch]
-        command += ["--output-format", "jsonl"]
-        lines = [line for line in run(command).splitlines() if line[:1] == "{"]
+        batches = self.args.batch
+        command = [self.tool("llama-batched-bench"), *self.common]
+        command += ["-c", str(max(batches) * 96 + 64), "-npp", "64", "-ntg", "32"]
+        command += ["-npl", ",".join(map(str, batches)), "--output-format", "jsonl"]
+        lines = [line for line in run(command)[0].splitlines() if line[:1] == "{"]
         said = [json.loads(line) for line in lines]
         return {f"decode, batch {line['pl']}": line["speed_tg"] for line in said}
 
 
 def measure(args):
     """Samples of every line, ours and theirs, in the order in which they were taken."""
-    ours, peer = Ours(args), Peer(args)
-    wanted = args.only.split(",")
+    sides = [("ours", Ours(args)), ("peer", Peer(args))]
     parts = []
-    if "prefill" in wanted or "decode" in wanted:
+    if "prefill" in args.only or "decode" in args.only:
         parts.append("prefill_and_decode")
-    if "deep" in wanted and args.depth > 0:
+    if "deep" in args.only and args.depth > 0:
         parts.append("deep")
-    if "batched" in wanted:
+    if "batched" in args.only:
         parts.append("batched")
     samples = {}
     for pair in range(args.pairs):
         for part in parts:
-            order = [("ours", ours), ("peer", peer)]
             # Whoever goes second finds a warmer machine: each does so half of the time.
-            for who, bench in order if pair % 2 == 0 else reversed(order):
+            for who, bench in sides if pair % 2 == 0 else reversed(sides):
                 for line, rate in getattr(bench, part)().items():
+                    # Prefill and decode are one run, of which one may not be wanted.
+                    if part == "prefill_and_decode" and line.split()[0] not in args.only:
+                        continue
                     samples.setdefault(line, {"ours": [], "peer": []})[who].append(rate)
         print(f"pair {pair + 1} of {args.pairs} is done", file=sys.stderr)
     return samples
@@ -153,8 +141,9 @@ def summarise(samples):
     return lines
 
 
-def show(lines):
+def show(report):
     """The table, in tokens per second."""
+    lines = report["lines"]
     width = max(len(line["line"]) for line in lines)
     print(f"{'tokens per second':<{width}}  {'ours':>10}  {'peer':>10}  {'ratio':>7}  of single pairs")
     for line in lines:
@@ -166,63 +155,31 @@ def show(lines):
 
 
 def arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", required=True, metavar="FILE", help="the GGUF that both run")
-    parser.add_argument(
-        "--dramatis", default="target/release/dramatis", metavar="PATH",
-        help="the program (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--peer", default="peer/build/bin", metavar="DIR",
-        help="where llama-bench and llama-batched-bench are (default: %(default)s)",
-    )
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), metavar="N",
-                        help="threads of both (default: one for each processor)")
-    parser.add_argument("--pairs", type=int, default=5, metavar="N",
-                        help="how often each is run, at least 5 (default: %(default)s)")
-    parser.add_argument("--prompt-tokens", type=int, default=512, metavar="N",
+    parser = Arguments(__doc__, EXAMPLES, parts=["prefill", "decode", "deep", "batched"],
+                       tools=["llama-bench", "llama-batched-bench"], ours=True)
+    parser.add_argument("--pairs", type=whole(5), default=5, metavar="N",
+                        help="how often each is run: fewer than 5 say little (default: %(default)s)")
+    parser.add_argument("--prompt-tokens", type=whole(1), default=512, metavar="N",
                         help="tokens of the prompt (default: %(default)s)")
-    parser.add_argument("--decode-tokens", type=int, default=64, metavar="N",
+    parser.add_argument("--decode-tokens", type=whole(1), default=64, metavar="N",
                         help="tokens that are written (default: %(default)s)")
-    parser.add_argument("--depth", type=int, default=0, metavar="N",
+    parser.add_argument("--depth", type=whole(0), default=0, metavar="N",
                         help="also write at this depth, such as 3584; slow (default: not)")
-    parser.add_argument("--batch", default="1,2,4,8,16", metavar="N,…",
+    parser.add_argument("--batch", type=wholes(1, 4096), default="1,2,4,8,16", metavar="N,…",
                         help="batch sizes (default: %(default)s)")
-    parser.add_argument("--weights", metavar="FORM", help="our --weights, such as stored or q8_0")
-    parser.add_argument("--kv", default="f16", metavar="TYPE",
-                        help="the peer's type of keys and values (default: %(default)s, its own)")
-    parser.add_argument("--only", default="prefill,decode,deep,batched", metavar="PART,…",
-                        help="which lines (default: all of %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
-    parser.add_argument("--out", metavar="FILE", help="write the JSON to this file, too")
-    args = parser.parse_args()
-    if args.pairs < 5:
-        parser.error("--pairs: fewer than 5 pairs say little; give 5 or more")
-    for path in (args.model, args.dramatis, os.path.join(args.peer, "llama-bench")):
-        if not os.path.exists(path):
-            parser.error(f"{path} is not there; benches/peers.md tells how it is made")
-    unknown = set(args.only.split(",")) - {"prefill", "decode", "deep", "batched"}
-    if unknown:
-        parser.error(f"--only: there is no {', '.join(sorted(unknown))}")
+    args = parser.parse()
+    if args.only == ["deep"] and args.depth == 0:
+        parser.error("--only deep: at which depth? give --depth, such as 3584")
     return args
 
 
 def main():
     args = arguments()
-    lines = summarise(measure(args))
     report = {
         "model": args.model, "threads": args.threads, "pairs": args.pairs,
-        "weights": args.weights, "peer_kv": args.kv, "lines": lines,
+        "weights": args.weights, "peer_kv": args.kv, "lines": summarise(measure(args)),
     }
-    if args.out:
-        with open(args.out, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=2)
-    if args.json:
-        print(json.dumps(report, indent=2))
-    else:
-        show(lines)
+    tell(args, report, show)
 
 
 if __name__ == "__main__":

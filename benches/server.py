@@ -15,7 +15,6 @@ second of the whole scenario, and the share of prompt tokens that the server had
 Needs nothing but Python 3. benches/peers.md tells how to build the server.
 """
 
-import argparse
 import concurrent.futures
 import contextlib
 import http.client
@@ -28,6 +27,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from peers import Arguments, tell, whole
 
 EXAMPLES = """\
 examples:
@@ -77,7 +78,11 @@ class Server:
         if self.slots_dir:
             command += ["--slot-save-path", self.slots_dir]
         command += self.args.server_options
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+        try:
+            self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+        except OSError as error:
+            sys.exit(f"error: cannot run {command[0]}: {error.strerror}; is it a program for this"
+                     " machine?")
         for _ in range(1200):
             if self.process.poll() is not None:
                 self.fail("llama-server ended before it was ready")
@@ -88,8 +93,15 @@ class Server:
         self.fail("llama-server is not ready after five minutes")
 
     def stop(self):
+        """Ends it, if it was started; one that does not listen is killed."""
+        if self.process is None:
+            return
         self.process.terminate()
-        self.process.wait()
+        try:
+            self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
     def fail(self, what):
         self.log.seek(0)
@@ -193,7 +205,7 @@ def timed(play, channels):
             "median": statistics.median(firsts), "worst": max(firsts), "samples": firsts,
         },
         "tokens_per_s": sum(len(reply["tokens"]) for reply in replies) / took,
-        "cached_share": sum(reply["cached_tokens"] for reply in replies) / num_prompt,
+        "cached_share": sum(reply["cached_tokens"] for reply in replies) / max(num_prompt, 1),
         "prompt_tokens": num_prompt,
         "took_s": took,
     }
@@ -244,9 +256,9 @@ def play(server, args):
     return results
 
 
-def show(results):
+def show(report):
     print(f"{'':<10}  {'channels':>8}  {'first token':>12}  {'worst':>12}  {'tokens/s':>9}  cached")
-    for name, figures in results.items():
+    for name, figures in report["scenarios"].items():
         times = figures["time_to_first_token_ms"]
         print(
             f"{name:<10}  {figures['channels']:>8}  {times['median']:>9.1f} ms"
@@ -256,15 +268,8 @@ def show(results):
 
 
 def arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", required=True, metavar="FILE", help="the GGUF")
-    parser.add_argument("--peer", default="peer/build/bin", metavar="DIR",
-                        help="where llama-server is (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), metavar="N",
-                        help="threads that compute (default: one for each processor)")
-    number = dict(type=int, metavar="N")
+    parser = Arguments(__doc__, EXAMPLES, SCENARIOS, tools=["llama-server"], ours=False)
+    number = dict(type=whole(1), metavar="N")
     parser.add_argument("--channels", default=8, help="channels (default: %(default)s)", **number)
     parser.add_argument("--slots", default=8, help="slots of the server (default: %(default)s)",
                         **number)
@@ -278,22 +283,11 @@ def arguments():
                         help="tokens of a new turn (default: %(default)s)", **number)
     parser.add_argument("--reply-tokens", default=32,
                         help="tokens of a reply (default: %(default)s)", **number)
-    parser.add_argument("--only", default=",".join(SCENARIOS), metavar="NAME,…",
-                        help="which scenarios are reported (default: %(default)s)")
     parser.add_argument("--save-slots", action="store_true",
                         help="save the slots before the restart and restore them after it")
-    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     parser.add_argument("server_options", nargs="*", metavar="-- OPTION…",
                         help="further options of llama-server, after --")
-    args = parser.parse_args()
-    args.only = [name.strip() for name in args.only.split(",")]
-    unknown = set(args.only) - set(SCENARIOS)
-    if unknown:
-        parser.error(f"--only: there is no {', '.join(sorted(unknown))}; there are "
-                     f"{', '.join(SCENARIOS)}")
-    for path in (args.model, os.path.join(args.peer, "llama-server")):
-        if not os.path.exists(path):
-            parser.error(f"{path} is not there; benches/peers.md tells how it is made")
+    args = parser.parse()
     longest = args.history_tokens + 5 * (args.turn_tokens + args.reply_tokens)
     if longest > args.slot_tokens:
         parser.error(f"a channel grows to {longest} tokens: give --slot-tokens as many or more")
@@ -304,8 +298,8 @@ def main():
     args = arguments()
     with tempfile.TemporaryDirectory() as directory:
         server = Server(args, directory if args.save_slots else None)
-        server.start()
         try:
+            server.start()
             results = play(server, args)
         finally:
             server.stop()
@@ -315,10 +309,7 @@ def main():
                      "reply_tokens", "save_slots", "server_options")
     }
     report["scenarios"] = results
-    if args.json:
-        print(json.dumps(report, indent=2))
-    else:
-        show(results)
+    tell(args, report, show)
 
 
 if __name__ == "__main__":

@@ -92,9 +92,8 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let config = model.config();
         let (runner, num_blocks) = fitting_runner(&model, options)?;
-        let context_tokens = (options.context_tokens.unwrap_or(usize::MAX))
-            .min(config.context_length)
-            .min(num_blocks.saturating_mul(options.block_size));
+        let context_tokens =
+            options.context_tokens_of(&model)?.min(num_blocks.saturating_mul(options.block_size));
         let intake = Intake::new(tokenizer, config.vocab_size, context_tokens, options.max_waiting);
         let limits = SchedulerLimits {
             max_batch_sequences: options.max_batch_sequences,

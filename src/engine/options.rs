@@ -71,6 +71,17 @@ impl Default for EngineOptions {
 }
 
 impl EngineOptions {
+    /// The most tokens of one sequence of a model, prompt and reply: what the options and
+    /// the model allow, and all KV blocks hold.
+    ///
+    /// # Errors
+    /// As [`EngineOptions::num_blocks`].
+    pub fn context_tokens_of(&self, model: &Model) -> Result<usize, EngineError> {
+        let held = self.num_blocks(model)?.saturating_mul(self.block_size);
+        let allowed = self.context_tokens.unwrap_or(usize::MAX);
+        Ok(allowed.min(model.config().context_length).min(held))
+    }
+
     /// How many KV blocks these options give a model.
     ///
     /// # Errors

@@ -26,6 +26,7 @@ pub(super) struct LocalWorker {
     pub(super) engine: EngineHandle,
     pub(super) tokenizer: Arc<Tokenizer>,
     pub(super) model_fingerprint: String,
+    pub(super) backend_name: String,
     pub(super) memory: PoolMemory,
     pub(super) capacity: usize,
     /// When it last did a step, by the number of steps.
@@ -45,6 +46,7 @@ impl LocalWorker {
     fn serve(loaded: LoadedModel, options: &LocalOptions) -> Result<Self, PoolError> {
         let LoadedModel { model, tokenizer } = loaded;
         let model_fingerprint = model.fingerprint().to_owned();
+        let backend_name = model.backend_name();
         let weight_bytes = model.weight_bytes();
         let block_bytes = model.kv_block_bytes(options.engine.block_size);
         let engine = EngineHandle::spawn(model, tokenizer.clone(), &options.engine)?;
@@ -54,6 +56,7 @@ impl LocalWorker {
             memory: PoolMemory { weight_bytes, kv_cache_bytes },
             tokenizer,
             model_fingerprint,
+            backend_name,
             capacity: options.engine.max_batch_sequences,
             moved: Mutex::new((0, Instant::now())),
         })

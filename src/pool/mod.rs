@@ -305,6 +305,20 @@ impl Pool {
         self.workers().iter().map(|worker| worker.capacity()).sum()
     }
 
+    /// What computes the model on this machine, for people.
+    pub fn backend_names(&self) -> String {
+        let workers = self.workers();
+        let mut names: Vec<_> = workers
+            .iter()
+            .filter_map(|worker| match worker.as_ref() {
+                Worker::Local(local) => Some(local.backend_name.as_str()),
+                Worker::Remote(_) => None,
+            })
+            .collect();
+        names.dedup();
+        names.join(", ")
+    }
+
     /// What each worker does.
     pub fn workers_report(&self) -> Vec<WorkerReport> {
         self.shared.slots.iter().map(|slot| slot.report()).collect()

@@ -2,7 +2,8 @@
 //! the command line says in their place.
 //!
 //! Every bench starts from [`ModelArgs::session`], so that `--set` and the flags
-//! mean the same everywhere.
+//! mean the same everywhere; [`ModelArgs::house_session`] is for a bench that keeps the
+//! disk cache.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -14,9 +15,9 @@ use serde::Deserialize as _;
 use serde::de::value::{Error, StrDeserializer};
 
 use super::super::{Session, model};
-use super::at_least_one;
+use super::whole;
 use crate::config::{Auto, Weights};
-use crate::model::{WeightType, inspect};
+use crate::model::ModelFile;
 
 /// Which model is measured, and how it is computed with.
 #[derive(Debug, Clone, Default, Args)]
@@ -25,17 +26,26 @@ pub struct ModelArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) model: Option<String>,
     /// Threads that compute, in place of engine.threads
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = whole::<1, 1024>)]
     pub(super) threads: Option<usize>,
-    /// The form of the weights, in place of model.weights, and with its choices:
-    /// auto, stored, q8_0, f32, …
+    /// The form of the weights, in place of model.weights: stored, q8_0 or f32
     #[arg(long, value_name = "FORM")]
     pub(super) weights: Option<WeightsChoice>,
 }
 
 impl ModelArgs {
-    /// The session with these choices in its settings.
+    /// The session with these choices in its settings, and without a disk cache: the
+    /// configured one holds people's conversations, and what a bench computes would push
+    /// them out.
     pub(super) fn session(&self, session: &Session) -> Session {
+        let mut session = self.house_session(session);
+        session.config.engine.disk_cache_mib = 0;
+        session
+    }
+
+    /// The session with these choices and the configured disk cache, for a bench that has
+    /// a data directory of its own.
+    pub(super) fn house_session(&self, session: &Session) -> Session {
         let mut session = session.clone();
         let config = &mut session.config;
         if let Some(model) = &self.model {
@@ -92,19 +102,19 @@ pub(super) fn model_path(session: &Session) -> anyhow::Result<PathBuf> {
     Ok(std::path::absolute(&path).unwrap_or(path))
 }
 
-/// What a model is called in results: its name, or its file's.
-pub(super) fn model_name(session: &Session) -> String {
-    let name = &session.config.model.name;
-    let file = Path::new(name).file_name().map(|file| file.to_string_lossy().into_owned());
-    file.unwrap_or_else(|| name.clone())
+/// The most tokens of a sequence, as the settings and the model at `path` say; of the
+/// model only its header is read.
+pub(super) fn context_tokens(session: &Session, path: &Path) -> anyhow::Result<usize> {
+    let of_model = ModelFile::open(path)?.config().context_length;
+    Ok(allowed_context(session, of_model))
 }
 
-/// The form in which the weights are computed with, in a word.
-pub(super) fn weights_word(weight_type: Option<WeightType>, path: &Path) -> anyhow::Result<String> {
-    Ok(match weight_type {
-        Some(weight_type) => format!("{weight_type:?}"),
-        None => inspect(path)?.quantization,
-    })
+/// What the settings leave of a model's context.
+pub(super) fn allowed_context(session: &Session, of_model: usize) -> usize {
+    match session.config.model.context_tokens {
+        Auto::Set(tokens) => tokens.min(of_model),
+        Auto::Auto => of_model,
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! `dramatis bench engine`: the engine alone, without a database and without text.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,13 +9,14 @@ use serde_json::{Map, Value, json};
 use super::super::Session;
 use super::super::output::{line, note};
 use super::super::progress::Counted;
-use super::at_least_one;
-use super::chosen::{ModelArgs, model_name, model_path, weights_word};
+use super::chosen::{ModelArgs, allowed_context, context_tokens, model_path};
 use super::measure::{Measured, Workload};
-use super::plot::{Chart, Point, Series};
+use super::plot::{self, Chart, Point, Series};
 use super::samples::Samples;
 use super::shape::Shape;
+use super::subject::Subject;
 use super::table::{row, table};
+use super::{any_number, at_least_one, whole};
 use crate::engine::EngineOptions;
 use crate::model::{Backend, LoadOptions, Model};
 use crate::service;
@@ -40,10 +40,10 @@ pub struct EngineArgs {
     decode_tokens: usize,
     /// How many sequences write at once, one figure for each
     #[arg(long, value_name = "N,…", default_value = "1,2,4,8,16", value_delimiter = ',',
-        value_parser = at_least_one)]
+        value_parser = whole::<1, 4096>)]
     batch: Vec<usize>,
     /// Tokens that stand before those that are written
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = any_number)]
     depth: usize,
     /// How often each figure is measured
     #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one)]
@@ -64,16 +64,14 @@ Examples:
   dramatis bench engine --depth 3584 --batch 1 --plot deep.svg
 
 Only the engine's steps are timed. Prompts are random ids, another each time, so that the
-prefix cache never helps. Up to 512 tokens of a prompt are computed in one step; more with
---set engine.max_batch_tokens=N.";
+prefix cache never helps. A prompt of up to 512 tokens is computed in one step; a longer one
+in several, unless --set engine.max_batch_tokens=N or a large --batch makes steps longer.";
 
-/// A model about to be measured, and what results say of it.
-struct Subject {
+/// A model about to be measured, with the configured engine.
+struct Made {
     model: Arc<Model>,
     options: EngineOptions,
-    name: String,
-    weights: String,
-    threads: NonZeroUsize,
+    subject: Subject,
 }
 
 /// What was measured: a name for JSON, one for people, and the samples.
@@ -84,55 +82,67 @@ struct Figure {
 }
 
 pub(super) fn run(session: &Session, args: &EngineArgs) -> anyhow::Result<()> {
-    let subject = subject(&args.model.session(session), args)?;
-    let (prefill, decodes) = measure(&subject, args)?;
-    let figures: Vec<&Figure> = std::iter::once(&prefill).chain(&decodes).collect();
-    if args.json {
-        line(serde_json::to_string_pretty(&report(&subject, args, &figures))?);
-    } else {
-        show(&subject, &figures);
-    }
-    if let Some(path) = &args.plot {
-        chart(&subject, args, &prefill, &decodes).write(path)?;
-        note(format_args!("the chart is in {}", path.display()));
-    }
-    Ok(())
-}
-
-fn subject(session: &Session, args: &EngineArgs) -> anyhow::Result<Subject> {
-    let threads = session.config.engine.num_threads();
-    if let Some(shape) = args.random {
-        note("making the model …");
-        let weight_type = service::weight_type(session.config.model.weights);
-        let weights = weight_type.map_or("F32".into(), |weight_type| format!("{weight_type:?}"));
-        let load = LoadOptions {
-            weight_type,
-            backend: Backend::Cpu { num_threads: threads },
-            ..LoadOptions::default()
-        };
-        let model = Model::random(&shape.config(), RANDOM_SEED, &load)?;
-        let options = service::engine_options(&session.config);
-        let name = format!("random {shape}");
-        return Ok(Subject { model: Arc::new(model), options, name, weights, threads });
-    }
-    let path = model_path(session)?;
-    note("loading the model …");
-    let options = service::local_options(&session.config, path);
-    let weights = weights_word(options.load.weight_type, &options.model_path)?;
-    let model = Model::load(&options.model_path, &options.load)?;
-    let name = model_name(session);
-    Ok(Subject { model: Arc::new(model), options: options.engine, name, weights, threads })
-}
-
-/// Every figure once in each repeat, so that a disturbance hits all of them alike.
-fn measure(subject: &Subject, args: &EngineArgs) -> anyhow::Result<(Figure, Vec<Figure>)> {
+    args.plot.as_deref().map_or(Ok(()), plot::check)?;
     let workload = Workload {
         prompt_tokens: args.prompt_tokens,
         decode_tokens: args.decode_tokens,
         batches: args.batch.clone(),
         depth: args.depth,
     };
-    let mut measured = Measured::start(subject.model.clone(), &subject.options, workload)?;
+    let made = make(&args.model.session(session), args.random, &workload)?;
+    let (prefill, decodes) = measure(&made, args, workload)?;
+    let subject = &made.subject;
+    let figures: Vec<&Figure> = std::iter::once(&prefill).chain(&decodes).collect();
+    if args.json {
+        line(serde_json::to_string_pretty(&report(subject, args, &figures))?);
+    } else {
+        show(subject, &figures);
+    }
+    if let Some(path) = &args.plot {
+        chart(subject, args, &prefill, &decodes).write(path)?;
+        note(format_args!("the chart is in {}", path.display()));
+    }
+    Ok(())
+}
+
+/// The model, once it is known to have room for the work.
+fn make(session: &Session, random: Option<Shape>, workload: &Workload) -> anyhow::Result<Made> {
+    let Some(shape) = random else {
+        let options = service::local_options(&session.config, model_path(session)?);
+        workload.check(context_tokens(session, &options.model_path)?)?;
+        note("loading the model …");
+        let model = Arc::new(Model::load(&options.model_path, &options.load)?);
+        let (fingerprint, backend) = (model.fingerprint(), model.backend_name());
+        let subject = Subject::of_session(session, &options, fingerprint, backend)?;
+        return Ok(Made { model, options: options.engine, subject });
+    };
+    workload.check(allowed_context(session, shape.config().context_length))?;
+    note("making the model …");
+    let threads = session.config.engine.num_threads();
+    let weight_type = service::weight_type(session.config.model.weights);
+    let load = LoadOptions {
+        weight_type,
+        backend: Backend::Cpu { num_threads: threads },
+        ..LoadOptions::default()
+    };
+    let model = Arc::new(Model::random(&shape.config(), RANDOM_SEED, &load)?);
+    let subject = Subject {
+        model: format!("random {shape}"),
+        fingerprint: model.fingerprint().to_owned(),
+        weights: weight_type.map_or("F32".into(), |weight_type| format!("{weight_type:?}")),
+        backend: model.backend_name(),
+        threads,
+    };
+    Ok(Made { model, options: service::engine_options(&session.config), subject })
+}
+
+/// Every figure once in each repeat, so that a disturbance hits all of them alike.
+fn measure(
+    made: &Made,
+    args: &EngineArgs,
+    workload: Workload,
+) -> anyhow::Result<(Figure, Vec<Figure>)> {
+    let mut measured = Measured::start(made.model.clone(), &made.options, workload)?;
     let progress = Counted::new((args.repeats + 1) * (1 + args.batch.len()), "measurements");
     let mut prefills = Vec::new();
     let mut decodes = vec![Vec::new(); args.batch.len()];
@@ -165,14 +175,8 @@ fn measure(subject: &Subject, args: &EngineArgs) -> anyhow::Result<(Figure, Vec<
 }
 
 fn report(subject: &Subject, args: &EngineArgs, figures: &[&Figure]) -> Value {
-    let mut report = Map::new();
-    let mut put = |key: &str, value: Value| report.insert(key.to_owned(), value);
-    put("bench", json!("engine"));
-    put("version", json!(env!("CARGO_PKG_VERSION")));
-    put("model", json!(subject.name));
-    put("fingerprint", json!(subject.model.fingerprint()));
-    put("weights", json!(subject.weights));
-    put("threads", json!(subject.threads));
+    let mut results = Map::new();
+    let mut put = |key: &str, value: Value| results.insert(key.to_owned(), value);
     put("depth", json!(args.depth));
     put("prompt_tokens", json!(args.prompt_tokens));
     put("decode_tokens", json!(args.decode_tokens));
@@ -182,12 +186,11 @@ fn report(subject: &Subject, args: &EngineArgs, figures: &[&Figure]) -> Value {
     }
     let samples = figures.iter().map(|figure| (figure.key.clone(), json!(figure.samples)));
     put("samples", Value::Object(samples.collect()));
-    Value::Object(report)
+    subject.report("engine", Value::Object(results))
 }
 
 fn show(subject: &Subject, figures: &[&Figure]) {
-    let Subject { name, weights, threads, .. } = subject;
-    line(format_args!("{name}, weights {weights}, threads {threads}"));
+    line(subject.heading());
     let mut table = table(["tokens per second", "median", "min", "max"]);
     for figure in figures {
         table.add_row(row(&figure.name, &figure.samples));
@@ -207,7 +210,7 @@ fn chart(subject: &Subject, args: &EngineArgs, prefill: &Figure, decodes: &[Figu
     let level = decode.iter().map(|&(batch, _)| Point::of(batch, &prefill.samples)).collect();
     let decode = decode.into_iter().map(|(_, point)| point).collect();
     Chart {
-        title: format!("{}, {}, {} threads", subject.name, subject.weights, subject.threads),
+        title: format!("{}, {}, {} threads", subject.model, subject.weights, subject.threads),
         x_label: "batch size (sequences that write at once)",
         y_label: "tokens per second",
         series: vec![

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -84,7 +84,10 @@ pub(super) fn run(session: &Session, args: &GreedyArgs) -> anyhow::Result<()> {
         std::fs::read_to_string(&args.prompts).with_context(|| format!("cannot read {file}"))?;
     let prompts: Vec<Prompt> = serde_json::from_str(&text)
         .with_context(|| format!("{file} is no JSON array of texts or arrays of ids"))?;
-    ensure!(!prompts.is_empty(), "{file} holds no prompt");
+    ensure!(
+        !prompts.is_empty(),
+        "{file} holds no prompt: put texts or arrays of ids into its array"
+    );
     let loaded = Loaded::load(session, &args.model)?;
     let prompts: Vec<_> = prompts
         .into_iter()
@@ -93,13 +96,28 @@ pub(super) fn run(session: &Session, args: &GreedyArgs) -> anyhow::Result<()> {
             Prompt::Ids(ids) => ids,
         })
         .collect();
+    check(&prompts, args.tokens, loaded.engine.context_tokens_of(&loaded.model)?)?;
     let written = write(&loaded, &prompts, args.tokens)?;
     let continuations = explain(&loaded, prompts, written)?;
     if args.json {
         let results = json!({ "tokens": args.tokens, "continuations": continuations });
-        line(serde_json::to_string_pretty(&loaded.report("greedy", results))?);
+        line(serde_json::to_string_pretty(&loaded.subject.report("greedy", results))?);
     } else {
         show(&loaded, &continuations);
+    }
+    Ok(())
+}
+
+/// Whether each prompt and its continuation may stand in one sequence.
+fn check(prompts: &[Vec<u32>], max_tokens: usize, context_tokens: usize) -> anyhow::Result<()> {
+    for (number, prompt) in (1..).zip(prompts) {
+        let num_tokens = prompt.len();
+        ensure!(num_tokens > 0, "prompt {number} is empty: give it a token at least");
+        ensure!(
+            num_tokens + max_tokens <= context_tokens,
+            "prompt {number} has {num_tokens} tokens, which with {max_tokens} more are too many \
+             for a context of {context_tokens}: shorten it, or ask for fewer --tokens"
+        );
     }
     Ok(())
 }
@@ -113,13 +131,13 @@ fn write(
     let options = EngineOptions { max_waiting: prompts.len(), ..loaded.engine.clone() };
     let mut engine = Engine::new(loaded.model.clone(), loaded.tokenizer.clone(), &options)?;
     let progress = Counted::new(prompts.len(), "continuations");
-    let mut submit = |prompt: &Vec<u32>| {
+    let mut submit = |(number, prompt): (usize, &Vec<u32>)| {
         let mut request =
             GenerationRequest { max_tokens, ..GenerationRequest::new(prompt.clone()) };
         request.sampler.temperature = 0.0;
-        engine.submit(request)
+        engine.submit(request).with_context(|| format!("prompt {number}"))
     };
-    let streams = prompts.iter().map(&mut submit).collect::<Result<Vec<_>, EngineError>>()?;
+    let streams = (1..).zip(prompts).map(&mut submit).collect::<Result<Vec<_>, _>>()?;
     while !engine.is_idle() {
         let finished = engine.step().num_finished;
         (0..finished).for_each(|_| progress.advance());
@@ -138,7 +156,8 @@ fn explain(
     let mut rows = Rows::new(loaded.model.clone(), longest.unwrap_or(1))?;
     // Rows may be padded beyond the tokens that exist.
     let vocab_size = loaded.tokenizer.vocab_size().min(loaded.model.config().vocab_size);
-    let explained = prompts.into_iter().zip(written).map(|(prompt_ids, written)| {
+    let pairs = (1..).zip(prompts.into_iter().zip(written));
+    let explained = pairs.map(|(number, (prompt_ids, written))| {
         let GenerationSummary { token_ids, text, finish_reason, .. } = written;
         let tokens = [&prompt_ids[..], &token_ids].concat();
         let mut steps = Vec::new();
@@ -146,10 +165,14 @@ fn explain(
             let [(token, logit), (second, second_logit)] = best_two(&row[..vocab_size]);
             steps.push(Step { token, logit, second, second_logit });
         })?;
-        ensure!(
-            steps.iter().map(|step| step.token).eq(token_ids.iter().copied()),
-            "the engine wrote another token than the likeliest one: this is a bug of ours"
-        );
+        let likeliest = steps.iter().map(|step| &step.token);
+        if let Some(place) = likeliest.zip(&token_ids).position(|(likeliest, id)| likeliest != id) {
+            bail!(
+                "token {} after prompt {number} is not the likeliest one: the engine and the model \
+                 disagree, which is a bug of ours; please report it with the model and the prompt",
+                place + 1
+            );
+        }
         let finish_reason = finish_reason.kind();
         Ok(Continuation { prompt_ids, token_ids, text, finish_reason, steps })
     });
@@ -157,7 +180,7 @@ fn explain(
 }
 
 fn show(loaded: &Loaded, continuations: &[Continuation]) {
-    line(loaded.heading());
+    line(loaded.subject.heading());
     for (index, continuation) in continuations.iter().enumerate() {
         let Continuation { text, token_ids, steps, .. } = continuation;
         let gap = steps.iter().map(Step::gap).fold(f32::INFINITY, f32::min);

@@ -16,12 +16,13 @@ use super::super::output::{bytes, line};
 use super::super::progress::Counted;
 use super::super::{GlobalArgs, Session};
 use super::at_least_one;
-use super::chosen::{ModelArgs, model_name, model_path, weights_word};
+use super::chosen::{ModelArgs, model_path};
 use super::memory::Memory;
 use super::samples::Samples;
+use super::subject::Subject;
 use super::table::{number, table};
 use crate::model::{ModelInfo, inspect};
-use crate::pool::{LocalOptions, Pool};
+use crate::pool::Pool;
 use crate::service;
 
 /// Measure loading: time and memory, each time in a process of its own
@@ -50,6 +51,7 @@ the system's cache from the second time on. Memory is measured on Linux only.";
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Load {
     fingerprint: String,
+    backend: String,
     seconds: f64,
     /// `None` where the system does not tell it.
     resident_bytes: Option<u64>,
@@ -71,6 +73,7 @@ pub(super) fn once(session: &Session, args: &ModelArgs) -> anyhow::Result<()> {
     let memory = Memory::now();
     let load = Load {
         fingerprint: pool.model().fingerprint.clone(),
+        backend: pool.backend_names(),
         seconds,
         resident_bytes: memory.map(|memory| memory.resident_bytes),
         peak_bytes: memory.map(|memory| memory.peak_bytes),
@@ -92,18 +95,23 @@ pub(super) fn run(session: &Session, global: &GlobalArgs, args: &LoadArgs) -> an
         progress.advance();
     }
     drop(progress);
-    let report = report(&session, &options, &info, &loads)?;
+    let load = loads.first().expect("it is loaded once at least");
+    let (fingerprint, backend) = (&load.fingerprint, load.backend.clone());
+    let subject = Subject::of_session(&session, &options, fingerprint, backend)?;
     if args.json {
+        let report = subject.report("load", results(&info, load, &loads));
         line(serde_json::to_string_pretty(&report)?);
     } else {
-        show(&report, &loads);
+        line(subject.heading());
+        show(&info, load, &loads);
     }
     Ok(())
 }
 
 /// Runs this program again, for one load with the same settings.
 fn in_a_process(global: &GlobalArgs, model: &ModelArgs) -> anyhow::Result<Load> {
-    let program = std::env::current_exe().context("cannot find this program again")?;
+    let program = std::env::current_exe()
+        .context("cannot find this program's file, which is to load in a process of its own")?;
     let output = Command::new(program)
         .args(global_arguments(global))
         .args(["bench", "load-once"])
@@ -111,9 +119,16 @@ fn in_a_process(global: &GlobalArgs, model: &ModelArgs) -> anyhow::Result<Load> 
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .context("cannot start this program again")?;
-    ensure!(output.status.success(), "the process that loads the model failed; see above");
-    serde_json::from_slice(&output.stdout).context("the process that loads said something else")
+        .context("cannot start a process of its own for the load")?;
+    ensure!(
+        output.status.success(),
+        "the process that loads the model failed ({}); it says why above",
+        output.status
+    );
+    serde_json::from_slice(&output.stdout).context(
+        "the process that loads the model told no figures; was this program replaced meanwhile? \
+         Start it again",
+    )
 }
 
 fn global_arguments(global: &GlobalArgs) -> Vec<OsString> {
@@ -127,23 +142,11 @@ fn global_arguments(global: &GlobalArgs) -> Vec<OsString> {
     arguments
 }
 
-fn report(
-    session: &Session,
-    options: &LocalOptions,
-    info: &ModelInfo,
-    loads: &[Load],
-) -> anyhow::Result<Value> {
-    let load = loads.first().expect("it is loaded once at least");
+fn results(info: &ModelInfo, load: &Load, loads: &[Load]) -> Value {
     let resident = samples(loads, |load| load.resident_bytes);
     let peak = samples(loads, |load| load.peak_bytes);
     let seconds = times(loads);
-    Ok(json!({
-        "bench": "load",
-        "version": env!("CARGO_PKG_VERSION"),
-        "model": model_name(session),
-        "fingerprint": load.fingerprint,
-        "weights": weights_word(options.load.weight_type, &options.model_path)?,
-        "threads": session.config.engine.num_threads(),
+    json!({
         "repeats": loads.len(),
         "load_s": seconds.median(),
         "resident_bytes": resident.as_ref().map(Samples::median),
@@ -152,7 +155,7 @@ fn report(
         "weights_bytes": load.weights_bytes,
         "kv_cache_bytes": load.kv_cache_bytes,
         "samples": {"load_s": seconds, "resident_bytes": resident, "peak_resident_bytes": peak},
-    }))
+    })
 }
 
 fn times(loads: &[Load]) -> Samples {
@@ -166,14 +169,7 @@ fn samples(loads: &[Load], of: impl Fn(&Load) -> Option<u64>) -> Option<Samples>
     Samples::new(samples?)
 }
 
-fn show(report: &Value, loads: &[Load]) {
-    let text = |key: &str| report[key].as_str().unwrap_or_default();
-    line(format_args!(
-        "{}, weights {}, threads {}",
-        text("model"),
-        text("weights"),
-        report["threads"]
-    ));
+fn show(info: &ModelInfo, load: &Load, loads: &[Load]) {
     let mut table = table(["", "median", "min", "max"]);
     let mut row = |name: &str, samples: &Samples, shown: &dyn Fn(f64) -> String| {
         let figures = [samples.median(), samples.min(), samples.max()].map(shown);
@@ -192,13 +188,12 @@ fn show(report: &Value, loads: &[Load]) {
             table.add_row(["resident memory", "not measured on this system", "", ""]);
         }
     }
-    for (name, key) in [
-        ("size of the file", "file_bytes"),
-        ("size of the weights", "weights_bytes"),
-        ("KV cache, when full", "kv_cache_bytes"),
+    for (name, size) in [
+        ("size of the file", Some(info.size_bytes)),
+        ("size of the weights", load.weights_bytes.map(|count| count as u64)),
+        ("KV cache, when full", Some(load.kv_cache_bytes as u64)),
     ] {
-        let size = report[key].as_u64().map_or("not known".into(), bytes);
-        table.add_row([name.to_owned(), size]);
+        table.add_row([name.to_owned(), size.map_or("not known".into(), bytes)]);
     }
     line(table);
 }

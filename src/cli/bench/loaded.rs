@@ -1,13 +1,11 @@
-//! A model with its tokenizer, loaded to be measured, and what every result says of it.
+//! A model with its tokenizer, loaded to be measured.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-
-use serde_json::{Map, Value, json};
 
 use super::super::Session;
 use super::super::output::note;
-use super::chosen::{ModelArgs, model_name, model_path, weights_word};
+use super::chosen::{ModelArgs, model_path};
+use super::subject::Subject;
 use crate::engine::{EngineOptions, LoadedModel};
 use crate::model::Model;
 use crate::service;
@@ -19,9 +17,7 @@ pub(super) struct Loaded {
     pub(super) tokenizer: Arc<Tokenizer>,
     /// The configured engine.
     pub(super) engine: EngineOptions,
-    name: String,
-    weights: String,
-    threads: NonZeroUsize,
+    pub(super) subject: Subject,
 }
 
 impl Loaded {
@@ -34,44 +30,16 @@ impl Loaded {
         let path = model_path(&session)?;
         note("loading the model …");
         let options = service::local_options(&session.config, path);
-        let weights = weights_word(options.load.weight_type, &options.model_path)?;
         let LoadedModel { model, tokenizer } =
             LoadedModel::load(&options.model_path, &options.load)?;
-        Ok(Self {
-            model,
-            tokenizer,
-            engine: options.engine,
-            name: model_name(&session),
-            weights,
-            threads: session.config.engine.num_threads(),
-        })
+        let (fingerprint, backend) = (model.fingerprint(), model.backend_name());
+        let subject = Subject::of_session(&session, &options, fingerprint, backend)?;
+        Ok(Self { model, tokenizer, engine: options.engine, subject })
     }
 
     /// The beginning of a text as ids, with what the model wants before it.
     pub(super) fn encode(&self, text: &str) -> Vec<u32> {
         let text = self.tokenizer.encode_start(text);
         self.tokenizer.bos_id().into_iter().chain(text).collect()
-    }
-
-    /// The results of `bench`, with what was measured before them.
-    pub(super) fn report(&self, bench: &str, results: Value) -> Value {
-        let mut report = Map::new();
-        let mut put = |key: &str, value: Value| report.insert(key.to_owned(), value);
-        put("bench", json!(bench));
-        put("version", json!(env!("CARGO_PKG_VERSION")));
-        put("model", json!(self.name));
-        put("fingerprint", json!(self.model.fingerprint()));
-        put("weights", json!(self.weights));
-        put("threads", json!(self.threads));
-        if let Value::Object(results) = results {
-            report.extend(results);
-        }
-        Value::Object(report)
-    }
-
-    /// The same in a line for people.
-    pub(super) fn heading(&self) -> String {
-        let Self { name, weights, threads, .. } = self;
-        format!("{name}, weights {weights}, threads {threads}")
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -47,6 +47,20 @@ impl Workload {
         decode.max(self.prompt_tokens + 1)
     }
 
+    /// Whether a sequence may become as long as this work needs.
+    ///
+    /// # Errors
+    /// It may not, and what to ask for.
+    pub(super) fn check(&self, context_tokens: usize) -> anyhow::Result<()> {
+        let longest = self.longest();
+        ensure!(
+            longest <= context_tokens,
+            "the longest sequence would have {longest} tokens, and the model takes \
+             {context_tokens}: ask for fewer --prompt-tokens, --decode-tokens or less --depth"
+        );
+        Ok(())
+    }
+
     /// The configured engine, made large enough for this work.
     fn options(&self, configured: &EngineOptions) -> EngineOptions {
         let block = configured.block_size;
@@ -78,10 +92,10 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// Makes the engine, and has the prefixes computed.
+    /// Makes the engine for a work that was checked, and has the prefixes computed.
     ///
     /// # Errors
-    /// The model cannot hold sequences of that length, or fails.
+    /// Memory does not suffice, or the model fails.
     pub(super) fn start(
         model: Arc<Model>,
         configured: &EngineOptions,
@@ -90,14 +104,9 @@ impl Measured {
         let vocab_size = u32::try_from(model.config().vocab_size)?;
         let options = workload.options(configured);
         // Ids alone count here: the tokenizer of bytes fits every model.
-        let engine = Engine::new(model, Arc::new(Tokenizer::bytes()), &options)?;
-        ensure!(
-            workload.longest() <= engine.context_tokens(),
-            "the longest sequence would have {} tokens, and the model takes {}: ask for fewer \
-             --prompt-tokens, --decode-tokens or less --depth",
-            workload.longest(),
-            engine.context_tokens()
-        );
+        let engine = Engine::new(model, Arc::new(Tokenizer::bytes()), &options).context(
+            "no room for this work; a smaller --batch, --depth or --prompt-tokens needs less",
+        )?;
         let rng = ChaCha8Rng::seed_from_u64(SEED);
         let mut measured = Self { engine, workload, prefixes: Vec::new(), vocab_size, rng };
         measured.lay_prefixes()?;
@@ -132,7 +141,10 @@ impl Measured {
         let took: Duration = decodes.clone().map(|step| step.duration).sum();
         let num_steps = decodes.count();
         if num_steps == 0 {
-            bail!("the engine never ran {batch} sequences in one step");
+            bail!(
+                "the engine never ran {batch} sequences in one step, so that there is no figure \
+                 for this batch: give more --decode-tokens or a smaller --batch"
+            );
         }
         Ok((num_steps * batch) as f64 / took.as_secs_f64())
     }
@@ -225,8 +237,20 @@ mod tests {
     }
 
     #[test]
+    fn a_prompt_of_512_tokens_takes_one_step() {
+        let work = Workload { prompt_tokens: 512, ..workload() };
+        let mut measured = measured(work).unwrap();
+        for (num_tokens, num_steps) in [(512, 1), (513, 2)] {
+            let prompt = measured.random_ids(num_tokens);
+            assert_eq!(measured.run(vec![request(prompt, 1)]).unwrap().len(), num_steps);
+        }
+    }
+
+    #[test]
     fn what_cannot_fit_says_what_to_ask_for() {
-        let error = measured(Workload { depth: 5000, ..workload() }).err().unwrap().to_string();
+        let deep = Workload { depth: 5000, ..workload() };
+        let error = deep.check(4096).unwrap_err().to_string();
         assert!(error.contains("5004") && error.contains("--depth"), "{error}");
+        deep.check(5004).unwrap();
     }
 }

@@ -2,7 +2,7 @@
 //! model costs to load; and whether it computes what it should.
 //!
 //! Each command measures on this machine, writes no setting and leaves nothing
-//! behind. Figures are medians, with every sample beside them.
+//! behind. Speeds, times and memory are medians, with every sample beside them in JSON.
 
 mod channels;
 mod chosen;
@@ -18,6 +18,7 @@ mod plot;
 mod rows;
 mod samples;
 mod shape;
+mod subject;
 mod table;
 
 use std::process::ExitCode;
@@ -63,10 +64,37 @@ pub(super) fn run(
     Ok(ExitCode::SUCCESS)
 }
 
+/// The most of anything that may be asked for: more is a slip of the finger, and sums of
+/// such numbers do not overflow.
+const MOST: usize = 1_000_000;
+
+/// A whole number within these bounds.
+fn whole<const LEAST: usize, const GREATEST: usize>(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (LEAST..=GREATEST).contains(number));
+    number.ok_or_else(|| format!("a whole number from {LEAST} to {GREATEST} is needed"))
+}
+
 /// A number of things, of which there must be one.
 fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err("a whole number from 1 up is needed".into()),
-        Ok(number) => Ok(number),
+    whole::<1, MOST>(text)
+}
+
+/// A number of things, of which there may be none.
+fn any_number(text: &str) -> Result<usize, String> {
+    whole::<0, MOST>(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_bounds_on_both_sides() {
+        assert_eq!((whole::<2, 9>("2"), whole::<2, 9>("9")), (Ok(2), Ok(9)));
+        for text in ["1", "10", "-3", "2.5", "", "99999999999999999999999"] {
+            assert_eq!(whole::<2, 9>(text), Err("a whole number from 2 to 9 is needed".into()));
+        }
+        assert!(at_least_one("1000000").is_ok() && at_least_one("1000001").is_err());
+        assert!(any_number("0").is_ok() && at_least_one("0").is_err());
     }
 }

@@ -12,10 +12,10 @@ use serde_json::json;
 use super::super::Session;
 use super::super::output::line;
 use super::super::progress::Counted;
-use super::at_least_one;
 use super::chosen::ModelArgs;
 use super::loaded::Loaded;
 use super::rows::{Rows, log_probability};
+use super::{MOST, at_least_one, whole};
 
 /// Measure how well the model foresees a text, as llama-perplexity does
 #[derive(Debug, Args)]
@@ -26,8 +26,8 @@ pub struct PerplexityArgs {
     file: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
-    /// Tokens of a window
-    #[arg(long, value_name = "N", default_value_t = 512)]
+    /// Tokens of a window; of fewer than 4 none would count
+    #[arg(long, value_name = "N", default_value = "512", value_parser = whole::<4, MOST>)]
     context: usize,
     /// No more than so many windows, the first ones
     #[arg(long, value_name = "N", value_parser = at_least_one)]
@@ -77,10 +77,16 @@ impl Likelihood {
 }
 
 pub(super) fn run(session: &Session, args: &PerplexityArgs) -> anyhow::Result<()> {
-    ensure!(args.context >= 4, "a window of fewer than 4 tokens has none that count: --context");
     let text = std::fs::read_to_string(&args.file)
         .with_context(|| format!("cannot read {}", args.file.display()))?;
     let loaded = Loaded::load(session, &args.model)?;
+    let context = loaded.model.config().context_length;
+    ensure!(
+        args.context <= context,
+        "a window of {} tokens is longer than the model's context of {context}: give a smaller \
+         --context",
+        args.context
+    );
     // The newline that ends a file is no part of its text, there as here.
     let tokens = loaded.encode(text.strip_suffix('\n').unwrap_or(&text));
     ensure!(
@@ -102,10 +108,10 @@ pub(super) fn run(session: &Session, args: &PerplexityArgs) -> anyhow::Result<()
             "perplexity": likelihood.perplexity(),
             "standard_error": likelihood.error(),
         });
-        line(serde_json::to_string_pretty(&loaded.report("perplexity", results))?);
+        line(serde_json::to_string_pretty(&loaded.subject.report("perplexity", results))?);
         return Ok(());
     }
-    line(loaded.heading());
+    line(loaded.subject.heading());
     let error = likelihood.error().map_or(String::new(), |error| format!(" ± {error:.4}"));
     line(format_args!(
         "perplexity {:.4}{error}, over {} tokens in {} windows of {}",

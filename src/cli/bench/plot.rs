@@ -6,7 +6,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
@@ -17,6 +17,27 @@ const SIZE: (u32, u32) = (960, 560);
 const COLOURS: [RGBColor; 4] =
     [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
 const FONT: &str = "sans-serif";
+
+/// Whether a chart could be written there, to be asked before minutes of measuring.
+/// Leaves nothing behind.
+///
+/// # Errors
+/// It could not, and why.
+pub(super) fn check(path: &Path) -> anyhow::Result<()> {
+    let shown = path.display();
+    ensure!(
+        path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("svg")),
+        "--plot draws SVG, and {shown} is called something else: give a name that ends in .svg"
+    );
+    let cannot = || format!("cannot write {shown}; give --plot a file in a directory of yours");
+    if path.exists() {
+        fs::OpenOptions::new().write(true).open(path).with_context(cannot)?;
+        return Ok(());
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::tempfile_in(dir).with_context(cannot)?;
+    Ok(())
+}
 
 /// What is drawn.
 #[derive(Debug, Clone)]
@@ -68,7 +89,8 @@ impl Chart {
     /// If the file cannot be written.
     pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
         let svg = self.svg().context("cannot draw the chart")?;
-        fs::write(path, svg).with_context(|| format!("cannot write {}", path.display()))
+        fs::write(path, svg)
+            .with_context(|| format!("cannot write the chart to {}", path.display()))
     }
 
     fn svg(&self) -> anyhow::Result<String> {
@@ -150,6 +172,24 @@ fn whole(x: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_checked_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = |path: &Path| format!("{:#}", check(path).unwrap_err());
+        check(&dir.path().join("new.svg")).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let old = dir.path().join("old.SVG");
+        fs::write(&old, "drawn before").unwrap();
+        check(&old).unwrap();
+        assert_eq!(fs::read_to_string(&old).unwrap(), "drawn before");
+        assert!(refused(&dir.path().join("chart.png")).contains("ends in .svg"));
+        let nowhere = refused(&dir.path().join("no/such/dir.svg"));
+        assert!(nowhere.contains("cannot write") && nowhere.contains("No such file"), "{nowhere}");
+        let folder = dir.path().join("folder.svg");
+        fs::create_dir(&folder).unwrap();
+        assert!(refused(&folder).contains("cannot write"));
+    }
 
     #[test]
     fn a_chart_names_its_series_and_escapes_them() {

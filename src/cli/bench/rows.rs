@@ -29,7 +29,7 @@ impl Rows {
         let context = model.config().context_length;
         ensure!(
             num_tokens <= context,
-            "{num_tokens} tokens are asked for, and the model's context is {context}"
+            "{num_tokens} tokens are asked for, and the model's context is {context}: ask for fewer"
         );
         let num_blocks = num_tokens.div_ceil(BLOCK_SIZE);
         let kv = model.kv_cache(num_blocks, BLOCK_SIZE)?;

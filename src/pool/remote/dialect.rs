@@ -366,7 +366,10 @@ mod tests {
         for dialect in Dialect::ALL {
             let body = body(dialect, SamplerParams::default());
             assert_eq!((&body["model"], &body["max_tokens"]), (&json!("m"), &json!(77)));
-            assert_eq!((&body["stream"], &body["stream_options"]["include_usage"]), (&json!(true), &json!(true)));
+            assert_eq!(
+                (&body["stream"], &body["stream_options"]["include_usage"]),
+                (&json!(true), &json!(true))
+            );
             let num_stops = body["stop"].as_array().unwrap().len();
             assert_eq!(num_stops, if dialect == Dialect::Plain { 4 } else { 5 });
         }

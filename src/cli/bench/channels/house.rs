@@ -59,8 +59,12 @@ impl House {
         reply_tokens: usize,
     ) -> anyhow::Result<Self> {
         let beside = &session.config.data_dir;
-        let dir = private_dir(beside)
-            .with_context(|| format!("cannot make a directory in {}", beside.display()))?;
+        let dir = private_dir(beside).with_context(|| {
+            format!(
+                "cannot make a directory in {}; --data-dir names another place",
+                beside.display()
+            )
+        })?;
         let mut config = session.config.clone();
         config.data_dir = dir.path().to_owned();
         config.database.url = DatabaseUrl::Embedded;

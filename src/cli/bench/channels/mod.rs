@@ -21,15 +21,19 @@ use super::super::Session;
 use super::super::database::runtime;
 use super::super::output::{line, note};
 use super::super::progress::Counted;
-use super::at_least_one;
-use super::chosen::{ModelArgs, model_name, model_path, weights_word};
-use super::plot::{Chart, Point, Series};
+use super::chosen::{ModelArgs, context_tokens, model_path};
+use super::plot::{self, Chart, Point, Series};
+use super::subject::Subject;
 use super::table::{number, percent, table};
+use super::{any_number, at_least_one};
 use crate::service;
 
 use figures::{Kind, Overhead, RoundFigures};
 use house::House;
 use round::{Plan, Round};
+
+/// About what a prompt says beside the story: who plays, and how.
+const AROUND_TOKENS: usize = 128;
 
 /// Measure the whole service: several channels, from a person's turn to the reply
 #[derive(Debug, Args)]
@@ -44,7 +48,7 @@ pub struct ChannelsArgs {
     #[arg(long, value_name = "N", default_value = "3", value_parser = at_least_one)]
     turns: usize,
     /// Tokens that were said in each scene before
-    #[arg(long, value_name = "N", default_value_t = 768)]
+    #[arg(long, value_name = "N", default_value = "768", value_parser = any_number)]
     history_tokens: usize,
     /// Tokens of each person's turn
     #[arg(long, value_name = "N", default_value = "48", value_parser = at_least_one)]
@@ -56,8 +60,8 @@ pub struct ChannelsArgs {
     #[arg(long)]
     together: bool,
     /// Milliseconds in which nobody says anything, before each round but the first
-    #[arg(long, value_name = "MS", default_value_t = 0)]
-    pause_ms: u64,
+    #[arg(long, value_name = "MS", default_value = "0", value_parser = any_number)]
+    pause_ms: usize,
     /// Stop the service after the first round and start it again on the same data
     #[arg(long)]
     restart: bool,
@@ -82,14 +86,6 @@ removed afterwards; your own scenes are not touched. In the first round nothing 
 The last example outgrows its window: the oldest turns go, and what remains is read again in
 the pauses.";
 
-/// What the service said of itself.
-struct Subject {
-    model: String,
-    fingerprint: String,
-    weights: String,
-    threads: usize,
-}
-
 /// What was measured.
 struct Outcome {
     subject: Subject,
@@ -102,24 +98,29 @@ pub(super) fn run(session: &Session, args: &ChannelsArgs) -> anyhow::Result<()> 
         !args.restart || args.turns > 1,
         "--restart starts the service again after the first round: give it --turns 2 or more"
     );
-    let session = args.model.session(session);
-    let house = House::build(&session, model_path(&session)?, args.reply_tokens)?;
+    args.plot.as_deref().map_or(Ok(()), plot::check)?;
+    let session = args.model.house_session(session);
+    let model_path = model_path(&session)?;
+    check_lengths(args, context_tokens(&session, &model_path)?)?;
+    let house = House::build(&session, model_path, args.reply_tokens)?;
     // Gone before the house is: however a run ends, the database server is down when
     // its directory goes.
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = measure(&session, &house, args) => outcome,
-            asked = stop_asked() => asked.and(Err(anyhow!("stopped before it was done"))),
+            asked = stop_asked() => asked.and(Err(anyhow!("stopped before it was done; nothing is left behind"))),
         }
     });
     drop(runtime);
     let outcome = outcome?;
     let Outcome { subject, rounds, overhead } = &outcome;
     if args.json {
-        line(serde_json::to_string_pretty(&report(args, subject, rounds, overhead))?);
+        let report = subject.report("channels", results(args, rounds, overhead));
+        line(serde_json::to_string_pretty(&report)?);
     } else {
-        show(subject, rounds, overhead);
+        line(subject.heading());
+        show(rounds, overhead);
     }
     if let Some(path) = &args.plot {
         chart(subject, args, rounds).write(path)?;
@@ -128,28 +129,37 @@ pub(super) fn run(session: &Session, args: &ChannelsArgs) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Resolves once a person or the system wants it to stop.
+/// Whether a turn and its reply fit in a prompt at all; what was said before is trimmed.
+fn check_lengths(args: &ChannelsArgs, context_tokens: usize) -> anyhow::Result<()> {
+    let needed = args.turn_tokens + args.reply_tokens + AROUND_TOKENS;
+    ensure!(
+        needed <= context_tokens,
+        "a turn, its reply and what stands around them take about {needed} tokens, and the context \
+         has {context_tokens}: ask for fewer --turn-tokens or --reply-tokens"
+    );
+    Ok(())
+}
+
+/// Resolves once a person or the system wants it to stop; a terminal that closes, too.
 async fn stop_asked() -> anyhow::Result<()> {
     let listen = |kind| signal(kind).context("cannot listen for signals");
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
+    let mut hang_up = listen(SignalKind::hangup())?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
     }
     Ok(())
 }
 
 async fn measure(session: &Session, house: &House, args: &ChannelsArgs) -> anyhow::Result<Outcome> {
     let options = service::local_options(&session.config, house.model_path().to_owned());
-    let weights = weights_word(options.load.weight_type, house.model_path())?;
     let mut running = house.start().await?;
-    let subject = Subject {
-        model: model_name(session),
-        fingerprint: running.chat().pool().model().fingerprint.clone(),
-        weights,
-        threads: session.config.engine.num_threads().get(),
-    };
+    let pool = running.chat().pool();
+    let (model, backend) = (pool.model(), pool.backend_names());
+    let subject = Subject::of_session(session, &options, &model.fingerprint, backend)?;
     let mut channels = running.furnish(args.channels, args.history_tokens).await?;
     let progress = Counted::new(args.channels * args.turns, "replies");
     let mut rounds: Vec<Round> = Vec::new();
@@ -157,13 +167,14 @@ async fn measure(session: &Session, house: &House, args: &ChannelsArgs) -> anyho
     for number in 1..=args.turns {
         let kind = kind(number, args.restart);
         if number > 1 {
-            tokio::time::sleep(Duration::from_millis(args.pause_ms)).await;
+            tokio::time::sleep(Duration::from_millis(args.pause_ms as u64)).await;
         }
         if kind == Kind::AfterRestart {
             running.stop().await;
             running = house.start().await?;
         }
-        let plan = Plan { number, turn_tokens: args.turn_tokens, together: args.together };
+        let ChannelsArgs { turn_tokens, reply_tokens, together, .. } = *args;
+        let plan = Plan { number, turn_tokens, reply_tokens, together };
         let round = running.play(&mut channels, &plan, &progress).await?;
         figures.push(RoundFigures::new(number, kind, &round));
         rounds.push(round);
@@ -180,19 +191,8 @@ fn kind(round: usize, restart: bool) -> Kind {
     }
 }
 
-fn report(
-    args: &ChannelsArgs,
-    subject: &Subject,
-    rounds: &[RoundFigures],
-    overhead: &Overhead,
-) -> Value {
+fn results(args: &ChannelsArgs, rounds: &[RoundFigures], overhead: &Overhead) -> Value {
     json!({
-        "bench": "channels",
-        "version": env!("CARGO_PKG_VERSION"),
-        "model": subject.model,
-        "fingerprint": subject.fingerprint,
-        "weights": subject.weights,
-        "threads": subject.threads,
         "channels": args.channels,
         "turns": args.turns,
         "history_tokens": args.history_tokens,
@@ -206,9 +206,7 @@ fn report(
     })
 }
 
-fn show(subject: &Subject, rounds: &[RoundFigures], overhead: &Overhead) {
-    let Subject { model, weights, threads, .. } = subject;
-    line(format_args!("{model}, weights {weights}, threads {threads}"));
+fn show(rounds: &[RoundFigures], overhead: &Overhead) {
     let mut by_round = table([
         "round",
         "first token, median",

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use futures_util::future::try_join_all;
 
 use super::super::super::progress::Counted;
@@ -41,6 +41,7 @@ struct Pending {
 pub(super) struct Plan {
     pub(super) number: usize,
     pub(super) turn_tokens: usize,
+    pub(super) reply_tokens: usize,
     /// To all channels at once, and not to one after another.
     pub(super) together: bool,
 }
@@ -49,7 +50,7 @@ impl Running {
     /// Plays one round.
     ///
     /// # Errors
-    /// A reply is given up, or the database fails.
+    /// A reply is given up or comes too short, or the database fails.
     pub(super) async fn play(
         &mut self,
         channels: &mut [Channel],
@@ -69,7 +70,7 @@ impl Running {
             let chat = self.chat().clone();
             let posts = group.iter().map(|(channel, text)| post(&chat, channel, plan.number, text));
             let pending = try_join_all(posts).await?.into_iter().collect();
-            self.wait_for(pending, &mut replies, progress).await?;
+            self.wait_for(pending, plan, &mut replies, progress).await?;
         }
         Ok(Round { replies, took: started_at.elapsed() })
     }
@@ -77,12 +78,15 @@ impl Running {
     async fn wait_for(
         &mut self,
         mut pending: HashMap<SceneId, Pending>,
+        plan: &Plan,
         replies: &mut Vec<Reply>,
         progress: &Counted,
     ) -> anyhow::Result<()> {
         while !pending.is_empty() {
             let event = self.events.recv().await;
-            let (scene, shown) = event.context("the service stopped over a reply")?;
+            let (scene, shown) = event.context(
+                "the service ended before its replies did; the same with -v shows its log",
+            )?;
             match shown {
                 Shown::First(at) => {
                     pending.entry(scene).and_modify(|turn| {
@@ -91,8 +95,11 @@ impl Running {
                 }
                 Shown::Finished(at, reply) => {
                     let Some(turn) = pending.remove(&scene) else { continue };
-                    let receipt = ReplyReceipt::of(&reply.turn.swipe);
-                    let timings = receipt.context("a reply came without its receipt")?.timings;
+                    let receipt = ReplyReceipt::of(&reply.turn.swipe).context(
+                        "a reply came without its receipt, which is a bug of ours; please report it",
+                    )?;
+                    let timings = receipt.timings;
+                    check_length(&timings, &receipt.finish, plan)?;
                     let first_at = turn.first_at.unwrap_or(at);
                     replies.push(Reply {
                         first: first_at - turn.posted_at,
@@ -101,11 +108,28 @@ impl Running {
                     });
                     progress.advance();
                 }
-                Shown::Failed(notice) => bail!("a reply was given up: {notice}"),
+                Shown::Failed(notice) => {
+                    bail!("a reply of round {} was given up: {notice}", plan.number)
+                }
             }
         }
         Ok(())
     }
+}
+
+/// Figures of replies compare only where all are as long as asked.
+fn check_length(timings: &Timings, finish: &str, plan: &Plan) -> anyhow::Result<()> {
+    let (written, asked) = (timings.num_generated_tokens, plan.reply_tokens);
+    // The service asks for no more than what the prompt leaves of the context.
+    let why = if finish == "length" { "the context had no more room" } else { finish };
+    ensure!(
+        written >= asked,
+        "a reply of round {} ended after {written} of {asked} tokens ({why}), behind a prompt of {}: \
+         ask for fewer --reply-tokens or --history-tokens, or set a larger model.context_tokens",
+        plan.number,
+        timings.num_prompt_tokens
+    );
+    Ok(())
 }
 
 async fn post(
@@ -124,6 +148,20 @@ async fn post(
         text,
         answer: None,
     };
-    chat.accept_turn(message).await?;
+    chat.accept_turn(message).await.context("a turn of so many --turn-tokens was refused")?;
     Ok((scene.id, Pending { posted_at, first_at: None }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_that_is_too_short_says_why() {
+        let plan = Plan { number: 2, turn_tokens: 48, reply_tokens: 32, together: false };
+        let timings = |num_generated_tokens| Timings { num_generated_tokens, ..Timings::default() };
+        check_length(&timings(32), "length", &plan).unwrap();
+        let error = check_length(&timings(31), "eos", &plan).unwrap_err().to_string();
+        assert!(error.contains("round 2 ended after 31 of 32 tokens (eos)"), "{error}");
+    }
 }

@@ -10,16 +10,17 @@ mod lookup;
 mod play;
 mod scenes;
 
+use anyhow::ensure;
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::Session;
 use super::super::output::line;
 use super::super::progress::Counted;
-use super::at_least_one;
 use super::chosen::ModelArgs;
 use super::loaded::Loaded;
 use super::table::{number, percent, table};
+use super::{MOST, at_least_one, whole};
 use crate::sampling::SamplerParams;
 use cost::Costs;
 use lookup::{Method, Reply, Tally};
@@ -35,13 +36,13 @@ pub struct DraftsArgs {
     #[command(flatten)]
     model: ModelArgs,
     /// Scenes that the model plays with itself, up to all there are
-    #[arg(long, value_name = "N", default_value_t = SCENES.len(), value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = SCENES.len(), value_parser = scenes)]
     scenes: usize,
     /// Replies in each
     #[arg(long, value_name = "N", default_value = "6", value_parser = at_least_one)]
     turns: usize,
     /// The most tokens of a reply
-    #[arg(long, value_name = "N", default_value = "120", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value = "120", value_parser = reply_tokens)]
     reply_tokens: usize,
     /// How often each step is timed
     #[arg(long, value_name = "N", default_value = "15", value_parser = at_least_one)]
@@ -60,6 +61,16 @@ A draft of up to K tokens is what followed the last N tokens when they were ther
 the prompt or the reply. One step computes them all and keeps those that the sampler draws
 too. The speed-up is that of one sequence alone.";
 
+fn scenes(text: &str) -> Result<usize, String> {
+    const ALL: usize = SCENES.len();
+    whole::<1, ALL>(text).map_err(|wrong| format!("{wrong}: {ALL} scenes come along"))
+}
+
+fn reply_tokens(text: &str) -> Result<usize, String> {
+    let why = "a reply's first token comes with its prompt, and drafts begin behind it";
+    whole::<2, MOST>(text).map_err(|wrong| format!("{wrong}: {why}"))
+}
+
 /// A method with what it would have done.
 struct Figure {
     method: Method,
@@ -70,6 +81,11 @@ pub(super) fn run(session: &Session, args: &DraftsArgs) -> anyhow::Result<()> {
     let loaded = Loaded::load(session, &args.model)?;
     let sampler = SamplerParams::preset(PRESET).expect("the preset ships");
     let replies = play(&loaded, args, &sampler)?;
+    ensure!(
+        num_written(&replies) > replies.len(),
+        "each reply ended with its first token, behind which drafts would begin: nothing is to be \
+         measured; is this a model that writes?"
+    );
     let longest = replies.iter().max_by_key(|reply| reply.tokens.len());
     let costs =
         Costs::measure(&loaded, longest.expect("a scene has a reply"), &sampler, args.repeats)?;
@@ -82,9 +98,9 @@ pub(super) fn run(session: &Session, args: &DraftsArgs) -> anyhow::Result<()> {
         .collect();
     if args.json {
         let results = results(args, &replies, &costs, &figures);
-        line(serde_json::to_string_pretty(&loaded.report("drafts", results))?);
+        line(serde_json::to_string_pretty(&loaded.subject.report("drafts", results))?);
     } else {
-        line(loaded.heading());
+        line(loaded.subject.heading());
         show(&replies, &costs, &figures);
     }
     Ok(())
@@ -93,7 +109,7 @@ pub(super) fn run(session: &Session, args: &DraftsArgs) -> anyhow::Result<()> {
 fn play(loaded: &Loaded, args: &DraftsArgs, sampler: &SamplerParams) -> anyhow::Result<Vec<Reply>> {
     let mut scenes: Vec<_> = SCENES.iter().take(args.scenes).map(Played::new).collect();
     let rules = Rules { reply_tokens: args.reply_tokens, sampler: sampler.clone() };
-    let mut players = Players::new(loaded, scenes.len(), rules)?;
+    let mut players = Players::new(loaded, &scenes, rules)?;
     let progress = Counted::new(args.turns, "turns in each scene");
     let mut replies = Vec::new();
     for round in 0..args.turns {
@@ -122,7 +138,7 @@ fn results(args: &DraftsArgs, replies: &[Reply], costs: &Costs, figures: &[Figur
     };
     json!({
         "preset": PRESET,
-        "scenes": args.scenes.min(SCENES.len()),
+        "scenes": args.scenes,
         "replies": replies.len(),
         "written_tokens": num_written(replies),
         "depth": costs.depth,

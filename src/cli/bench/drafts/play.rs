@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
+
 use super::super::loaded::Loaded;
 use super::lookup::Reply;
 use super::scenes::Scene;
@@ -13,6 +15,9 @@ use crate::engine::{Engine, EngineOptions, GenerationRequest};
 use crate::prompt::{Budget, PromptCharacter, PromptInputs, PromptPerson, PromptTurn, build};
 use crate::sampling::SamplerParams;
 use crate::tokenizer::Tokenizer;
+
+/// Who answers first: the other one has spoken last.
+const FIRST: usize = 1;
 
 /// How scenes are played.
 #[derive(Debug, Clone)]
@@ -98,10 +103,16 @@ pub(super) struct Players {
 
 impl Players {
     /// # Errors
-    /// The engine cannot work with this model.
-    pub(super) fn new(loaded: &Loaded, num_scenes: usize, rules: Rules) -> anyhow::Result<Self> {
-        let options = EngineOptions { max_waiting: num_scenes, ..loaded.engine.clone() };
+    /// A scene does not fit beside its reply, or the engine cannot work with this model.
+    pub(super) fn new(loaded: &Loaded, scenes: &[Played], rules: Rules) -> anyhow::Result<Self> {
+        let options = EngineOptions { max_waiting: scenes.len(), ..loaded.engine.clone() };
         let tokenizer = loaded.tokenizer.clone();
+        let context_tokens = options.context_tokens_of(&loaded.model)?;
+        for scene in scenes {
+            scene
+                .request(FIRST, &tokenizer, context_tokens, &rules)
+                .context("the scenes do not fit; fewer --reply-tokens leave more room")?;
+        }
         let engine = Engine::new(loaded.model.clone(), tokenizer.clone(), &options)?;
         Ok(Self { engine, tokenizer, rules })
     }
@@ -115,8 +126,7 @@ impl Players {
         scenes: &mut [Played],
         round: usize,
     ) -> anyhow::Result<Vec<Reply>> {
-        // The first character has spoken last.
-        let answering = 1 - round % 2;
+        let answering = (FIRST + round) % 2;
         let context_tokens = self.engine.context_tokens();
         let mut prompts = Vec::new();
         let mut streams = Vec::new();

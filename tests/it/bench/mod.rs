@@ -1,6 +1,9 @@
 //! `dramatis bench` through the real program: every promised figure is there and is
 //! a sound number. How large the numbers are is no business of a test.
 
+mod refusals;
+mod scripts;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -19,12 +22,16 @@ fn home() -> tempfile::TempDir {
     home
 }
 
-/// Exit code, standard output and standard error of `dramatis bench …`.
-fn bench(home: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+fn command(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dramatis"));
     command.args(["--data-dir", home.join("data").to_str().unwrap(), "bench"]).args(arguments);
     command.env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").current_dir(home);
-    let output = command.output().unwrap();
+    command
+}
+
+/// Exit code, standard output and standard error of `dramatis bench …`.
+fn bench(home: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = command(home, arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
@@ -36,8 +43,26 @@ fn report(home: &Path, arguments: &[&str]) -> Value {
     let report: Value = serde_json::from_str(&stdout).unwrap();
     assert!(report.is_object(), "{stdout}");
     assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(report["bench"], arguments[0]);
     assert_eq!(report["fingerprint"].as_str().unwrap().len(), 64);
+    assert!(report["backend"].as_str().unwrap().starts_with("CPU, "), "{report}");
+    for key in ["model", "weights"] {
+        assert!(!report[key].as_str().unwrap().is_empty(), "{key}");
+    }
+    positive(&report["threads"]);
     report
+}
+
+/// Fails unless the user's data directory is as it was: not even there. A disk cache
+/// would hold what was computed for people's conversations.
+#[track_caller]
+fn assert_nothing_left(home: &Path) {
+    let data = home.join("data");
+    assert!(
+        !data.exists(),
+        "{:?} stays behind",
+        fs::read_dir(data).map(Iterator::collect::<Vec<_>>)
+    );
 }
 
 #[track_caller]
@@ -66,11 +91,10 @@ fn the_engine_is_measured_without_a_model_or_a_database() {
     for key in ["prefill_96_tokens_per_s", "decode_1_tokens_per_s", "decode_3_tokens_per_s"] {
         median_of(&report, key, 3);
     }
-    assert_eq!(report["bench"], "engine");
     assert_eq!(report["model"], "random tiny");
     assert_eq!((&report["weights"], &report["threads"]), (&"F32".into(), &1.into()));
     assert_eq!((&report["depth"], &report["repeats"]), (&0.into(), &3.into()));
-    assert!(!home.path().join("data").exists(), "nothing is left behind");
+    assert_nothing_left(home.path());
 }
 
 #[test]
@@ -107,33 +131,6 @@ fn assert_elements_close(svg: &str) {
 }
 
 #[test]
-fn what_cannot_be_measured_is_told_in_words() {
-    let home = home();
-    let tiny = ["engine", "--random", "tiny"];
-    for (arguments, code, said) in [
-        (&["engine", "--random", "huge"][..], 2, "there are tiny, mistral-7b"),
-        (&["engine", "--random", "mistral-7b:40"], 2, "1 to 32 layers"),
-        (&["engine", "--random", "tiny", "--model", "x"], 2, "cannot be used with"),
-        (&["engine", "--random", "tiny", "--batch", "1,0"], 2, "a whole number from 1 up"),
-        (&["engine", "--random", "tiny", "--weights", "q9"], 2, "`stored`"),
-        (&["engine", "--model", "./no.gguf"], 1, "no.gguf"),
-        (&["channels", "--restart", "--turns", "1"], 1, "--turns 2 or more"),
-    ] {
-        let (found, stdout, stderr) = bench(home.path(), arguments);
-        assert_eq!((found, stdout.as_str()), (Some(code), ""), "{arguments:?}: {stderr}");
-        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
-    }
-    let deep = [&tiny[..], &["--depth", "5000", "--batch", "1"]].concat();
-    let (code, _, stderr) = bench(home.path(), &deep);
-    assert_eq!(code, Some(1));
-    assert!(stderr.contains("the model takes 4096") && stderr.contains("--depth"), "{stderr}");
-    let plot = ["--plot", "no/such/dir.svg", "--repeats", "1", "--decode-tokens", "1"];
-    let (code, _, stderr) = bench(home.path(), &[&tiny[..], &plot].concat());
-    assert_eq!(code, Some(1));
-    assert!(stderr.contains("cannot write no/such/dir.svg"), "{stderr}");
-}
-
-#[test]
 fn a_load_is_measured_in_a_process_of_its_own() {
     let home = home();
     let model = small_model();
@@ -152,6 +149,7 @@ fn a_load_is_measured_in_a_process_of_its_own() {
         assert!(resident > 100e6, "{resident}");
         assert!(positive(&report["peak_resident_bytes"]) >= resident);
     }
+    assert_nothing_left(home.path());
 }
 
 #[test]
@@ -246,6 +244,10 @@ fn the_perplexity_is_the_one_that_its_definition_gives() {
     let (code, _, stderr) = bench(home.path(), &long);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("two windows of 400"), "{stderr}");
+    let longer = [&arguments[..], &["--context", "9000"]].concat();
+    let (code, _, stderr) = bench(home.path(), &longer);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("a window of 9000 tokens is longer"), "{stderr}");
     let few = [&arguments[..], &how[..2], &["--context", "24", "--windows", "1"]].concat();
     let (code, stdout, stderr) = bench(home.path(), &few);
     assert_eq!(code, Some(0), "{stderr}");
@@ -291,6 +293,11 @@ fn greedy_continuations_are_the_engines_with_two_logits_each() {
             assert!(step["logit"].as_f64() >= step["second_logit"].as_f64(), "{step}");
         }
     }
+    assert_nothing_left(home.path());
+    let (code, _, stderr) =
+        bench(home.path(), &[&arguments[..3], &["--tokens", "9000"], &how].concat());
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("prompt 1 has") && stderr.contains("fewer --tokens"), "{stderr}");
     fs::write(home.path().join("prompts.json"), "[1]").unwrap();
     let (code, _, stderr) = bench(home.path(), &[&arguments[..], &how].concat());
     assert_eq!(code, Some(1));
@@ -333,4 +340,5 @@ fn drafts_are_counted_on_scenes_that_the_model_plays() {
         assert!(count(&draft["accepted_tokens"]) <= count(&draft["drafted_tokens"]), "{draft}");
         positive(&draft["speed_up"]);
     }
+    assert_nothing_left(home.path());
 }
