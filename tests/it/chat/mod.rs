@@ -12,6 +12,7 @@ mod library;
 mod lines;
 mod long_scene;
 mod models;
+mod remote;
 mod replies;
 mod reproduction;
 mod resume;

@@ -15,7 +15,7 @@ use crate::support::tiny;
 /// The context of both models here.
 pub(super) const CONTEXT_TOKENS: usize = 2048;
 
-fn engine() -> EngineOptions {
+pub(super) fn engine() -> EngineOptions {
     EngineOptions {
         kv_cache: KvCacheSize::Blocks(4 * CONTEXT_TOKENS / 32),
         context_tokens: Some(CONTEXT_TOKENS),

@@ -5,6 +5,7 @@ pub(crate) mod hub;
 pub(crate) mod models;
 pub(crate) mod postgres;
 pub(crate) mod sentencepiece;
+pub(crate) mod server;
 pub(crate) mod tiny;
 pub(crate) mod wheel;
 
