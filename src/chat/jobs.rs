@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
+use crate::pool::WorkerStatus;
 use crate::store::Claim;
 use crate::telemetry::{metrics, spans};
 
@@ -46,6 +47,7 @@ pub async fn run_jobs<S: Stage>(
             }
         }
         chat.metrics.set(metrics::JOBS, "running", replies.len() as f64);
+        chat.count_workers();
         tokio::select! {
             () = chat.store.wait_for_work(chat.settings.poll) => {}
             Some(ended) = replies.join_next() => report(ended),
@@ -58,6 +60,17 @@ pub async fn run_jobs<S: Stage>(
     }
     while let Some(ended) = replies.join_next().await {
         report(ended);
+    }
+}
+
+impl Chat {
+    /// How many workers are in which state, for whoever watches.
+    fn count_workers(&self) {
+        let reports = self.pool.workers_report();
+        for status in WorkerStatus::ALL {
+            let number = reports.iter().filter(|report| report.status == status).count();
+            self.metrics.set(metrics::WORKERS, status.as_str(), number as f64);
+        }
     }
 }
 

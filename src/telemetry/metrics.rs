@@ -47,6 +47,8 @@ pub const INTERACTIONS: Name =
     name("dramatis_interactions_total", "Uses of commands, buttons and forms.", "outcome");
 /// Jobs of the queue, by state.
 pub const JOBS: Name = name("dramatis_jobs", "Jobs of the reply queue.", "state");
+/// Workers that write replies, by state.
+pub const WORKERS: Name = name("dramatis_workers", "Workers that write replies.", "status");
 /// Events of Discord that we could not read, by what was strange: the event's name,
 /// its shape, or the frame around it.
 pub const DISCORD_UNKNOWN_EVENTS: Name = name(
