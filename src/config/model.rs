@@ -32,6 +32,8 @@ pub enum Weights {
     /// Eight bits and a scale for each 32: about 1.06 bytes a weight.
     #[serde(rename = "q8_0")]
     Q8,
+    /// The upper half of a 32-bit float, two bytes a weight.
+    Bf16,
     /// 32-bit floating point, four bytes a weight.
     F32,
 }

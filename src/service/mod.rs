@@ -22,7 +22,8 @@ use crate::store::{Database, Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
 
 pub use workers::{
-    engine_options, local_options, pool_options, reload_pool, start_pool, weight_type,
+    engine_options, local_backend, local_options, pool_options, reload_pool, start_pool,
+    weight_type,
 };
 
 /// What a start is about, for whoever waits for it.

@@ -73,11 +73,11 @@ pub fn pool_options(config: &Config, model_path: Option<&Path>) -> anyhow::Resul
         Device::Here(backend) => {
             number += 1;
             let path = model_path.context("a worker here needs a model")?;
-            let mut local = local_options(config, path.to_owned());
-            local.load.backend = match backend {
+            let backend = match backend {
                 Backend::Cpu { .. } => cpu(config, num_cpu),
                 gpu @ Backend::Candle(_) => gpu,
             };
+            let mut local = options_on(config, path.to_owned(), backend);
             if let Some(disk) = local.engine.disk_cache.as_mut().filter(|_| num_here > 1) {
                 // Each engine holds its directory alone.
                 disk.dir = disk.dir.join(number.to_string());
@@ -149,8 +149,35 @@ fn cpu(config: &Config, num_workers: usize) -> Backend {
     Backend::Cpu { num_threads: NonZeroUsize::new(num_threads).unwrap_or(NonZeroUsize::MIN) }
 }
 
-/// One worker on this machine's CPU that runs the model at `model_path`.
-pub fn local_options(config: &Config, model_path: PathBuf) -> LocalOptions {
+/// One worker on this machine that runs the model at `model_path`: on the first device that
+/// `workers.on` names.
+///
+/// # Errors
+/// There is no such device.
+pub fn local_options(config: &Config, model_path: PathBuf) -> anyhow::Result<LocalOptions> {
+    Ok(options_on(config, model_path, local_backend(config)?))
+}
+
+/// The first device of this machine that `workers.on` names; the CPU where it names none.
+///
+/// # Errors
+/// There is no such device.
+pub fn local_backend(config: &Config) -> anyhow::Result<Backend> {
+    let found = match config.workers.places() {
+        None => Backend::gpus().into_iter().next(),
+        Some(places) => {
+            let mut here =
+                places.into_iter().filter(|place| !matches!(place, WorkerPlace::Remote(_)));
+            match here.next().map(|place| device(config, place)).transpose()? {
+                Some(Device::Here(backend)) => Some(backend),
+                _ => None,
+            }
+        }
+    };
+    Ok(found.unwrap_or_else(|| cpu(config, 1)))
+}
+
+fn options_on(config: &Config, model_path: PathBuf, backend: Backend) -> LocalOptions {
     let sliding_window = match config.model.sliding_window {
         SlidingWindow::Auto => model::SlidingWindow::AsStated,
         SlidingWindow::Off => model::SlidingWindow::Off,
@@ -161,7 +188,7 @@ pub fn local_options(config: &Config, model_path: PathBuf) -> LocalOptions {
         load: LoadOptions {
             sliding_window,
             weight_type: weight_type(config.model.weights),
-            backend: cpu(config, 1),
+            backend,
         },
         model_path,
         engine: engine_options(config),
@@ -201,6 +228,7 @@ fn cache_key() -> [u8; 16] {
 pub fn weight_type(choice: Weights) -> Option<WeightType> {
     match choice {
         Weights::Stored => None,
+        Weights::Bf16 => Some(WeightType::BF16),
         Weights::F32 => Some(WeightType::F32),
         Weights::Q8 => Some(WeightType::Q8_0),
     }

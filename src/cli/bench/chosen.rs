@@ -28,7 +28,7 @@ pub struct ModelArgs {
     /// Threads that compute, in place of engine.threads
     #[arg(long, value_name = "N", value_parser = whole::<1, 1024>)]
     pub(super) threads: Option<usize>,
-    /// The form of the weights, in place of model.weights: stored, q8_0 or f32
+    /// The form of the weights, in place of model.weights: stored, q8_0, bf16 or f32
     #[arg(long, value_name = "FORM")]
     pub(super) weights: Option<WeightsChoice>,
 }

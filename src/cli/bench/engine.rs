@@ -18,7 +18,7 @@ use super::subject::Subject;
 use super::table::{row, table};
 use super::{any_number, at_least_one, whole};
 use crate::engine::EngineOptions;
-use crate::model::{Backend, LoadOptions, Model};
+use crate::model::{LoadOptions, Model};
 use crate::service;
 
 const RANDOM_SEED: u64 = 7;
@@ -108,7 +108,7 @@ pub(super) fn run(session: &Session, args: &EngineArgs) -> anyhow::Result<()> {
 /// The model, once it is known to have room for the work.
 fn make(session: &Session, random: Option<Shape>, workload: &Workload) -> anyhow::Result<Made> {
     let Some(shape) = random else {
-        let options = service::local_options(&session.config, model_path(session)?);
+        let options = service::local_options(&session.config, model_path(session)?)?;
         workload.check(context_tokens(session, &options.model_path)?)?;
         note("loading the model …");
         let model = Arc::new(Model::load(&options.model_path, &options.load)?);
@@ -122,7 +122,7 @@ fn make(session: &Session, random: Option<Shape>, workload: &Workload) -> anyhow
     let weight_type = service::weight_type(session.config.model.weights);
     let load = LoadOptions {
         weight_type,
-        backend: Backend::Cpu { num_threads: threads },
+        backend: service::local_backend(&session.config)?,
         ..LoadOptions::default()
     };
     let model = Arc::new(Model::random(&shape.config(), RANDOM_SEED, &load)?);

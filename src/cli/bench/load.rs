@@ -67,7 +67,7 @@ pub(super) fn once(session: &Session, args: &ModelArgs) -> anyhow::Result<()> {
     let session = args.session(session);
     let path = model_path(&session)?;
     let started_at = Instant::now();
-    let options = service::local_options(&session.config, path);
+    let options = service::local_options(&session.config, path)?;
     let pool = Pool::start(options)?;
     let seconds = started_at.elapsed().as_secs_f64();
     let memory = Memory::now();
@@ -86,7 +86,7 @@ pub(super) fn once(session: &Session, args: &ModelArgs) -> anyhow::Result<()> {
 
 pub(super) fn run(session: &Session, global: &GlobalArgs, args: &LoadArgs) -> anyhow::Result<()> {
     let session = args.model.session(session);
-    let options = service::local_options(&session.config, model_path(&session)?);
+    let options = service::local_options(&session.config, model_path(&session)?)?;
     let info = inspect(&options.model_path)?;
     let progress = Counted::new(args.repeats, "loads");
     let mut loads = Vec::new();

@@ -29,7 +29,7 @@ impl Loaded {
         let session = args.session(session);
         let path = model_path(&session)?;
         note("loading the model …");
-        let options = service::local_options(&session.config, path);
+        let options = service::local_options(&session.config, path)?;
         let LoadedModel { model, tokenizer } =
             LoadedModel::load(&options.model_path, &options.load)?;
         let (fingerprint, backend) = (model.fingerprint(), model.backend_name());

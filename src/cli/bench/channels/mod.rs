@@ -155,7 +155,7 @@ async fn stop_asked() -> anyhow::Result<()> {
 }
 
 async fn measure(session: &Session, house: &House, args: &ChannelsArgs) -> anyhow::Result<Outcome> {
-    let options = service::local_options(&session.config, house.model_path().to_owned());
+    let options = service::local_options(&session.config, house.model_path().to_owned())?;
     let mut running = house.start().await?;
     let pool = running.chat().pool();
     let (model, backend) = (pool.model(), pool.backend_names());
