@@ -6,7 +6,7 @@ use super::database::mask_url;
 use super::layers::Table;
 
 /// The keys whose values nobody is shown.
-const SECRETS: [&str; 3] = ["database.url", "discord.token", "fetch.hub_token"];
+const SECRETS: [&str; 4] = ["database.url", "discord.token", "fetch.hub_token", "worker.api_key"];
 
 /// One effective setting.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -9,8 +9,8 @@ use super::environment::CONFIG_FILE;
 use super::layers::{self, Layer, Override};
 use super::{
     Auto, ChatConfig, Config, ConfigError, DatabaseConfig, DiscordConfig, EngineConfig,
-    Environment, FetchConfig, GenerationConfig, Invalid, ModelConfig, TelemetryConfig, data_dir,
-    describe, known,
+    Environment, FetchConfig, GenerationConfig, Invalid, ModelConfig, TelemetryConfig,
+    WorkerConfig, data_dir, describe, known, worker,
 };
 
 /// The file that is read if nobody names another and it is there.
@@ -41,6 +41,7 @@ struct Sections {
     generation: GenerationConfig,
     chat: ChatConfig,
     discord: DiscordConfig,
+    worker: WorkerConfig,
     telemetry: TelemetryConfig,
 }
 
@@ -73,6 +74,7 @@ impl Config {
         let mut config = sections.resolve(options, settings)?;
         config.fetch.resolve(&options.environment);
         config.discord.resolve(&options.environment, &options.working_dir);
+        config.worker.resolve(&options.environment, &options.working_dir);
         config.validate().map_err(|invalid| {
             let origin = origin_of(&merged, &invalid.key);
             ConfigError::Invalid { origin, invalid }
@@ -88,6 +90,7 @@ impl Config {
         self.generation.validate()?;
         self.chat.validate()?;
         self.discord.validate()?;
+        self.worker.validate()?;
         self.telemetry.validate()
     }
 }
@@ -109,6 +112,7 @@ impl Sections {
             generation: self.generation,
             chat: self.chat,
             discord: self.discord,
+            worker: self.worker,
             telemetry: self.telemetry,
             settings,
         };
@@ -126,10 +130,11 @@ impl Sections {
 /// Fails where the command line says what every user of the machine could read
 /// there.
 fn refuse_secrets(overrides: &Layer) -> Result<(), ConfigError> {
-    let table = &overrides.0;
-    match layers::lookup(table, "discord.token").is_some() {
-        true => Err(ConfigError::OnCommandLine("discord.token")),
-        false => Ok(()),
+    let secrets = [("discord.token", "DISCORD_TOKEN"), ("worker.api_key", worker::API_KEY)];
+    let given = |(key, _): &(&str, &str)| layers::lookup(&overrides.0, key).is_some();
+    match secrets.into_iter().find(given) {
+        Some((key, variable)) => Err(ConfigError::OnCommandLine { key, variable }),
+        None => Ok(()),
     }
 }
 

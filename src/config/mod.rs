@@ -19,9 +19,11 @@ mod known;
 mod layers;
 mod load;
 mod model;
+mod secret;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 pub use auto::Auto;
 pub use chat::ChatConfig;
@@ -37,6 +39,7 @@ pub use layers::Override;
 pub use load::LoadOptions;
 pub use model::{ModelConfig, SlidingWindow, Weights};
 pub use telemetry::{LogFormat, TelemetryConfig};
+pub use worker::WorkerConfig;
 
 use std::path::PathBuf;
 
@@ -59,6 +62,8 @@ pub struct Config {
     pub chat: ChatConfig,
     /// The Discord bot.
     pub discord: DiscordConfig,
+    /// Where our engine is served to others.
+    pub worker: WorkerConfig,
     /// What is logged, and where to.
     pub telemetry: TelemetryConfig,
     settings: Vec<Setting>,
