@@ -87,16 +87,7 @@ impl Service {
     ) -> anyhow::Result<Self> {
         let options = store_options(config, &config.database_dir(), ground);
         let store = Store::open(options).await?;
-        (ground.on_step)(StartStep::Model);
-        let options = worker_options(config, model_path);
-        if options.engine.disk_cache.is_none()
-            && let Err(error) = engine::discard_disk_cache(&config.kv_cache_dir())
-        {
-            tracing::warn!(%error, "what the disk cache left could not be deleted");
-        }
-        let pool = tokio::task::spawn_blocking(move || Pool::start(&options))
-            .await
-            .context("loading the model broke down")??;
+        let pool = start_pool(config, model_path, ground).await?;
         let clock = Arc::new(SystemClock);
         let chat = Chat::new(
             store,
@@ -127,6 +118,26 @@ impl Service {
             tracing::warn!(error.kind = error.kind(), %error, "the database did not close cleanly");
         }
     }
+}
+
+/// Loads the model at `model_path` and starts its engine, as configured.
+///
+/// # Errors
+/// The model's files, its tokenizer or the engine's options are refused.
+pub async fn start_pool(
+    config: &Config,
+    model_path: PathBuf,
+    ground: &Ground,
+) -> anyhow::Result<Pool> {
+    (ground.on_step)(StartStep::Model);
+    let options = worker_options(config, model_path);
+    if options.engine.disk_cache.is_none()
+        && let Err(error) = engine::discard_disk_cache(&config.kv_cache_dir())
+    {
+        tracing::warn!(%error, "what the disk cache left could not be deleted");
+    }
+    let started = tokio::task::spawn_blocking(move || Pool::start(&options)).await;
+    Ok(started.context("loading the model broke down")??)
 }
 
 /// How the configured worker runs the model at `model_path`.
