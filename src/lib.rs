@@ -44,6 +44,7 @@ pub mod chat;
 
 // Floor 5: front ends.
 pub mod discord;
+pub mod http;
 pub mod terminal;
 
 // Floor 6: composition.

@@ -13,6 +13,7 @@ mod play;
 mod progress;
 mod serve;
 mod session;
+mod worker;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ const EXAMPLES: &str = "\
 Examples:
   dramatis play                              play a scene; fetches what it needs
   dramatis serve                             run the bot on Discord
+  dramatis worker                            serve the engine over HTTP
   dramatis model pull                        fetch the model that is configured
   dramatis doctor                            check everything that a start needs
   dramatis --set engine.threads=4 doctor     the same with another setting
@@ -75,6 +77,8 @@ pub enum Command {
     Play(play::PlayArgs),
     /// Run the bot on Discord
     Serve(serve::ServeArgs),
+    /// Serve the engine over HTTP
+    Worker(worker::WorkerArgs),
     /// Fetch models, list them, look into them
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -110,10 +114,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
-    // These two must work where the settings are broken.
+    // The first two must work where the settings are broken.
     match &cli.command {
         Command::Doctor(args) => return doctor::run(&cli.global, args),
         Command::Config(config::ConfigCommand::Defaults) => return config::defaults(),
+        // Some of its settings have arguments of their own.
+        Command::Worker(args) => return worker::run(&args.session(&cli.global)?),
         _ => {}
     }
     let session = Session::open(&cli.global)?;
@@ -128,7 +134,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate => database::migrate(&session),
         Command::Config(command) => config::run(&session, command),
         Command::Bench(command) => bench::run(&session, &cli.global, command),
-        Command::Play(_) | Command::Serve(_) | Command::Doctor(_) => {
+        Command::Play(_) | Command::Serve(_) | Command::Worker(_) | Command::Doctor(_) => {
             unreachable!("dispatched above")
         }
     }

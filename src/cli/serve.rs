@@ -90,14 +90,14 @@ async fn check(session: &Session, token: SecretString) -> anyhow::Result<ExitCod
 }
 
 /// The signals by which a service is told to stop, or to read its settings again.
-struct Stop {
+pub(super) struct Stop {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
 impl Stop {
-    fn listen() -> anyhow::Result<Self> {
+    pub(super) fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
@@ -106,7 +106,7 @@ impl Stop {
         })
     }
 
-    async fn asked(&mut self) {
+    pub(super) async fn asked(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -114,7 +114,7 @@ impl Stop {
     }
 
     /// The same, and meanwhile does at each SIGHUP what it is for.
-    async fn asked_but(&mut self, mut at_hangup: impl FnMut()) {
+    pub(super) async fn asked_but(&mut self, mut at_hangup: impl FnMut()) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
@@ -171,7 +171,7 @@ async fn serve(
 }
 
 /// Reads the settings again and exchanges the workers' model, beside everything else.
-fn reload(session: Session, pool: Pool) {
+pub(super) fn reload(session: Session, pool: Pool) {
     note("reading the settings again …");
     let read = move || -> anyhow::Result<_> {
         let session = session.reopened()?;

@@ -38,6 +38,14 @@ impl Session {
     /// # Errors
     /// [`ConfigError`] says what is wrong with which of them.
     pub fn open(global: &GlobalArgs) -> Result<Self, ConfigError> {
+        Self::open_with(global, Vec::new())
+    }
+
+    /// The same, with settings that a command's own arguments change; they win.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub fn open_with(global: &GlobalArgs, own: Vec<Override>) -> Result<Self, ConfigError> {
         let environment = Environment::from_process();
         let mut overrides = Vec::new();
         if let Some(dir) = &global.data_dir {
@@ -46,6 +54,7 @@ impl Session {
         for text in &global.set {
             overrides.push(Override::parse(text)?);
         }
+        overrides.extend(own);
         let options = LoadOptions {
             config_file: global.config.clone(),
             overrides,

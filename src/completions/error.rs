@@ -57,9 +57,12 @@ impl RequestError {
     /// What a parser says of a body.
     pub(super) fn from_parser(error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
         let (path, inner) = (error.path().to_string(), error.inner());
-        match inner.classify() {
-            Category::Data if path != "." => Self::param(&path, format!("`{path}`: {inner}")),
-            _ => Self::Json(inner.to_string()),
+        // To the parser a number too large for its type is a matter of syntax.
+        let is_value = inner.classify() == Category::Data
+            || inner.to_string().starts_with("number out of range");
+        match is_value && path != "." {
+            true => Self::param(&path, format!("`{path}`: {inner}")),
+            false => Self::Json(inner.to_string()),
         }
     }
 

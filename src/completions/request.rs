@@ -347,6 +347,7 @@ mod tests {
             (r#"{"temperature": "hot"}"#, Some("temperature"), "f32"),
             (r#"{"prompt": ["a", "b"]}"#, Some("prompt"), "one prompt"),
             (r#"{"stop": 7}"#, Some("stop"), "list of texts"),
+            (r#"{"temperature": 1e40}"#, Some("temperature"), "out of range"),
             (r#"{"stream_options": 7}"#, Some("stream_options"), "StreamOptions"),
             (r#"{"dramatis": {"sampler": {"top_q": 1}}}"#, Some("dramatis.sampler"), "top_q"),
             ("{", None, "EOF"),

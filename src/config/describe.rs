@@ -6,7 +6,8 @@ use super::database::mask_url;
 use super::layers::Table;
 
 /// The keys whose values nobody is shown.
-const SECRETS: [&str; 4] = ["database.url", "discord.token", "fetch.hub_token", "workers.api_key"];
+const SECRETS: [&str; 5] =
+    ["database.url", "discord.token", "fetch.hub_token", "worker.api_key", "workers.api_key"];
 
 /// One effective setting.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::error::require;
+use super::secret::{self, given};
 use super::{Auto, ConfigError, Environment, Invalid};
 
 /// The most requests a second that Discord takes from a bot.
@@ -85,12 +86,7 @@ impl DiscordConfig {
             return Ok(Some(token.clone()));
         }
         let Some(path) = self.token_file.set() else { return Ok(None) };
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Secret {
-            key: "discord.token_file",
-            path: path.clone(),
-            source,
-        })?;
-        Ok(Some(SecretString::from(text.trim())).filter(|token| given(token).is_some()))
+        secret::read("discord.token_file", path)
     }
 
     /// Between two edits of a reply that grows.
@@ -237,11 +233,6 @@ pub fn check_token_shape(text: &str) -> Result<(), TokenShapeError> {
     Ok(())
 }
 
-/// A secret that was given: neither left out nor "auto".
-fn given(secret: &SecretString) -> Option<&SecretString> {
-    Some(secret).filter(|secret| !matches!(secret.expose_secret(), "" | "auto"))
-}
-
 /// Whether a URL is scheme and host and nothing else.
 fn is_origin(url: &str) -> bool {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
@@ -254,6 +245,8 @@ fn is_origin(url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::super::{Config, LoadOptions, Override};
     use super::*;
 

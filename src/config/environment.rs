@@ -14,7 +14,7 @@ pub(super) const CONFIG_FILE: &str = "DRAMATIS_CONFIG";
 const TEST_MODELS: &str = "DRAMATIS_TEST_MODELS";
 
 /// Variables with our prefix that are no settings.
-pub(super) const RESERVED: [&str; 2] = [CONFIG_FILE, TEST_MODELS];
+pub(super) const RESERVED: [&str; 3] = [CONFIG_FILE, TEST_MODELS, super::worker::API_KEY];
 
 /// The process environment, read once. Its values are not shown by `Debug`.
 #[derive(Clone, Default)]

@@ -31,11 +31,32 @@ pub enum ConfigError {
     Override(String),
     /// A secret where everybody can read it.
     #[error(
-        "`{0}` cannot be given on the command line, where every user of this machine can read \
-         it; put it into the variable DISCORD_TOKEN, or into a file that `discord.token_file` \
-         names"
+        "`{key}` cannot be given on the command line, where every user of this machine can read \
+         it; put it into the variable {variable}, or into a file that `{key}_file` names"
     )]
-    OnCommandLine(&'static str),
+    OnCommandLine {
+        /// The setting.
+        key: &'static str,
+        /// The variable that it may be left to.
+        variable: &'static str,
+    },
+    /// A worker that other machines can reach, and no key.
+    #[error(
+        "`worker.listen` is {listen}, where other machines can connect, and there is no key: \
+         anybody there could use the worker. Put a key into the variable DRAMATIS_API_KEY, or \
+         into a file that `worker.api_key_file` names (`openssl rand -hex 32` makes one); or \
+         listen on 127.0.0.1"
+    )]
+    Exposed {
+        /// Where it should listen.
+        listen: String,
+    },
+    /// What was given as a worker's key is none.
+    #[error(
+        "what was given as `worker.api_key` (not shown) is none: it must have at least 16 \
+         characters, without spaces, all ASCII; `openssl rand -hex 32` makes one"
+    )]
+    ApiKeyShape,
     /// A file that holds a secret cannot be read.
     #[error("cannot read {path}, which `{key}` names: {source}")]
     Secret {

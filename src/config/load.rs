@@ -10,7 +10,7 @@ use super::layers::{self, Layer, Override};
 use super::{
     Auto, ChatConfig, Config, ConfigError, DatabaseConfig, DiscordConfig, EngineConfig,
     Environment, FetchConfig, GenerationConfig, Invalid, ModelConfig, TelemetryConfig,
-    WorkersConfig, data_dir, describe, known,
+    WorkerConfig, WorkersConfig, data_dir, describe, known, worker,
 };
 
 /// The file that is read if nobody names another and it is there.
@@ -42,6 +42,7 @@ struct Sections {
     generation: GenerationConfig,
     chat: ChatConfig,
     discord: DiscordConfig,
+    worker: WorkerConfig,
     telemetry: TelemetryConfig,
 }
 
@@ -75,6 +76,7 @@ impl Config {
         config.fetch.resolve(&options.environment);
         config.workers.resolve(&options.environment, &options.working_dir);
         config.discord.resolve(&options.environment, &options.working_dir);
+        config.worker.resolve(&options.environment, &options.working_dir);
         config.validate().map_err(|invalid| {
             let origin = origin_of(&merged, &invalid.key);
             ConfigError::Invalid { origin, invalid }
@@ -91,6 +93,7 @@ impl Config {
         self.generation.validate()?;
         self.chat.validate()?;
         self.discord.validate()?;
+        self.worker.validate()?;
         self.telemetry.validate()
     }
 }
@@ -113,6 +116,7 @@ impl Sections {
             chat: self.chat,
             workers: self.workers,
             discord: self.discord,
+            worker: self.worker,
             telemetry: self.telemetry,
             settings,
         };
@@ -130,10 +134,15 @@ impl Sections {
 /// Fails where the command line says what every user of the machine could read
 /// there.
 fn refuse_secrets(overrides: &Layer) -> Result<(), ConfigError> {
-    let table = &overrides.0;
-    match layers::lookup(table, "discord.token").is_some() {
-        true => Err(ConfigError::OnCommandLine("discord.token")),
-        false => Ok(()),
+    let secrets = [
+        ("discord.token", "DISCORD_TOKEN"),
+        ("worker.api_key", worker::API_KEY),
+        ("workers.api_key", "DRAMATIS_WORKERS__API_KEY"),
+    ];
+    let given = |(key, _): &(&str, &str)| layers::lookup(&overrides.0, key).is_some();
+    match secrets.into_iter().find(given) {
+        Some((key, variable)) => Err(ConfigError::OnCommandLine { key, variable }),
+        None => Ok(()),
     }
 }
 

@@ -19,9 +19,11 @@ mod known;
 mod layers;
 mod load;
 mod model;
+mod secret;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod worker;
 mod workers;
 
 pub use auto::Auto;
@@ -38,6 +40,7 @@ pub use layers::Override;
 pub use load::LoadOptions;
 pub use model::{ModelConfig, SlidingWindow, Weights};
 pub use telemetry::{LogFormat, TelemetryConfig};
+pub use worker::WorkerConfig;
 pub use workers::{WorkerPlace, WorkersConfig};
 
 use std::path::PathBuf;
@@ -63,6 +66,8 @@ pub struct Config {
     pub chat: ChatConfig,
     /// The Discord bot.
     pub discord: DiscordConfig,
+    /// Where our engine is served to others.
+    pub worker: WorkerConfig,
     /// What is logged, and where to.
     pub telemetry: TelemetryConfig,
     settings: Vec<Setting>,

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::error::require;
-use super::{Auto, ConfigError, Environment, Invalid};
+use super::{Auto, ConfigError, Environment, Invalid, secret};
 
 /// Where replies are written, and how patient the pool is.
 #[derive(Debug, Clone, Deserialize)]
@@ -75,16 +75,11 @@ impl WorkersConfig {
     /// # Errors
     /// [`ConfigError::Secret`] if there should be a file and it cannot be read.
     pub fn api_key(&self) -> Result<Option<SecretString>, ConfigError> {
-        if let Some(key) = given(&self.api_key) {
-            return Ok(Some(key.clone()));
+        match (secret::given(&self.api_key), &self.api_key_file) {
+            (Some(key), _) => Ok(Some(key.clone())),
+            (None, Auto::Set(path)) => secret::read("workers.api_key_file", path),
+            (None, Auto::Auto) => Ok(None),
         }
-        let Some(path) = self.api_key_file.set() else { return Ok(None) };
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Secret {
-            key: "workers.api_key_file",
-            path: path.clone(),
-            source,
-        })?;
-        Ok(Some(SecretString::from(text.trim())).filter(|key| given(key).is_some()))
     }
 
     /// How long a request waits for a worker to become ready.
@@ -155,9 +150,4 @@ impl WorkersConfig {
 
 fn words(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|word| !word.is_empty())
-}
-
-/// The key, if it is one.
-fn given(key: &SecretString) -> Option<&SecretString> {
-    Some(key).filter(|key| !matches!(key.expose_secret(), "" | "auto"))
 }

@@ -15,7 +15,6 @@ use tokio::task::JoinHandle;
 use crate::chat::{Chat, Stage, run_jobs};
 use crate::clock::SystemClock;
 use crate::config::{Config, DatabaseUrl};
-use crate::engine;
 use crate::fetch::{Fetcher, Progress};
 use crate::store::embedded::{EmbeddedOptions, ServerStep};
 use crate::store::{Database, Store, StoreOptions};
@@ -88,13 +87,7 @@ impl Service {
     ) -> anyhow::Result<Self> {
         let options = store_options(config, &config.database_dir(), ground);
         let store = Store::open(options).await?;
-        (ground.on_step)(StartStep::Model);
-        if config.engine.disk_cache_bytes().is_none()
-            && let Err(error) = engine::discard_disk_cache(&config.kv_cache_dir())
-        {
-            tracing::warn!(%error, "what the disk cache left could not be deleted");
-        }
-        let pool = start_pool(config, model_path.as_deref()).await?;
+        let pool = start_pool(config, model_path.as_deref(), ground).await?;
         let clock = Arc::new(SystemClock);
         let chat = Chat::new(
             store,

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 
+use super::{Ground, StartStep};
 use crate::config::{Auto, Config, SlidingWindow, Weights, WorkerPlace};
 use crate::engine::{self, DiskCacheOptions, EngineOptions, KvCacheSize};
 use crate::model::{self, Backend, LoadOptions, WeightType};
@@ -32,7 +33,17 @@ pub async fn reload_pool(
 ///
 /// # Errors
 /// None can be started.
-pub async fn start_pool(config: &Config, model_path: Option<&Path>) -> anyhow::Result<Pool> {
+pub async fn start_pool(
+    config: &Config,
+    model_path: Option<&Path>,
+    ground: &Ground,
+) -> anyhow::Result<Pool> {
+    (ground.on_step)(StartStep::Model);
+    if config.engine.disk_cache_bytes().is_none()
+        && let Err(error) = engine::discard_disk_cache(&config.kv_cache_dir())
+    {
+        tracing::warn!(%error, "what the disk cache left could not be deleted");
+    }
     let options = read_pool_options(config, model_path).await?;
     let started = tokio::task::spawn_blocking(move || Pool::start(options)).await;
     Ok(started.context("loading the model broke down")??)

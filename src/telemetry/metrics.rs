@@ -72,6 +72,27 @@ pub const DISCORD_RATE_LIMITED: Name =
 pub const DISCORD_WAIT_MS: Name =
     name("dramatis_discord_wait_ms", "Milliseconds that a request to Discord waited.", "");
 
+/// Requests over HTTP, by how they were answered.
+pub const HTTP_REQUESTS: Name =
+    name("dramatis_http_requests_total", "Requests over HTTP that were answered.", "outcome");
+/// Sequences that the engine runs.
+pub const ENGINE_RUNNING: Name =
+    name("dramatis_engine_running", "Sequences that the engine runs.", "");
+/// Requests that wait for the engine.
+pub const ENGINE_WAITING: Name =
+    name("dramatis_engine_waiting", "Requests that wait for the engine.", "");
+/// All KV blocks of the engine.
+pub const ENGINE_BLOCKS: Name = name("dramatis_engine_blocks", "KV blocks.", "");
+/// KV blocks that nobody holds.
+pub const ENGINE_AVAILABLE_BLOCKS: Name =
+    name("dramatis_engine_available_blocks", "KV blocks that no sequence holds.", "");
+/// KV blocks of the prefix cache in memory.
+pub const ENGINE_CACHED_BLOCKS: Name =
+    name("dramatis_engine_cached_blocks", "KV blocks in the prefix cache.", "");
+/// KV blocks of the prefix cache on disk.
+pub const ENGINE_DISK_BLOCKS: Name =
+    name("dramatis_engine_disk_blocks", "KV blocks in the disk cache.", "");
+
 /// Upper bounds of the histograms' buckets, in milliseconds.
 pub const BUCKETS_MS: [f64; 14] = [
     1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 15_000.0,

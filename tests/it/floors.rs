@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Every room with its floor. A room sees the floors below it and itself.
-const FLOORS: [(&str, u8); 22] = [
+const FLOORS: [(&str, u8); 23] = [
     ("clock", 0),
     ("config", 0),
     ("domain", 0),
@@ -26,6 +26,7 @@ const FLOORS: [(&str, u8); 22] = [
     ("pool", 3),
     ("chat", 4),
     ("discord", 5),
+    ("http", 5),
     ("terminal", 5),
     ("cli", 6),
     ("service", 6),
@@ -207,6 +208,7 @@ fn crafts_stay_in_their_rooms() {
         (r"\bclap::", &["cli", "main"]),
         (r"\brustyline::", &["terminal"]),
         (r"\b(serenity|reqwest)::", &["discord"]),
+        (r"\b(axum|hyper|hyper_util)::", &["http"]),
         (r"\b(print|println)!\(", &["cli", "terminal", "main"]),
         (r"\b(eprint|eprintln)!\(", &["cli", "terminal", "main"]),
         (r"\banyhow::", &["cli", "service", "main"]),

@@ -14,3 +14,4 @@ mod play;
 mod store;
 mod support;
 mod tokenizer;
+mod worker;

@@ -145,7 +145,6 @@ fn what_sillytavern_sends_by_default_is_taken_whole() {
 fn what_is_out_of_range_is_refused_by_the_name_it_was_given() {
     for (json, name) in [
         (r#"{"temperature": -1}"#, "temperature"),
-        (r#"{"temperature": 1e40}"#, "temperature"),
         (r#"{"top_p": 1.5}"#, "top_p"),
         (r#"{"top_k": -2}"#, "top_k"),
         (r#"{"min_p": 2}"#, "min_p"),
