@@ -7,6 +7,7 @@ mod definitions;
 mod evening;
 mod faults;
 mod hearing;
+mod many;
 mod processes;
 mod scene;
 mod serve;
