@@ -19,7 +19,7 @@ use crate::store::{Claim, HEARTBEAT};
 use super::plan::Plan;
 use super::reply::Ended;
 use super::sink::ReplySink;
-use super::{Chat, ChatError};
+use super::{Chat, ChatError, Stopper};
 
 /// How often a model that says nothing is asked, each time with other luck.
 const MAX_TRIES: u64 = 3;
@@ -85,7 +85,7 @@ impl Chat {
         request: GenerationRequest,
         mut stopping: watch::Receiver<bool>,
     ) -> Result<GenerationSummary, Ended> {
-        let mut running = Running::enter(self, claim.scene_id);
+        let mut running = Running::enter(self, claim);
         let mut events = self.pool.generate(request)?;
         let aborter = events.aborter();
         let mut heartbeat = interval(HEARTBEAT);
@@ -142,9 +142,11 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    fn enter(chat: &'a Chat, scene: SceneId) -> Self {
+    fn enter(chat: &'a Chat, claim: &Claim) -> Self {
         let (stopper, stop) = watch::channel(false);
-        chat.running.lock().expect("no holder of the list panics").insert(scene, stopper.clone());
+        let (scene, entry) =
+            (claim.scene_id, Stopper { fence: claim.fence, stop: stopper.clone() });
+        chat.running.lock().expect("no holder of the list panics").insert(scene, entry);
         Self { chat, scene, stopper, stop }
     }
 }
@@ -153,7 +155,7 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         let mut running = self.chat.running.lock().expect("no holder of the list panics");
         // A reply that was begun again meanwhile stands there now, and stays.
-        if running.get(&self.scene).is_some_and(|stop| stop.same_channel(&self.stopper)) {
+        if running.get(&self.scene).is_some_and(|it| it.stop.same_channel(&self.stopper)) {
             running.remove(&self.scene);
         }
     }

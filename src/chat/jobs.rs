@@ -1,17 +1,17 @@
 //! The loop that claims scenes and makes their replies.
 //!
 //! Several scenes at once, one reply at a time in each: the lane sees to that.
-//! Work is looked for when it is announced, and now and then unasked, since
-//! another process may have put it in or have died over it.
+//! Work is looked for when it is announced, by this process or another, and now and
+//! then unasked, since an announcement may be missed and a process may die over work.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use crate::store::Claim;
+use crate::store::{Claim, Stop};
 use crate::telemetry::{metrics, spans};
 
 use super::Chat;
@@ -30,6 +30,10 @@ pub async fn run_jobs<S: Stage>(
     max_replies: usize,
     mut stopping: watch::Receiver<bool>,
 ) {
+    // Of its own, so that a database that is slow to give work keeps no stop waiting; it
+    // ends with this.
+    let mut ear = JoinSet::new();
+    ear.spawn(heed_stops(chat.clone(), chat.store.stops()));
     let mut replies = JoinSet::new();
     while !*stopping.borrow_and_update() {
         while replies.len() < max_replies {
@@ -58,6 +62,18 @@ pub async fn run_jobs<S: Stage>(
     }
     while let Some(ended) = replies.join_next().await {
         report(ended);
+    }
+}
+
+/// Ends replies that were stopped, wherever that was.
+async fn heed_stops(chat: Arc<Chat>, mut stops: broadcast::Receiver<Stop>) {
+    loop {
+        match stops.recv().await {
+            Ok(stop) => chat.heed(stop),
+            // What was missed is known by its fence.
+            Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
     }
 }
 

@@ -47,6 +47,9 @@ pub const INTERACTIONS: Name =
     name("dramatis_interactions_total", "Uses of commands, buttons and forms.", "outcome");
 /// Jobs of the queue, by state.
 pub const JOBS: Name = name("dramatis_jobs", "Jobs of the reply queue.", "state");
+/// Wishes for a reply that were refused because too many wait, by whose limit it was.
+pub const QUEUE_REFUSALS: Name =
+    name("dramatis_queue_refusals_total", "Wishes for a reply refused: too many wait.", "limit");
 /// Events of Discord that we could not read, by what was strange: the event's name,
 /// its shape, or the frame around it.
 pub const DISCORD_UNKNOWN_EVENTS: Name = name(

@@ -10,7 +10,7 @@ use crate::chat::{Answer, ChatError, Message, story_text};
 use crate::discord::bot::{Author, Place};
 use crate::discord::proxies::{By, Said, Step};
 use crate::domain::{Participant, Speaker};
-use crate::store::{Accepted, MessageOrigin, NewMessage, OutboxState};
+use crate::store::{Accepted, MessageOrigin, NewMessage, OutboxState, QueueLimits};
 
 /// How long after a failure it is tried again at first, and at most.
 const TRY_AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(10)];
@@ -163,6 +163,7 @@ impl Shared {
             name: author.name().to_owned(),
             text: text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect(),
             work: None,
+            limits: QueueLimits::NONE,
         };
         Ok(self.bot.chat.store().accept_message(place.guild, place.scene, &message).await?)
     }
