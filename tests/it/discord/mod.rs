@@ -8,6 +8,7 @@ mod evening;
 mod faults;
 mod hearing;
 mod processes;
+mod queue;
 mod scene;
 mod serve;
 mod twin;
