@@ -1,10 +1,20 @@
 //! Pausing a scene, playing on, ending it, stopping what is being written, and
 //! having it shown anew.
 
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
 use crate::domain::{GuildId, SceneId, SceneState};
-use crate::store::{Queued, Work};
+use crate::store::{Job, JobState, Queued, Work};
 
 use super::{Chat, ChatError};
+
+/// How long another process has to end what it writes: a step of the engine, and the
+/// way there. Then it is called off, words and all.
+const STOPPED_WITHIN: Duration = Duration::from_secs(1);
+/// How often it is looked whether it has.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 impl Chat {
     /// Lets nobody answer in a scene until it is resumed. The reply that is being
@@ -15,7 +25,9 @@ impl Chat {
     pub async fn pause_scene(&self, guild: GuildId, scene: SceneId) -> Result<(), ChatError> {
         self.not_over(guild, scene).await?;
         self.store.set_scene_state(guild, scene, SceneState::Paused).await?;
-        self.stop_reply(scene);
+        if !self.stop_reply(scene) {
+            self.store.ask_stop(guild, scene).await?;
+        }
         Ok(())
     }
 
@@ -47,9 +59,30 @@ impl Chat {
         if self.stop_reply(scene) {
             return Ok(true);
         }
-        // A reply that has no word yet, or that another process writes.
+        // Whoever writes it elsewhere keeps the words so far, if they hear us.
+        if self.store.ask_stop(guild, scene).await? && self.is_stopped_soon(guild, scene).await? {
+            return Ok(true);
+        }
+        // A reply that has no word yet, or whose process does not hear.
         let begun = self.store.cancel_jobs(guild, scene).await?;
         Ok(waiting + begun > 0)
+    }
+
+    /// Whether something was being written in a scene that comes to its end within a
+    /// moment.
+    async fn is_stopped_soon(&self, guild: GuildId, scene: SceneId) -> Result<bool, ChatError> {
+        let began = Instant::now();
+        let mut was_written = false;
+        while began.elapsed() < STOPPED_WITHIN {
+            let open = self.store.list_open_jobs(guild, scene).await?;
+            let is_written = |job: &Job| job.state == JobState::Claimed && job.work != Work::Show;
+            if !open.iter().any(is_written) {
+                return Ok(was_written);
+            }
+            was_written = true;
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(false)
     }
 
     /// Asks for what is shown of a scene to be brought in line with what stands.

@@ -58,7 +58,12 @@ impl ChatError {
     /// What the person is told.
     pub fn notice(&self) -> String {
         match self {
-            Self::Store(StoreError::NotFound(_) | StoreError::Taken(_) | StoreError::Busy)
+            Self::Store(
+                StoreError::NotFound(_)
+                | StoreError::Taken(_)
+                | StoreError::Busy
+                | StoreError::Full(_),
+            )
             | Self::Refused(_)
             | Self::Prompt(_)
             | Self::Preset { .. }

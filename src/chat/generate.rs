@@ -19,7 +19,7 @@ use crate::store::{Claim, HEARTBEAT};
 use super::plan::Plan;
 use super::reply::Ended;
 use super::sink::ReplySink;
-use super::{Chat, ChatError};
+use super::{Chat, ChatError, Stopper};
 
 /// How often a model that says nothing is asked, each time with other luck.
 const MAX_TRIES: u64 = 3;
@@ -65,9 +65,11 @@ impl Chat {
         mut request: GenerationRequest,
         stopping: watch::Receiver<bool>,
     ) -> Result<Written, Ended> {
+        let mut running = Running::enter(self, claim);
         for luck in 0..MAX_TRIES {
             request.seed = seed(claim, luck);
-            let summary = self.persist(sink, claim, plan, &request, &stopping).await?;
+            let summary =
+                self.persist(sink, claim, plan, &request, &mut running, &stopping).await?;
             if !summary.text.trim().is_empty() {
                 return Ok(Written { summary, seed: request.seed });
             }
@@ -87,17 +89,19 @@ impl Chat {
         claim: &Claim,
         plan: &Plan,
         request: &GenerationRequest,
+        running: &mut Running<'_>,
         stopping: &watch::Receiver<bool>,
     ) -> Result<GenerationSummary, Ended> {
         for _ in 1..MAX_WORKERS {
-            match self.stream(sink, claim, plan, request.clone(), stopping.clone()).await {
+            let again = request.clone();
+            match self.stream(sink, claim, plan, again, running, stopping.clone()).await {
                 Err(Ended::Failed(ChatError::Pool(error))) if error.is_of_worker() => {
                     tracing::warn!(error.kind = error.kind(), "the reply begins anew");
                 }
                 outcome => return outcome,
             }
         }
-        self.stream(sink, claim, plan, request.clone(), stopping.clone()).await
+        self.stream(sink, claim, plan, request.clone(), running, stopping.clone()).await
     }
 
     async fn stream<K: ReplySink>(
@@ -106,9 +110,9 @@ impl Chat {
         claim: &Claim,
         plan: &Plan,
         request: GenerationRequest,
+        running: &mut Running<'_>,
         mut stopping: watch::Receiver<bool>,
     ) -> Result<GenerationSummary, Ended> {
-        let mut running = Running::enter(self, claim.scene_id);
         let mut events = self.pool.generate(&plan.view.model, request)?;
         let aborter = events.aborter();
         let mut heartbeat = interval(HEARTBEAT);
@@ -165,9 +169,11 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    fn enter(chat: &'a Chat, scene: SceneId) -> Self {
+    fn enter(chat: &'a Chat, claim: &Claim) -> Self {
         let (stopper, stop) = watch::channel(false);
-        chat.running.lock().expect("no holder of the list panics").insert(scene, stopper.clone());
+        let (scene, entry) =
+            (claim.scene_id, Stopper { fence: claim.fence, stop: stopper.clone() });
+        chat.running.lock().expect("no holder of the list panics").insert(scene, entry);
         Self { chat, scene, stopper, stop }
     }
 }
@@ -176,7 +182,7 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         let mut running = self.chat.running.lock().expect("no holder of the list panics");
         // A reply that was begun again meanwhile stands there now, and stays.
-        if running.get(&self.scene).is_some_and(|stop| stop.same_channel(&self.stopper)) {
+        if running.get(&self.scene).is_some_and(|it| it.stop.same_channel(&self.stopper)) {
             running.remove(&self.scene);
         }
     }

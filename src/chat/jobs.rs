@@ -1,18 +1,18 @@
 //! The loop that claims scenes and makes their replies.
 //!
 //! Several scenes at once, one reply at a time in each: the lane sees to that.
-//! Work is looked for when it is announced, and now and then unasked, since
-//! another process may have put it in or have died over it.
+//! Work is looked for when it is announced, by this process or another, and now and
+//! then unasked, since an announcement may be missed and a process may die over work.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use crate::pool::WorkerStatus;
-use crate::store::Claim;
+use crate::store::{Claim, Stop};
 use crate::telemetry::{metrics, spans};
 
 use super::Chat;
@@ -23,17 +23,23 @@ use super::sink::Stage;
 const REST: Duration = Duration::from_secs(1);
 
 /// Makes replies until `stopping` says `true`, or until nobody is left who could say
-/// so; at most `max_replies` at once.
+/// so; at most `max_replies` at once, or else twice what the workers can at the time: some
+/// load or send while others are written.
 /// Returns once those in the making have been given back.
 pub async fn run_jobs<S: Stage>(
     chat: Arc<Chat>,
     stage: S,
-    max_replies: usize,
+    max_replies: Option<usize>,
     mut stopping: watch::Receiver<bool>,
 ) {
+    // Of its own, so that a database that is slow to give work keeps no stop waiting; it
+    // ends with this.
+    let mut ear = JoinSet::new();
+    ear.spawn(heed_stops(chat.clone(), chat.store.stops()));
     let mut replies = JoinSet::new();
     while !*stopping.borrow_and_update() {
-        while replies.len() < max_replies {
+        let most = max_replies.unwrap_or_else(|| chat.pool.capacity().max(1) * 2);
+        while replies.len() < most {
             match chat.store.claim_lane().await {
                 Ok(Some(claim)) => {
                     replies.spawn(run_job(chat.clone(), stage.clone(), claim, stopping.clone()));
@@ -70,6 +76,18 @@ impl Chat {
         for status in WorkerStatus::ALL {
             let number = reports.iter().filter(|report| report.status == status).count();
             self.metrics.set(metrics::WORKERS, status.as_str(), number as f64);
+        }
+    }
+}
+
+/// Ends replies that were stopped, wherever that was.
+async fn heed_stops(chat: Arc<Chat>, mut stops: broadcast::Receiver<Stop>) {
+    loop {
+        match stops.recv().await {
+            Ok(stop) => chat.heed(stop),
+            // What was missed is known by its fence.
+            Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => return,
         }
     }
 }

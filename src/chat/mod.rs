@@ -43,7 +43,7 @@ use crate::config::{ChatConfig, GenerationConfig};
 use crate::domain::{GuildId, Length, Scene, SceneId};
 use crate::pool::Pool;
 use crate::sampling::SamplerParams;
-use crate::store::{Noun, Store, StoreError};
+use crate::store::{Noun, QueueLimits, Stop, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 
 pub use error::ChatError;
@@ -58,7 +58,7 @@ pub use sink::{FinishedReply, ReplySink, ReplyStart, SinkError, Stage};
 pub use starters::starters;
 pub use story_text::story_text;
 pub use swipe::SwipeTo;
-pub use turn::{Answer, Message};
+pub use turn::{Answer, Message, unanswered};
 pub use undo::Undone;
 pub use view::SceneView;
 
@@ -70,7 +70,14 @@ pub struct Chat {
     settings: Settings,
     metrics: Arc<Metrics>,
     /// How to stop the replies that this process is making.
-    running: Mutex<HashMap<SceneId, watch::Sender<bool>>>,
+    running: Mutex<HashMap<SceneId, Stopper>>,
+}
+
+/// What stops the reply of one claim.
+#[derive(Clone)]
+struct Stopper {
+    fence: i64,
+    stop: watch::Sender<bool>,
 }
 
 /// The rules of the house.
@@ -82,6 +89,7 @@ struct Settings {
     poll: std::time::Duration,
     max_attempts: u32,
     max_turn_bytes: usize,
+    limits: QueueLimits,
 }
 
 impl Settings {
@@ -97,6 +105,11 @@ impl Settings {
             poll: chat.poll(),
             max_attempts: chat.max_attempts,
             max_turn_bytes: chat.max_turn_bytes,
+            limits: QueueLimits {
+                per_person: chat.max_waiting_per_person,
+                per_guild: chat.max_waiting_per_guild,
+                in_all: chat.max_waiting,
+            },
         })
     }
 
@@ -160,6 +173,16 @@ impl Chat {
 
     /// What stops the reply that is being written in a scene now, and no later one.
     fn stopper(&self, scene: SceneId) -> Option<watch::Sender<bool>> {
-        self.running.lock().expect("no holder of the list panics").get(&scene).cloned()
+        let running = self.running.lock().expect("no holder of the list panics");
+        running.get(&scene).map(|stopper| stopper.stop.clone())
+    }
+
+    /// Ends a reply that somebody stopped, in this process or another.
+    fn heed(&self, stop: Stop) {
+        let running = self.running.lock().expect("no holder of the list panics");
+        // A claim that came later was made by who knew of it.
+        if let Some(stopper) = running.get(&stop.scene).filter(|it| it.fence <= stop.fence) {
+            stopper.stop.send_replace(true);
+        }
     }
 }

@@ -52,7 +52,8 @@ impl Chat {
     /// Asks for one more text of a character's turn.
     ///
     /// # Errors
-    /// The turn is a person's, a greeting or another scene's, or the database fails.
+    /// The turn is a person's, a greeting or another scene's, too many replies wait, or
+    /// the database fails.
     pub async fn ask_swipe(
         &self,
         guild: GuildId,
@@ -69,13 +70,14 @@ impl Chat {
             return Err(ChatError::refused("there are no more greetings; say something first"));
         }
         let work = Work::Swipe { turn, length };
-        Ok(self.store.insert_job(guild, scene, Some(person), &work).await?)
+        self.ask(guild, scene, person, &work).await
     }
 
     /// Asks a character to go on where its turn stopped.
     ///
     /// # Errors
-    /// The turn is a person's or another scene's, or the database fails.
+    /// The turn is a person's or another scene's, too many replies wait, or the database
+    /// fails.
     pub async fn ask_continue(
         &self,
         guild: GuildId,
@@ -87,13 +89,13 @@ impl Chat {
             return Err(ChatError::refused("only a character's turn can be continued"));
         }
         let work = Work::Continue { turn };
-        Ok(self.store.insert_job(guild, scene, Some(person), &work).await?)
+        self.ask(guild, scene, person, &work).await
     }
 
     /// Asks for a turn without saying anything: a character's, or whose it is.
     ///
     /// # Errors
-    /// The database fails.
+    /// Too many replies wait, or the database fails.
     pub async fn ask_reply(
         &self,
         guild: GuildId,
@@ -103,7 +105,23 @@ impl Chat {
         length: Option<Length>,
     ) -> Result<Queued, ChatError> {
         let work = Work::Reply { character, length };
-        Ok(self.store.insert_job(guild, scene, Some(person), &work).await?)
+        self.ask(guild, scene, person, &work).await
+    }
+
+    /// Within the limits of the queue.
+    async fn ask(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        person: PersonId,
+        work: &Work,
+    ) -> Result<Queued, ChatError> {
+        let limits = &self.settings.limits;
+        let asked = self.store.insert_job_within(guild, scene, person, work, limits).await;
+        if let Err(StoreError::Full(full)) = &asked {
+            self.count_refusal(full);
+        }
+        Ok(asked?)
     }
 
     /// A turn, if it is that scene's: jobs name it, and the lane of one scene keeps

@@ -1,7 +1,8 @@
 //! Accepting a turn: a person's words become part of the story, exactly once.
 
 use crate::domain::{CharacterId, GuildId, Length, Participant, SceneId, SceneState};
-use crate::store::{Accepted, NewMessage, Work};
+use crate::store::{Accepted, Full, NewMessage, Work};
+use crate::telemetry::metrics;
 
 use super::{Chat, ChatError};
 
@@ -31,9 +32,16 @@ pub struct Answer {
     pub length: Option<Length>,
 }
 
+/// What a person is told whose words were taken and are not answered.
+pub fn unanswered(full: Full) -> String {
+    format!("what you said is kept, but nobody answers it now: {full}. /reply asks again later")
+}
+
 impl Chat {
     /// Takes a person's words into the story and asks for an answer, as one
-    /// transaction. Once this returns, no crash loses them.
+    /// transaction. Once this returns, no crash loses them. Where too many replies wait
+    /// they are taken and not answered, which the person is to be told:
+    /// [`unanswered`].
     ///
     /// # Errors
     /// The words are empty or too many, the scene is over, or the database fails;
@@ -57,8 +65,17 @@ impl Chat {
             name: message.author.name().to_owned(),
             text,
             work,
+            limits: self.settings.limits,
         };
-        Ok(self.store.accept_message(scene.guild_id, scene.id, &message).await?)
+        let accepted = self.store.accept_message(scene.guild_id, scene.id, &message).await?;
+        if let Accepted::New { refused: Some(full), .. } = &accepted {
+            self.count_refusal(full);
+        }
+        Ok(accepted)
+    }
+
+    pub(super) fn count_refusal(&self, full: &Full) {
+        self.metrics.count(metrics::QUEUE_REFUSALS, full.limit.as_str(), 1);
     }
 
     /// The text of a turn as it may stand in a story.

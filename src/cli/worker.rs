@@ -92,5 +92,7 @@ async fn serve(
         // Somebody does not want to wait.
         () = impatient => tracing::warn!("worker.stop.at_once"),
     }
+    // What the disk cache has to write is written.
+    tokio::task::spawn_blocking(move || pool.shutdown()).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -17,6 +17,12 @@ pub struct ChatConfig {
     pub max_attempts: u32,
     /// The longest message that is taken as a turn.
     pub max_turn_bytes: usize,
+    /// How many replies that one person asked for may wait to be begun.
+    pub max_waiting_per_person: u32,
+    /// How many of one guild may.
+    pub max_waiting_per_guild: u32,
+    /// How many of all guilds together may.
+    pub max_waiting: u32,
 }
 
 impl ChatConfig {
@@ -43,6 +49,26 @@ impl ChatConfig {
             "chat.max_turn_bytes",
             self.max_turn_bytes,
             "a number of bytes from 256 to 1048576",
+        )?;
+        let [person, guild, all] =
+            [self.max_waiting_per_person, self.max_waiting_per_guild, self.max_waiting];
+        require(
+            (1..=guild).contains(&person),
+            "chat.max_waiting_per_person",
+            person,
+            "a number from 1 to chat.max_waiting_per_guild",
+        )?;
+        require(
+            guild <= all,
+            "chat.max_waiting_per_guild",
+            guild,
+            "at most as large as chat.max_waiting",
+        )?;
+        require(
+            all <= 100_000,
+            "chat.max_waiting",
+            all,
+            "a number from chat.max_waiting_per_guild to 100000",
         )
     }
 }

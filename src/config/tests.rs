@@ -169,6 +169,20 @@ fn texts_stay_texts_and_presets_stay_tables() {
 }
 
 #[test]
+fn the_limits_of_the_queue_are_each_at_most_as_large_as_the_next() {
+    let refused = |set: &str| error(&options(&[], &[set]));
+    for (set, key) in [
+        ("chat.max_waiting_per_person=0", "chat.max_waiting_per_person"),
+        ("chat.max_waiting_per_person=51", "chat.max_waiting_per_person"),
+        ("chat.max_waiting_per_guild=501", "chat.max_waiting_per_guild"),
+        ("chat.max_waiting=100001", "chat.max_waiting"),
+    ] {
+        assert!(refused(set).contains(key), "{set}: {}", refused(set));
+    }
+    Config::load(&options(&[], &["chat.max_waiting_per_person=50"])).unwrap();
+}
+
+#[test]
 fn the_data_directory_is_the_platforms_or_the_given_one() {
     let dir = |pairs: &[(&str, &str)], overrides: &[&str]| {
         Config::load(&options(pairs, overrides)).unwrap().data_dir

@@ -146,14 +146,16 @@ impl Refusal {
     pub(super) fn is_ours(&self) -> bool {
         match self {
             Self::Plain(_) | Self::Chat(ChatError::Refused(_)) => false,
-            Self::Chat(ChatError::Store(StoreError::NotFound(_) | StoreError::Taken(_))) => false,
+            Self::Chat(ChatError::Store(
+                StoreError::NotFound(_) | StoreError::Taken(_) | StoreError::Full(_),
+            )) => false,
             Self::Chat(_) | Self::Api(_) => true,
         }
     }
 }
 
 /// Errors are written to be joined; said by themselves they are sentences.
-fn sentence(words: &str) -> String {
+pub(super) fn sentence(words: &str) -> String {
     let mut chars = words.chars();
     let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
     let end = if words.ends_with(['.', '!', '?', '…', ')']) { "" } else { "." };

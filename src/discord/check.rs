@@ -27,7 +27,7 @@ const ADMINISTRATOR: u64 = 1 << 3;
 
 /// What we ask for in the link of invitation
 /// (<https://discord.com/developers/docs/topics/permissions>).
-const NEEDED: [Needed; 9] = [
+const NEEDED: [Needed; 10] = [
     Needed { bit: 1 << 10, name: "View Channels", without: "nothing is heard", vital: true },
     Needed { bit: 1 << 11, name: "Send Messages", without: "nothing is said", vital: true },
     Needed {
@@ -52,6 +52,12 @@ const NEEDED: [Needed; 9] = [
         bit: 1 << 29,
         name: "Manage Webhooks",
         without: "characters speak as the bot, not under their own name",
+        vital: false,
+    },
+    Needed {
+        bit: 1 << 6,
+        name: "Add Reactions",
+        without: "messages that wait or are not answered bear no mark of it",
         vital: false,
     },
     Needed { bit: 1 << 15, name: "Attach Files", without: "/scene export fails", vital: false },

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use super::api::Message;
 use super::bot::Bot;
 use super::gateway::Edited;
+use super::marks::Marks;
 use super::pluralkit::PluralKit;
 use super::proxies::{By, Holds, Said, Waiting, is_proxy};
 use crate::telemetry::metrics;
@@ -43,6 +44,7 @@ pub(super) struct Intake {
 /// What all workers share.
 struct Shared {
     bot: Arc<Bot>,
+    marks: Marks,
     pluralkit: Option<PluralKit>,
     holds: Holds,
     channels: Mutex<HashMap<ChannelId, mpsc::UnboundedSender<Item>>>,
@@ -92,6 +94,7 @@ impl Intake {
         let settings = &bot.settings;
         let holds = Holds { order: settings.order_hold(), proxy: settings.proxy_hold() };
         let shared = Shared {
+            marks: Marks::new(bot.clone()),
             pluralkit: PluralKit::new(&settings.pluralkit_url),
             holds,
             channels: Mutex::default(),
@@ -179,6 +182,7 @@ impl Intake {
                 tracing::error!(%error, "a channel's worker broke down");
             }
         }
+        self.shared.marks.stop().await;
     }
 
     async fn put(&self, guild: GuildId, channel: ChannelId, news: News) {

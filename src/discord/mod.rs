@@ -22,6 +22,7 @@ mod hearing;
 mod intake;
 mod interaction;
 mod locale;
+mod marks;
 mod menus;
 mod modals;
 mod names;

@@ -5,6 +5,7 @@
 //! them can become formatting.
 
 mod help;
+mod queue;
 mod story;
 
 use std::fmt::Write;
@@ -15,6 +16,7 @@ use crate::chat::ReplyReceipt;
 use crate::prompt::PromptReceipt;
 
 pub(super) use help::{help, help_topics};
+pub(super) use queue::queue;
 pub(super) use story::{
     Personas, Status, cast, character, characters, personas, presets, setup, status,
 };

@@ -32,6 +32,12 @@ impl Affinity {
         self.young.insert(owner, slot);
     }
 
+    /// The owner is better served elsewhere.
+    pub(super) fn forget(&mut self, owner: Owner) {
+        self.young.remove(&owner);
+        self.old.remove(&owner);
+    }
+
     /// A slot's cache is gone.
     pub(super) fn forget_slot(&mut self, slot: usize) {
         self.young.retain(|_, served| *served != slot);

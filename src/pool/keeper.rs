@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 
 use super::local::LocalWorker;
 use super::remote::RemoteWorker;
-use super::slot::{Place, Slot, WorkerStatus};
+use super::slot::{Place, Slot};
 use super::worker::Worker;
 use super::{Plan, PoolError, Shared};
 
@@ -23,13 +23,15 @@ pub(super) struct Keeper {
     pub(super) shared: Arc<Shared>,
     pub(super) index: usize,
     pub(super) plans: watch::Receiver<Arc<Plan>>,
+    /// The model that the slot had last, and in which epoch.
+    pub(super) known: Option<(u64, String)>,
 }
 
 /// Why a worker is not kept.
 enum Relief {
     Failed(PoolError),
-    /// Another plan holds.
-    Replanned,
+    /// Another plan holds, and it is this slot's turn to take it up.
+    Replanned(OwnedMutexGuard<()>),
     /// The pool is gone.
     Over,
 }
@@ -42,20 +44,32 @@ impl Keeper {
     /// Keeps the slot until the pool ends.
     pub(super) async fn run(mut self) {
         let mut rest = RETRY_FIRST;
+        // Ours alone while the worker is exchanged for a reload.
+        let mut turn = None;
         loop {
             let plan = self.plans.borrow_and_update().clone();
-            self.clear(WorkerStatus::Starting, None);
-            match self.start(&plan).await {
-                Ok(worker) => {
-                    rest = RETRY_FIRST;
-                    match self.serve(&plan, worker).await {
-                        Relief::Failed(error) => self.down(&plan, &error),
-                        Relief::Replanned => continue,
-                        Relief::Over => return,
+            self.slot().restart();
+            self.shared.announce();
+            let relief = match self.start(&plan).await {
+                Ok(worker) => match self.admit(&plan, worker) {
+                    Ok(worker) => {
+                        rest = RETRY_FIRST;
+                        drop(turn.take());
+                        self.serve(&plan, &worker).await
                     }
+                    Err(error) => Relief::Failed(error),
+                },
+                Err(error) => Relief::Failed(error),
+            };
+            match relief {
+                Relief::Failed(error) => self.down(&plan, &error),
+                Relief::Replanned(own) => {
+                    turn = Some(own);
+                    continue;
                 }
-                Err(error) => self.down(&plan, &error),
+                Relief::Over => return,
             }
+            drop(turn.take());
             tokio::select! {
                 () = tokio::time::sleep(rest) => rest = (rest * 2).min(RETRY_LAST),
                 changed = self.plans.changed() => match changed {
@@ -77,39 +91,57 @@ impl Keeper {
         }
     }
 
-    /// The worker is ready until something is wrong with it or another plan holds.
-    async fn serve(&mut self, plan: &Plan, worker: Worker) -> Relief {
+    /// The slot has the worker, if it is what the others are and what it was before.
+    fn admit(&mut self, plan: &Plan, worker: Worker) -> Result<Arc<Worker>, PoolError> {
         let worker = Arc::new(worker);
-        let slot = self.slot().clone();
-        if let Err(error) = self.shared.admit_worker(plan, &worker) {
-            return Relief::Failed(error);
+        let fingerprint = worker.fingerprint().to_owned();
+        if let Some((epoch, before)) = &self.known
+            && *epoch == plan.epoch
+            && *before != fingerprint
+        {
+            return Err(PoolError::Options(format!(
+                "this one served {before} and now {fingerprint}: reload or restart if that is meant"
+            )));
         }
+        self.shared.admit_worker(plan, &worker)?;
+        self.known = Some((plan.epoch, fingerprint));
         self.slot().install(worker.clone(), plan.epoch);
         self.shared.announce();
         tracing::info!(worker = %self.slot().name, "pool.worker_ready");
+        Ok(worker)
+    }
+
+    /// Watches over the worker until something is wrong with it or another plan holds.
+    async fn serve(&mut self, plan: &Plan, worker: &Arc<Worker>) -> Relief {
+        let slot = self.slot().clone();
+        let draining = self.shared.draining.clone();
+        let mut is_replanned = false;
         loop {
             tokio::select! {
                 () = tokio::time::sleep(worker.check_every()) => {}
                 () = slot.suspected.notified() => {}
-                changed = self.plans.changed() => return match changed {
-                    Ok(()) => {
-                        self.drain(plan, &worker).await;
-                        Relief::Replanned
-                    }
-                    Err(_) => Relief::Over,
+                changed = self.plans.changed(), if !is_replanned => match changed {
+                    Ok(()) => is_replanned = true,
+                    Err(_) => return Relief::Over,
                 },
+                turn = draining.clone().lock_owned(), if is_replanned => {
+                    // The new plan may have been given back before it was our turn.
+                    if self.plans.borrow_and_update().epoch != plan.epoch {
+                        self.drain(plan, worker).await;
+                        return Relief::Replanned(turn);
+                    }
+                    is_replanned = false;
+                }
             }
-            if let Err(error) = worker.check(&self.slot().name, plan.stall).await {
+            if let Err(error) = worker.check(&slot.name, plan.stall).await {
                 self.shared.forget_slot(self.index);
                 return Relief::Failed(error);
             }
         }
     }
 
-    /// Lets the worker finish what it has; one worker of the pool at a time, so that the
-    /// others serve meanwhile.
+    /// Lets the worker finish what it has, and ends it.
     async fn drain(&self, plan: &Plan, worker: &Arc<Worker>) {
-        let _turn = self.shared.draining.lock().await;
         self.slot().set_draining();
         let idle = async {
             let mut changed = self.shared.changed.subscribe();
@@ -123,10 +155,14 @@ impl Keeper {
         }
         self.shared.forget_slot(self.index);
         // The old model's memory is free before the new one's is taken.
-        self.clear(WorkerStatus::Starting, None);
+        self.slot().restart();
+        self.shared.announce();
         if let Worker::Local(local) = worker.as_ref() {
             let engine = local.engine.clone();
-            let _ = tokio::task::spawn_blocking(move || engine.shutdown()).await;
+            let ended = tokio::task::spawn_blocking(move || engine.shutdown());
+            if tokio::time::timeout(plan.stall, ended).await.is_err() {
+                tracing::error!(worker = %self.slot().name, "pool.engine_does_not_end");
+            }
         }
     }
 
@@ -134,12 +170,8 @@ impl Keeper {
         tracing::error!(
             worker = %self.slot().name, error.kind = error.kind(), %error, "pool.worker_down"
         );
-        self.clear(WorkerStatus::Down, Some(error.to_string()));
-        self.shared.give_back_plan(plan, error);
-    }
-
-    fn clear(&self, status: WorkerStatus, reason: Option<String>) {
-        self.slot().clear(status, reason);
+        self.slot().put_down(error.to_string());
         self.shared.announce();
+        self.shared.give_back_plan(plan, error);
     }
 }

@@ -21,7 +21,7 @@ mod stream;
 mod tests;
 mod worker;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -44,7 +44,7 @@ use keeper::Keeper;
 use placement::Candidate;
 use relay::{Placed, Relay};
 use slot::Slot;
-use worker::Worker;
+use worker::{Scope, Worker};
 
 /// Which workers a pool has, and how patient it is.
 #[derive(Debug, Clone)]
@@ -110,8 +110,10 @@ struct Shared {
     num_waiting: AtomicUsize,
     max_waiting: usize,
     patience: Duration,
-    /// Held by the one worker that is being drained.
-    draining: tokio::sync::Mutex<()>,
+    /// Held by the one worker that is being exchanged.
+    draining: Arc<tokio::sync::Mutex<()>>,
+    /// Of the next reload; an epoch is never given twice.
+    next_epoch: AtomicU64,
     plans: watch::Sender<Arc<Plan>>,
     /// The plan before a reload, until a worker has taken up the new one.
     fallback: Mutex<Option<Arc<Plan>>>,
@@ -169,14 +171,15 @@ impl Pool {
             num_waiting: AtomicUsize::new(0),
             max_waiting,
             patience,
-            draining: tokio::sync::Mutex::new(()),
+            draining: Arc::default(),
+            next_epoch: AtomicU64::new(1),
             plans,
             fallback: Mutex::new(None),
         });
         let pool = Self { ground: Arc::new(Ground::start()), shared };
         for index in 0..pool.shared.slots.len() {
             let plans = pool.shared.plans.subscribe();
-            let keeper = Keeper { shared: pool.shared.clone(), index, plans };
+            let keeper = Keeper { shared: pool.shared.clone(), index, plans, known: None };
             pool.ground.runtime.spawn(keeper.run());
         }
         let (started, outcome) = std::sync::mpsc::sync_channel(1);
@@ -198,6 +201,8 @@ impl Pool {
         model: &Arc<PoolModel>,
         request: GenerationRequest,
     ) -> Result<PoolStream, PoolError> {
+        // Servers are spoken to from the pool's own runtime, wherever the caller comes from.
+        let _own = self.ground.runtime.enter();
         let placed = match self.shared.place(model, &request, &[]) {
             Ok(placed) => Some(placed),
             Err(error) if error.may_pass() && !request.prefill_only => None,
@@ -205,11 +210,9 @@ impl Pool {
         };
         let ticket = placed.is_none().then(|| self.shared.wait_ticket()).transpose()?;
         let (outlet, stream) = stream::stream();
-        let relay = Relay { shared: self.shared.clone(), model: model.clone(), request, outlet };
-        self.ground.runtime.spawn(async move {
-            relay.run(placed).await;
-            drop(ticket);
-        });
+        let (shared, model) = (self.shared.clone(), model.clone());
+        let relay = Relay { shared, model, request, outlet, ticket };
+        self.ground.runtime.spawn(relay.run(placed));
         Ok(stream)
     }
 
@@ -232,8 +235,9 @@ impl Pool {
         let epoch = {
             let mut fallback = lock(&self.shared.fallback);
             let before = self.shared.plans.borrow().clone();
-            let epoch = before.epoch + 1;
-            *fallback = Some(before);
+            let epoch = self.shared.next_epoch.fetch_add(1, Ordering::Relaxed);
+            // What is not proven yet is no fallback.
+            fallback.get_or_insert(before);
             self.shared.plans.send_replace(Arc::new(plan(options, epoch)));
             epoch
         };
@@ -241,10 +245,13 @@ impl Pool {
             if self.model().epoch == epoch {
                 return Ok(());
             }
-            if self.shared.plans.borrow().epoch != epoch {
-                return Err(PoolError::Options(
-                    "the new model was refused, as the log says; the old one stays".into(),
-                ));
+            let holds = self.shared.plans.borrow().epoch;
+            if holds != epoch {
+                let reason = match holds > epoch {
+                    true => "another reload came in between",
+                    false => "the new model was refused, as the log says; the old one stays",
+                };
+                return Err(PoolError::Options(reason.into()));
             }
             if changed.changed().await.is_err() {
                 return Err(PoolError::Gone);
@@ -252,19 +259,15 @@ impl Pool {
         }
     }
 
-    /// Drops what was cached for an owner, from memory and disk, on every worker that can.
+    /// Drops what was cached for an owner, from memory and disk, on every worker of this
+    /// machine and every `dramatis worker`. Other servers have no such word: what they
+    /// cached in memory stays until they need the room.
     ///
     /// # Errors
     /// The disk refuses, its cache is not open, or a worker is not ready; what was cached
-    /// may still be there.
+    /// may still be there. The others have forgotten all the same.
     pub async fn forget_owner(&self, owner: u64) -> Result<(), PoolError> {
-        for worker in self.all_workers()? {
-            match worker.as_ref() {
-                Worker::Local(local) => local.engine.forget_owner(owner).await?,
-                Worker::Remote(remote) => remote.forget_owner(owner).await?,
-            }
-        }
-        Ok(())
+        self.forget(Scope::Owner(owner)).await
     }
 
     /// Drops all that was cached under a salt, from memory and disk.
@@ -272,21 +275,19 @@ impl Pool {
     /// # Errors
     /// As [`Pool::forget_owner`].
     pub async fn forget_salt(&self, salt: u64) -> Result<(), PoolError> {
-        for worker in self.all_workers()? {
-            match worker.as_ref() {
-                Worker::Local(local) => local.engine.forget_salt(salt).await?,
-                Worker::Remote(remote) => remote.forget_salt(salt).await?,
-            }
-        }
-        Ok(())
+        self.forget(Scope::Salt(salt)).await
     }
 
-    /// Every worker, or the reason why one of them cannot be asked.
-    fn all_workers(&self) -> Result<Vec<Arc<Worker>>, PoolError> {
-        let worker = |slot: &Arc<Slot>| {
-            slot.worker().ok_or_else(|| PoolError::NoWorker(format!("{} is not ready", slot.name)))
-        };
-        self.shared.slots.iter().map(worker).collect()
+    async fn forget(&self, scope: Scope) -> Result<(), PoolError> {
+        let mut outcome = Ok(());
+        for slot in &self.shared.slots {
+            let forgotten = match slot.worker() {
+                Some(worker) => worker.forget(scope).await,
+                None => Err(PoolError::NoWorker(format!("{} is not ready", slot.name))),
+            };
+            outcome = outcome.and(forgotten);
+        }
+        outcome
     }
 
     /// The model that replies are made with now. Make a prompt and its request from one
@@ -391,10 +392,12 @@ impl Shared {
         if ready.is_empty() {
             return Err(self.nobody_ready(model));
         }
+        // What is only expected takes nobody's last place.
+        let spare = usize::from(request.prefill_only);
         // Servers have queues of their own; a request that waits here can still go elsewhere.
         ready.retain(|(index, active)| {
             !active.worker.is_remote()
-                || self.slots[*index].num_in_flight() < active.worker.capacity()
+                || self.slots[*index].num_in_flight() + spare < active.worker.capacity()
         });
         if ready.iter().any(|(index, _)| !failed_at.contains(index)) {
             ready.retain(|(index, _)| !failed_at.contains(index));
@@ -455,11 +458,18 @@ impl Shared {
 
     /// A place among those who wait for a worker.
     fn wait_ticket(self: &Arc<Self>) -> Result<WaitTicket, PoolError> {
-        let take = |num_waiting| (num_waiting < self.max_waiting).then_some(num_waiting + 1);
+        // Engines here have queues of their own, which count.
+        let reports = self.slots.iter().filter_map(|slot| slot.report().engine);
+        let elsewhere: usize = reports.map(|engine| engine.num_waiting).sum();
+        let most = self.max_waiting.saturating_sub(elsewhere);
+        let take = |num_waiting| (num_waiting < most).then_some(num_waiting + 1);
         self.num_waiting
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
             .map(|_| WaitTicket(self.clone()))
-            .map_err(|num_waiting| PoolError::Busy { num_waiting, max_waiting: self.max_waiting })
+            .map_err(|num_waiting| {
+                let num_waiting = num_waiting + elsewhere;
+                PoolError::Busy { num_waiting, max_waiting: self.max_waiting }
+            })
     }
 
     /// A worker of a plan is about to serve: if it is the first, its model is the pool's.
@@ -467,6 +477,9 @@ impl Shared {
     /// # Errors
     /// It cannot serve what the others do.
     fn admit_worker(&self, plan: &Plan, worker: &Worker) -> Result<(), PoolError> {
+        if plan.epoch != self.plans.borrow().epoch {
+            return Err(PoolError::ModelChanged);
+        }
         let mut model = self.model.write().unwrap_or_else(PoisonError::into_inner);
         let could = worker.context_tokens();
         match model.as_ref().filter(|model| model.epoch == plan.epoch) {
@@ -477,6 +490,9 @@ impl Shared {
             ))),
             Some(model) if worker.tokenizer().fingerprint() != model.tokenizer.fingerprint() => {
                 Err(PoolError::Options("this one has another tokenizer than the others".into()))
+            }
+            Some(model) if !may_be_same(worker.fingerprint(), &model.fingerprint) => {
+                Err(PoolError::Options("this one has another model than the others".into()))
             }
             Some(_) => Ok(()),
             None => {
@@ -508,6 +524,10 @@ impl Shared {
         }
     }
 
+    fn forget_home(&self, request: &GenerationRequest) {
+        lock(&self.affinity).forget((request.cache_salt, request.cache_owner));
+    }
+
     fn forget_slot(&self, index: usize) {
         lock(&self.affinity).forget_slot(index);
     }
@@ -524,7 +544,7 @@ impl Shared {
             let reports: Vec<_> = self.slots.iter().map(|slot| slot.report()).collect();
             let plan = self.plans.borrow().clone();
             let is_refused = |(report, place): (&WorkerReport, &Place)| {
-                report.status == WorkerStatus::Down && matches!(place, Place::Local(_))
+                report.reason.is_some() && matches!(place, Place::Local(_))
             };
             // A server may come up yet; what this machine refuses stays refused.
             if reports.iter().zip(&plan.places).all(is_refused) {
@@ -548,6 +568,12 @@ impl Shared {
             false => PoolError::NoWorker(reasons.join("; ")),
         }
     }
+}
+
+/// Whether two fingerprints may stand for one model: those of servers that do not tell what
+/// is in their files say little.
+fn may_be_same(a: &str, b: &str) -> bool {
+    a == b || a.starts_with(remote::UNKNOWN) || b.starts_with(remote::UNKNOWN)
 }
 
 /// A place among those who wait for a worker, given back when dropped.

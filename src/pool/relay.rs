@@ -5,6 +5,7 @@
 //! words. Whoever asked begins anew, and shows that.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -12,11 +13,13 @@ use tokio::time::Instant;
 use super::slot::{InFlight, Slot};
 use super::stream::{Outlet, PoolEvent};
 use super::worker::WorkerStream;
-use super::{PoolError, PoolModel, Shared};
+use super::{PoolError, PoolModel, Shared, WaitTicket};
 use crate::engine::{FinishReason, GenerationRequest, GenerationSummary};
 
-/// How often a request is placed at most.
-const MAX_TRIES: usize = 4;
+/// How often a request is placed at most, but for workers that are busy.
+const MAX_TRIES: u32 = 4;
+/// Half of the rest after the first failure; twice as long after each more.
+const REST: Duration = Duration::from_millis(50);
 
 /// A request at a worker.
 pub(super) struct Placed {
@@ -33,6 +36,8 @@ pub(super) struct Relay {
     pub(super) model: Arc<PoolModel>,
     pub(super) request: GenerationRequest,
     pub(super) outlet: Outlet,
+    /// Its place among those who wait for a worker, until one takes it.
+    pub(super) ticket: Option<WaitTicket>,
 }
 
 /// How it went at one worker.
@@ -47,7 +52,7 @@ impl Relay {
     pub(super) async fn run(mut self, mut placed: Option<Placed>) {
         let began = Instant::now();
         let mut failed_at = Vec::new();
-        for tries in 1.. {
+        for tries in 1_u32.. {
             let here = match placed.take() {
                 Some(here) => here,
                 None => match self.wait_for_place(&failed_at, began).await {
@@ -56,16 +61,40 @@ impl Relay {
                     Err(error) => return self.outlet.send(PoolEvent::Failed(error)),
                 },
             };
+            self.ticket = None;
             let slot = here.slot;
             match self.follow(here, began).await {
                 Outcome::Ended => return,
-                Outcome::Failed(error) if tries < MAX_TRIES && !self.request.prefill_only => {
+                Outcome::Failed(error) if self.tries_again(&error, tries, began) => {
                     let name = &self.shared.slots[slot].name;
                     tracing::warn!(worker = %name, error.kind = error.kind(), "pool.placed_again");
                     failed_at.push(slot);
+                    let rest = REST * 2_u32.pow(tries.min(5));
+                    tokio::select! {
+                        () = tokio::time::sleep(rest) => {}
+                        wanted = self.outlet.called_off() => return self.end_unbegun(wanted, began),
+                    }
                 }
                 Outcome::Failed(error) => return self.outlet.send(PoolEvent::Failed(error)),
             }
+        }
+    }
+
+    /// Whether a request that failed before its first word is placed again. A worker that has
+    /// too much to do for now is asked as long as anybody is patient.
+    fn tries_again(&self, error: &PoolError, tries: u32, began: Instant) -> bool {
+        let may = if error.is_busy() {
+            began.elapsed() < self.shared.patience
+        } else {
+            tries < MAX_TRIES
+        };
+        may && !self.request.prefill_only
+    }
+
+    /// It was called off before anybody began it.
+    fn end_unbegun(&self, wanted: bool, began: Instant) {
+        if wanted {
+            self.outlet.send(PoolEvent::Finished(self.aborted(String::new(), began)));
         }
     }
 
@@ -87,9 +116,7 @@ impl Relay {
                         _ = changed.changed() => {}
                         () = tokio::time::sleep_until(deadline) => return Err(error),
                         wanted = self.outlet.called_off() => {
-                            if wanted {
-                                self.outlet.send(PoolEvent::Finished(self.nothing_said(began)));
-                            }
+                            self.end_unbegun(wanted, began);
                             return Ok(None);
                         }
                     }
@@ -103,7 +130,7 @@ impl Relay {
     async fn follow(&mut self, placed: Placed, began: Instant) -> Outcome {
         let Placed { slot, mut stream, in_flight, mut life } = placed;
         let waited_ms = ms(began);
-        let mut said = false;
+        let mut said = String::new();
         let mut aborted = false;
         let outcome = loop {
             let event = tokio::select! {
@@ -125,7 +152,7 @@ impl Relay {
                     self.outlet.send(PoolEvent::Started { num_cached_tokens, queue_ms });
                 }
                 PoolEvent::Text(text) => {
-                    said = true;
+                    said.push_str(&text);
                     self.outlet.send(PoolEvent::Text(text));
                 }
                 PoolEvent::Finished(summary) => {
@@ -138,10 +165,15 @@ impl Relay {
                 PoolEvent::Failed(error) => {
                     if error.is_of_worker() {
                         self.shared.slots[slot].suspected.notify_one();
-                        if !said {
-                            break Outcome::Failed(error);
-                        }
-                    } else if error.is_busy() && !said {
+                        self.shared.forget_home(&self.request);
+                    }
+                    if aborted {
+                        // It was to end here anyway.
+                        let summary = self.aborted(said, began);
+                        self.outlet.send(PoolEvent::Finished(summary));
+                        break Outcome::Ended;
+                    }
+                    if said.is_empty() && (error.is_of_worker() || error.is_busy()) {
                         break Outcome::Failed(error);
                     }
                     self.outlet.send(PoolEvent::Failed(error));
@@ -162,10 +194,10 @@ impl Relay {
         slot.learn(num_computed, summary.prefill_ms, summary.prefill_ms + summary.decode_ms);
     }
 
-    /// What stands of a reply that was called off before anybody began it.
-    fn nothing_said(&self, began: Instant) -> GenerationSummary {
+    /// What stands of a reply that was called off and that no worker ended.
+    fn aborted(&self, text: String, began: Instant) -> GenerationSummary {
         GenerationSummary {
-            text: String::new(),
+            text,
             finish_reason: FinishReason::Aborted,
             token_ids: Vec::new(),
             num_prompt_tokens: self.request.prompt.len(),

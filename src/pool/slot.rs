@@ -134,9 +134,20 @@ impl Slot {
         self.state().status = WorkerStatus::Draining;
     }
 
-    /// The slot has no worker any more; whoever follows a request there is told.
-    pub(super) fn clear(&self, status: WorkerStatus, reason: Option<String>) {
-        let old = std::mem::replace(&mut *self.state(), State { status, active: None, reason });
+    /// The slot has no worker any more, and soon another; whoever follows a request there is
+    /// told. Why the last one failed stays known.
+    pub(super) fn restart(&self) {
+        let mut state = self.state();
+        state.status = WorkerStatus::Starting;
+        let old = state.active.take();
+        drop(state);
+        drop(old);
+    }
+
+    /// The slot has no worker for a while.
+    pub(super) fn put_down(&self, reason: String) {
+        let down = State { status: WorkerStatus::Down, active: None, reason: Some(reason) };
+        let old = std::mem::replace(&mut *self.state(), down);
         drop(old);
     }
 

@@ -194,7 +194,7 @@ async fn a_reload_that_is_refused_changes_nothing() {
 #[tokio::test]
 async fn waiting_is_bounded_in_number_and_in_time() {
     let mut few = options(1, 3);
-    few.max_waiting = 2;
+    few.max_waiting = 18;
     few.patience = Duration::from_millis(300);
     few.stall = PATIENCE;
     let pool = Pool::start(few).unwrap();
@@ -208,7 +208,7 @@ async fn waiting_is_bounded_in_number_and_in_time() {
         }
         assert!(streams.len() < 100, "there is a bound");
     };
-    assert!(matches!(refused, PoolError::Busy { max_waiting: 2, .. }), "{refused}");
+    assert!(matches!(refused, PoolError::Busy { max_waiting: 18, .. }), "{refused}");
     let late = finish(streams.pop().unwrap()).await.unwrap_err();
     assert!(late.is_transient(), "{late}");
     drop(release);

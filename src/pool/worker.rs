@@ -10,6 +10,13 @@ use super::stream::PoolEvent;
 use crate::engine::{GenerationEvent, GenerationRequest, GenerationStream};
 use crate::tokenizer::Tokenizer;
 
+/// Whose cached keys and values.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Scope {
+    Owner(u64),
+    Salt(u64),
+}
+
 pub(super) enum Worker {
     Local(LocalWorker),
     Remote(RemoteWorker),
@@ -55,6 +62,16 @@ impl Worker {
             Self::Local(worker) => &worker.tokenizer,
             Self::Remote(worker) => worker.tokenizer(),
         }
+    }
+
+    /// Drops what is cached, from memory and disk.
+    pub(super) async fn forget(&self, scope: Scope) -> Result<(), PoolError> {
+        match (self, scope) {
+            (Self::Local(local), Scope::Owner(owner)) => local.engine.forget_owner(owner).await?,
+            (Self::Local(local), Scope::Salt(salt)) => local.engine.forget_salt(salt).await?,
+            (Self::Remote(remote), scope) => remote.forget(scope).await?,
+        }
+        Ok(())
     }
 
     /// How long one may rest between two checks.

@@ -99,10 +99,8 @@ impl Service {
         )?;
         let chat = Arc::new(chat);
         let (stopping, stopped) = watch::channel(false);
-        // Some replies load or send while others decode: keep the workers full.
-        let max_replies = chat.pool().capacity() * 2;
         let stage = stage(&chat);
-        let jobs = tokio::spawn(run_jobs(chat.clone(), stage, max_replies, stopped));
+        let jobs = tokio::spawn(run_jobs(chat.clone(), stage, None, stopped));
         Ok(Self { chat, stopping, jobs })
     }
 

@@ -39,14 +39,35 @@ pub async fn start_pool(
     ground: &Ground,
 ) -> anyhow::Result<Pool> {
     (ground.on_step)(StartStep::Model);
-    if config.engine.disk_cache_bytes().is_none()
-        && let Err(error) = engine::discard_disk_cache(&config.kv_cache_dir())
-    {
-        tracing::warn!(%error, "what the disk cache left could not be deleted");
-    }
     let options = read_pool_options(config, model_path).await?;
+    discard_unowned(&config.kv_cache_dir(), &options);
     let started = tokio::task::spawn_blocking(move || Pool::start(options)).await;
     Ok(started.context("loading the model broke down")??)
+}
+
+/// Deletes what disk caches left that no worker has any more: what they hold says as much as
+/// the story does, and nobody would forget it there.
+fn discard_unowned(root: &Path, options: &PoolOptions) {
+    let owned: Vec<_> = options
+        .places
+        .iter()
+        .filter_map(|place| match place {
+            Place::Local(local) => Some(local.engine.disk_cache.as_ref()?.dir.as_path()),
+            Place::Remote(_) => None,
+        })
+        .collect();
+    let below = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let numbered = below.map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.parse::<u32>().is_ok()) && path.is_dir()
+    });
+    for dir in std::iter::once(root.to_owned()).chain(numbered) {
+        if !owned.contains(&dir.as_path())
+            && let Err(error) = engine::discard_disk_cache(&dir)
+        {
+            tracing::warn!(%error, "what the disk cache left could not be deleted");
+        }
+    }
 }
 
 /// Finding devices and reading a tokenizer takes a while.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
-use tokio::sync::Notify;
 
+use super::bell::Bell;
 use super::embedded::{self, EmbeddedOptions, EmbeddedServer};
 use super::holder::Holder;
 use super::{Store, StoreError};
@@ -74,8 +74,9 @@ impl Store {
             .await
             .map_err(|source| StoreError::Migrate { target: target.clone(), source })?;
         let holder = Arc::new(Holder::register(&connect).await?);
+        let bell = Bell::hang(&connect, &pool, holder.id, options.acquire_timeout).await?;
         tracing::info!(database.target = target, "db.open");
-        Ok(Self { pool, work: Arc::new(Notify::new()), holder, server })
+        Ok(Self { pool, bell: Arc::new(bell), holder, server })
     }
 
     /// Closes every connection once the calls under way are done, for all clones,
@@ -84,6 +85,7 @@ impl Store {
     /// # Errors
     /// Where the private server does not stop.
     pub async fn close(self) -> Result<(), StoreError> {
+        self.bell.take_down().await;
         self.pool.close().await;
         let Some(server) = self.server.and_then(Arc::into_inner) else { return Ok(()) };
         let stopping = tokio::task::spawn_blocking(move || server.stop());

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Full;
 use super::embedded::EmbeddedError;
 
 /// What a row was about.
@@ -115,6 +116,9 @@ pub enum StoreError {
     /// Something of that name, or in that place, is there already.
     #[error("{}", taken(*.0))]
     Taken(Noun),
+    /// A limit of the queue is reached; nothing was queued.
+    #[error("{0}; ask again in a while")]
+    Full(Full),
     /// The lane was claimed by another worker since, or its job was cancelled.
     #[error("the claim on the scene is no longer held; nothing was written")]
     Fenced,
@@ -158,6 +162,7 @@ impl StoreError {
             Self::Busy => "busy",
             Self::NotFound(_) => "not_found",
             Self::Taken(_) => "taken",
+            Self::Full(_) => "full",
             Self::Fenced => "fenced",
             Self::OutOfStep { .. } => "out_of_step",
             Self::Unreadable { .. } => "unreadable",
@@ -187,6 +192,12 @@ pub(super) fn is_outage(error: &sqlx::Error) -> bool {
             ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class))
         }),
         _ => false,
+    }
+}
+
+impl From<Full> for StoreError {
+    fn from(full: Full) -> Self {
+        Self::Full(full)
     }
 }
 

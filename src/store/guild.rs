@@ -70,18 +70,45 @@ impl Store {
     /// `NotFound`.
     #[instrument(name = "db.guild.left", skip(self), err(level = "debug"))]
     pub async fn set_guild_left(&self, guild: GuildId, left: bool) -> Result<(), StoreError> {
-        let done = sqlx::query!(
-            "UPDATE guild SET left_at = CASE WHEN $2 THEN coalesce(left_at, now()) END
-             WHERE id = $1",
+        let mut tx = self.pool.begin().await?;
+        let was_left = sqlx::query_scalar!(
+            r#"SELECT left_at IS NOT NULL AS "was_left!" FROM guild WHERE id = $1 FOR NO KEY UPDATE"#,
+            guild.0,
+        )
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or(StoreError::NotFound(Noun::Guild))?;
+        // A platform tells of every guild at every start.
+        if was_left == left {
+            return Ok(());
+        }
+        sqlx::query!(
+            "UPDATE guild SET left_at = CASE WHEN $2 THEN now() END WHERE id = $1",
             guild.0,
             left,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        if done.rows_affected() == 0 {
-            return Err(StoreError::NotFound(Noun::Guild));
-        }
-        self.work.notify_one();
+        // In order, so that no two who do so meet head-on.
+        sqlx::query!(
+            "SELECT scene_id FROM lane WHERE guild_id = $1 AND pending > 0
+             ORDER BY scene_id FOR UPDATE",
+            guild.0,
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "UPDATE job SET resting = $2 OR lane.paused
+             FROM lane
+             WHERE job.guild_id = $1 AND lane.guild_id = $1 AND lane.scene_id = job.scene_id
+               AND job.state IN ('queued', 'claimed', 'generated', 'sending')",
+            guild.0,
+            left,
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        self.bell.ring();
         Ok(())
     }
 

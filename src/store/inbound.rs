@@ -5,7 +5,7 @@ use tracing::instrument;
 use super::live::raise_cursor;
 use super::moves::{NewTurn, append};
 use super::text::clean;
-use super::{Queued, Store, StoreError, Work, job, lane};
+use super::{Full, QueueLimits, Queued, Store, StoreError, Work, admission, lane};
 use crate::domain::{GuildId, PersonId, SceneId, Speaker, SwipeOrigin, TurnId};
 
 /// A message of a person, about to become a turn.
@@ -21,6 +21,8 @@ pub struct NewMessage {
     pub text: String,
     /// What it asks for: mostly [`Work::REPLY`], nothing in a paused scene.
     pub work: Option<Work>,
+    /// How many replies may wait for it to be answered.
+    pub limits: QueueLimits,
 }
 
 /// What became of a message.
@@ -32,6 +34,8 @@ pub enum Accepted {
         turn: TurnId,
         /// The job that will answer it.
         queued: Option<Queued>,
+        /// Why there is none although one was asked for.
+        refused: Option<Full>,
     },
     /// It had been taken before; nothing was changed.
     Duplicate {
@@ -44,7 +48,8 @@ impl Store {
     /// Takes a message in one transaction: the inbound row, the turn at the
     /// scene's head, the author among the participants, the job in the lane, and the
     /// scene's cursor where the id is a number. Once this returns, no crash loses it;
-    /// delivered again, it changes nothing.
+    /// delivered again, it changes nothing. Where a limit of the queue is reached all of
+    /// it is stored but the job.
     ///
     /// # Errors
     /// `NotFound` where the guild has no such scene or person.
@@ -98,17 +103,21 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        let queued = match &message.work {
+        let (person, limits) = (Some(message.person), &message.limits);
+        let (queued, refused) = match &message.work {
             Some(work) => {
-                Some(job::insert(&mut tx, guild, scene, Some(message.person), work).await?)
+                match admission::insert(&mut tx, guild, scene, person, work, limits).await? {
+                    Ok(queued) => (Some(queued), None),
+                    Err(full) => (None, Some(full)),
+                }
             }
-            None => None,
+            None => (None, None),
         };
         tx.commit().await?;
         if queued.is_some() {
-            self.work.notify_one();
+            self.bell.ring();
         }
-        Ok(Accepted::New { turn, queued })
+        Ok(Accepted::New { turn, queued, refused })
     }
 
     /// The platform's ids of the messages that the newest turns of a scene came from,

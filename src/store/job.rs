@@ -1,4 +1,4 @@
-//! Jobs: what a lane has to do, and putting work in.
+//! Jobs: what a lane has to do, and calling it off.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use tracing::instrument;
 
-use super::{Noun, Queued, Store, StoreError, lane, row};
+use super::bell::{self, Stop};
+use super::{Noun, Store, StoreError, lane, row};
 use crate::domain::{CharacterId, GuildId, JobId, Length, PersonId, SceneId, SwipeId, TurnId};
 
 /// What is to be done.
@@ -154,27 +155,6 @@ impl TryFrom<JobRow> for Job {
 }
 
 impl Store {
-    /// Puts work into a scene's lane. An equal job that nobody has begun yet is
-    /// not queued twice.
-    ///
-    /// # Errors
-    /// `NotFound` where the guild has no such scene or person.
-    #[instrument(name = "db.job.insert", skip(self), err(level = "debug"))]
-    pub async fn insert_job(
-        &self,
-        guild: GuildId,
-        scene: SceneId,
-        person: Option<PersonId>,
-        work: &Work,
-    ) -> Result<Queued, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        lane::lock(&mut tx, guild, scene).await?;
-        let queued = insert(&mut tx, guild, scene, person, work).await?;
-        tx.commit().await?;
-        self.work.notify_one();
-        Ok(queued)
-    }
-
     /// A job by its key.
     #[instrument(name = "db.job.get", skip(self), err(level = "debug"))]
     pub async fn get_job(&self, guild: GuildId, job: JobId) -> Result<Option<Job>, StoreError> {
@@ -339,7 +319,7 @@ pub(super) fn any_begun(jobs: &[Unwritten]) -> bool {
 }
 
 /// Takes jobs off a lane's count and, where one of them was begun, the lane from
-/// whoever is at it.
+/// whoever is at it, in whichever process.
 async fn interrupt(
     conn: &mut PgConnection,
     guild: GuildId,
@@ -347,70 +327,27 @@ async fn interrupt(
     num_done: i32,
     begun: bool,
 ) -> Result<(), StoreError> {
-    sqlx::query!(
+    let fence = sqlx::query_scalar!(
         "UPDATE lane
          SET pending = pending - $3,
              fence = fence + $4::boolean::integer,
              lease_until = CASE WHEN $4 THEN NULL ELSE lease_until END
-         WHERE guild_id = $1 AND scene_id = $2",
+         WHERE guild_id = $1 AND scene_id = $2
+         RETURNING fence",
         guild.0,
         scene.0,
         num_done,
         begun,
     )
-    .execute(conn)
+    .fetch_one(&mut *conn)
     .await?;
+    if begun {
+        bell::call(conn, Stop { scene, fence: fence - 1 }).await?;
+    }
     Ok(())
 }
 
 fn read_work(work: Value) -> Result<Work, StoreError> {
     serde_json::from_value(work)
         .map_err(|error| StoreError::Unreadable { noun: Noun::Job, reason: error.to_string() })
-}
-
-/// Puts work into a lane, which is locked.
-pub(super) async fn insert(
-    conn: &mut PgConnection,
-    guild: GuildId,
-    scene: SceneId,
-    person: Option<PersonId>,
-    work: &Work,
-) -> Result<Queued, StoreError> {
-    let work = serde_json::to_value(work).expect("work is plain data");
-    // A begun job whose worker is gone will be begun anew, and then sees
-    // whatever was said since: it counts as waiting.
-    let equal = sqlx::query_scalar!(
-        "SELECT job.id FROM job JOIN lane USING (guild_id, scene_id)
-         WHERE job.guild_id = $1 AND job.scene_id = $2 AND job.work = $3
-           AND (job.state = 'queued' OR job.state = 'claimed' AND lane.lease_until < now())
-         ORDER BY job.id LIMIT 1",
-        guild.0,
-        scene.0,
-        work,
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
-    if let Some(id) = equal {
-        return Ok(Queued { job: JobId(id), coalesced: true });
-    }
-    let vtime = lane::start_tag(conn, guild, person).await?;
-    let id = sqlx::query_scalar!(
-        "WITH pushed AS (
-            UPDATE lane
-            SET vtime = CASE WHEN pending = 0 THEN $5 ELSE vtime END,
-                next_at = CASE WHEN pending = 0 THEN now() ELSE next_at END,
-                pending = pending + 1
-            WHERE guild_id = $1 AND scene_id = $2
-         )
-         INSERT INTO job (guild_id, scene_id, person_id, work, vtime)
-         VALUES ($1, $2, $3, $4, $5) RETURNING id",
-        guild.0,
-        scene.0,
-        person.map(|id| id.0),
-        work,
-        vtime,
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(Queued { job: JobId(id), coalesced: false })
 }

@@ -2,9 +2,7 @@
 //!
 //! A claim leases a scene's lane and raises its fence; every later write names
 //! the fence and is refused once another claim, or a cancellation, has raised it
-//! again. All times are the database's. The order is start-time fair queueing
-//! (Goyal, Vin and Cheng, 1996), first between guilds, then between the people
-//! of a guild.
+//! again. All times are the database's. Whose turn it is says `queue`.
 
 use std::time::Duration;
 
@@ -13,11 +11,10 @@ use sqlx::PgConnection;
 use sqlx::postgres::types::PgInterval;
 use tracing::instrument;
 
-use super::job::JobRow;
 use super::moves::{NewTurn, append, select};
 use super::text::clean;
 use super::{Job, JobState, NewSwipe, Noun, Store, StoreError, live, reply_prompt, swipe};
-use crate::domain::{GuildId, JobId, PersonId, SceneId, Speaker, SwipeId, SwipeOrigin, TurnId};
+use crate::domain::{GuildId, JobId, SceneId, Speaker, SwipeId, SwipeOrigin, TurnId};
 
 /// How long a claim holds without a heartbeat.
 pub const LEASE: Duration = Duration::from_secs(15);
@@ -72,83 +69,6 @@ pub struct Generated {
 }
 
 impl Store {
-    /// Claims the scene whose turn it is and its oldest unfinished job; `None`
-    /// where nothing is ready. A lane whose lease ran out is ready again.
-    #[instrument(name = "db.lane.claim", skip(self), err(level = "debug"))]
-    pub async fn claim_lane(&self) -> Result<Option<Claim>, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        let lane = sqlx::query!(
-            "WITH ready AS (
-                SELECT lane.guild_id, lane.scene_id, queue.vtime AS guild_vtime
-                FROM lane JOIN guild_queue AS queue USING (guild_id)
-                JOIN guild ON guild.id = lane.guild_id
-                WHERE lane.pending > 0 AND lane.next_at <= now() AND guild.left_at IS NULL
-                  AND (lane.lease_until IS NULL OR lane.lease_until < now())
-                  AND (NOT lane.paused OR EXISTS (
-                    SELECT FROM job
-                    WHERE job.guild_id = lane.guild_id AND job.scene_id = lane.scene_id
-                      AND job.state IN ('queued', 'claimed', 'generated', 'sending')
-                      AND (job.state IN ('generated', 'sending') OR job.work ->> 'kind' = 'show')))
-                ORDER BY queue.vtime, lane.vtime, lane.scene_id
-                LIMIT 1
-                FOR UPDATE OF lane SKIP LOCKED
-             ), leased AS (
-                UPDATE lane
-                SET fence = lane.fence + 1, lease_until = now() + $1, holder = $2
-                FROM ready
-                WHERE lane.guild_id = ready.guild_id AND lane.scene_id = ready.scene_id
-                RETURNING lane.guild_id, lane.scene_id, lane.fence, lane.paused, lane.vtime,
-                          ready.guild_vtime
-             ), charged AS (
-                UPDATE guild_queue
-                SET vtime = guild_queue.vtime + 1,
-                    lane_vtime = greatest(guild_queue.lane_vtime, leased.vtime)
-                FROM leased WHERE guild_queue.guild_id = leased.guild_id
-             ), ticked AS (
-                UPDATE fair_clock SET vtime = leased.guild_vtime
-                FROM leased WHERE fair_clock.vtime < leased.guild_vtime
-             )
-             SELECT guild_id, scene_id, fence, paused FROM leased",
-            interval(LEASE),
-            self.holder.id,
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(lane) = lane else { return Ok(None) };
-        let (guild_id, scene_id) = (GuildId(lane.guild_id), SceneId(lane.scene_id));
-        let job = sqlx::query_as!(
-            JobRow,
-            r#"UPDATE job
-             SET attempts = attempts + (state IN ('queued', 'claimed'))::integer,
-                 state = CASE WHEN state = 'queued' THEN 'claimed' ELSE state END,
-                 claimed_at = now()
-             WHERE guild_id = $1 AND id = (
-                SELECT id FROM job
-                WHERE guild_id = $1 AND scene_id = $2
-                  AND state IN ('queued', 'claimed', 'generated', 'sending')
-                  AND (NOT $3 OR state IN ('generated', 'sending') OR work ->> 'kind' = 'show')
-                ORDER BY id LIMIT 1)
-             RETURNING id, scene_id, person_id, work, state, attempts, turn_id, swipe_id, error,
-                       extract(epoch FROM now() - attempt_at)::double precision AS sending_s,
-                       extract(epoch FROM now() - created_at)::double precision AS "waited_s!""#,
-            guild_id.0,
-            scene_id.0,
-            lane.paused,
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        // What a paused lane had to show may be done since it was looked at.
-        let Some(job) = job else { return Ok(None) };
-        tx.commit().await?;
-        Ok(Some(Claim { guild_id, scene_id, fence: lane.fence, job: job.try_into()? }))
-    }
-
-    /// Waits until work may have come in, at most so long. Work that another
-    /// process puts in is seen only by asking again.
-    pub async fn wait_for_work(&self, at_most: Duration) {
-        let _ = tokio::time::timeout(at_most, self.work.notified()).await;
-    }
-
     /// Renews a claim; due every [`HEARTBEAT`].
     ///
     /// # Errors
@@ -245,9 +165,11 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         in_step(&mut tx, claim, done.rows_affected()).await?;
-        leave(&mut tx, claim, 1, Duration::ZERO).await?;
+        let has_more = leave(&mut tx, claim, 1, Duration::ZERO).await?;
         tx.commit().await?;
-        self.work.notify_one();
+        if has_more {
+            self.bell.ring();
+        }
         Ok(())
     }
 
@@ -273,9 +195,11 @@ impl Store {
         if unshown == Some(true) {
             live::mark_stale(&mut tx, claim.guild_id, claim.scene_id).await?;
         }
-        leave(&mut tx, claim, 1, Duration::ZERO).await?;
+        let has_more = leave(&mut tx, claim, 1, Duration::ZERO).await?;
         tx.commit().await?;
-        self.work.notify_one();
+        if has_more {
+            self.bell.ring();
+        }
         Ok(())
     }
 
@@ -326,7 +250,7 @@ impl Store {
         .await?;
         leave(&mut tx, claim, 0, Duration::ZERO).await?;
         tx.commit().await?;
-        self.work.notify_one();
+        self.bell.ring();
         Ok(())
     }
 }
@@ -364,30 +288,32 @@ async fn hold(conn: &mut PgConnection, claim: &Claim) -> Result<(), StoreError> 
     if done.rows_affected() == 0 { Err(StoreError::Fenced) } else { Ok(()) }
 }
 
-/// Gives the lane back with so many jobs done; the next one brings its own tag.
+/// Gives the lane back with so many jobs done; the next one brings its own tag. Says
+/// whether there is one.
 async fn leave(
     conn: &mut PgConnection,
     claim: &Claim,
     done: i32,
     after: Duration,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "UPDATE lane
+) -> Result<bool, StoreError> {
+    let has_more = sqlx::query_scalar!(
+        r#"UPDATE lane
          SET lease_until = NULL, pending = pending - $3, next_at = now() + $4,
              vtime = coalesce((
                 SELECT job.vtime FROM job
                 WHERE job.guild_id = $1 AND job.scene_id = $2
                   AND job.state IN ('queued', 'claimed', 'generated', 'sending')
                 ORDER BY job.id LIMIT 1), lane.vtime)
-         WHERE guild_id = $1 AND scene_id = $2",
+         WHERE guild_id = $1 AND scene_id = $2
+         RETURNING pending > 0 AS "has_more!""#,
         claim.guild_id.0,
         claim.scene_id.0,
         done,
         interval(after),
     )
-    .execute(conn)
+    .fetch_one(conn)
     .await?;
-    Ok(())
+    Ok(has_more)
 }
 
 /// One row was written, or the job was in another state.
@@ -404,42 +330,6 @@ async fn in_step(conn: &mut PgConnection, claim: &Claim, rows: u64) -> Result<()
     .await?;
     let state = state.unwrap_or_else(|| JobState::Cancelled.as_str().into());
     Err(StoreError::OutOfStep { state })
-}
-
-/// The start tag of a new job. A guild or a person that was quiet begins at the
-/// present virtual time, so that nobody saves up credit.
-pub(super) async fn start_tag(
-    conn: &mut PgConnection,
-    guild: GuildId,
-    person: Option<PersonId>,
-) -> Result<f64, StoreError> {
-    sqlx::query!(
-        "UPDATE guild_queue SET vtime = fair_clock.vtime FROM fair_clock
-         WHERE guild_queue.guild_id = $1 AND guild_queue.vtime < fair_clock.vtime",
-        guild.0,
-    )
-    .execute(&mut *conn)
-    .await?;
-    let tag = match person {
-        Some(person) => sqlx::query_scalar!(
-            r#"UPDATE person SET vtime = greatest(person.vtime, queue.lane_vtime) + 1
-               FROM guild_queue AS queue
-               WHERE person.guild_id = $1 AND person.id = $2 AND queue.guild_id = $1
-               RETURNING person.vtime - 1 AS "tag!""#,
-            guild.0,
-            person.0,
-        )
-        .fetch_optional(conn)
-        .await?
-        .ok_or(StoreError::NotFound(Noun::Person))?,
-        None => {
-            sqlx::query_scalar!("SELECT lane_vtime FROM guild_queue WHERE guild_id = $1", guild.0)
-                .fetch_optional(conn)
-                .await?
-                .ok_or(StoreError::NotFound(Noun::Guild))?
-        }
-    };
-    Ok(tag)
 }
 
 pub(super) fn interval(duration: Duration) -> PgInterval {

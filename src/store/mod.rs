@@ -6,7 +6,9 @@
 //! guild, here and in the keys of the tables, so that no guild sees another.
 //! Whoever changes the turns of a scene locks the scene's lane first.
 
+mod admission;
 mod audit;
+mod bell;
 mod branch;
 mod cast;
 mod channel_settings;
@@ -27,6 +29,7 @@ mod outbox;
 mod person;
 mod persona;
 mod preset;
+mod queue;
 mod removal;
 mod reply_prompt;
 mod report;
@@ -41,12 +44,14 @@ mod turn;
 use std::sync::Arc;
 
 use sqlx::PgPool;
-use tokio::sync::Notify;
 
+use bell::Bell;
 use embedded::EmbeddedServer;
 use holder::Holder;
 
+pub use admission::{Full, Limit, QueueLimits};
 pub use audit::AuditEntry;
+pub use bell::Stop;
 pub use branch::NewBranch;
 pub use channel_settings::{ChannelSettings, SceneOpening};
 pub use connect::{Database, StoreOptions};
@@ -60,6 +65,7 @@ pub use lorebook::Lorebook;
 pub use moves::{Move, NewTurn};
 pub use outbox::{NewPost, OutboxMessage, OutboxState, PostOwner, PostRoute};
 pub use preset::Preset;
+pub use queue::{JobKey, QueuePlace, Standing, WaitingJob};
 pub use removal::Removed;
 pub use report::Report;
 pub use scene::{NewScene, SceneUpdate};
@@ -73,7 +79,7 @@ pub use turn::{Line, MessageOrigin};
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
-    work: Arc<Notify>,
+    bell: Arc<Bell>,
     holder: Arc<Holder>,
     /// After the pool, so that it is stopped when nobody is connected any more.
     server: Option<Arc<EmbeddedServer>>,

@@ -54,7 +54,7 @@ impl Store {
         job::requeue(&mut tx, guild, scene, &anew).await?;
         tx.commit().await?;
         if !anew.is_empty() {
-            self.work.notify_one();
+            self.bell.ring();
         }
         Ok(Some(Removed {
             called_off: called_off.len(),

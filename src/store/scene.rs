@@ -264,8 +264,19 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        sqlx::query!(
+            "UPDATE job SET resting = $3 OR guild.left_at IS NOT NULL
+             FROM guild
+             WHERE job.guild_id = $1 AND job.scene_id = $2 AND guild.id = $1
+               AND job.state IN ('queued', 'claimed', 'generated', 'sending')",
+            guild.0,
+            scene.0,
+            state != SceneState::Active,
+        )
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await?;
-        self.work.notify_one();
+        self.bell.ring();
         Ok(())
     }
 

@@ -49,6 +49,9 @@ pub const INTERACTIONS: Name =
 pub const JOBS: Name = name("dramatis_jobs", "Jobs of the reply queue.", "state");
 /// Workers that write replies, by state.
 pub const WORKERS: Name = name("dramatis_workers", "Workers that write replies.", "status");
+/// Wishes for a reply that were refused because too many wait, by whose limit it was.
+pub const QUEUE_REFUSALS: Name =
+    name("dramatis_queue_refusals_total", "Wishes for a reply refused: too many wait.", "limit");
 /// Events of Discord that we could not read, by what was strange: the event's name,
 /// its shape, or the frame around it.
 pub const DISCORD_UNKNOWN_EVENTS: Name = name(

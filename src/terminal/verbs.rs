@@ -1,8 +1,8 @@
 //! What each command does.
 
-use crate::chat::{Message, PersonaScope, ReplyReceipt, SwipeTo, Undone};
+use crate::chat::{Message, PersonaScope, ReplyReceipt, SwipeTo, Undone, unanswered};
 use crate::domain::{Note, Turn};
-use crate::store::Line;
+use crate::store::{Accepted, Line};
 
 use super::commands::{CastChange, Command, EditTarget, NoteChange, SwipeChoice};
 use super::input::Answer;
@@ -51,7 +51,9 @@ impl Player {
             text,
             answer: None,
         };
-        self.chat.accept_turn(message).await?;
+        if let Accepted::New { refused: Some(full), .. } = self.chat.accept_turn(message).await? {
+            return Err(PlayError::Script(unanswered(full)));
+        }
         self.screen.print("\n")?;
         self.show_replies().await
     }

@@ -207,7 +207,9 @@ fn crafts_stay_in_their_rooms() {
         (r"\bindicatif::", &["cli"]),
         (r"\bclap::", &["cli", "main"]),
         (r"\brustyline::", &["terminal"]),
-        (r"\b(serenity|reqwest)::", &["discord"]),
+        (r"\bserenity::", &["discord"]),
+        // What Discord is spoken to with, and servers of models.
+        (r"\breqwest::", &["discord", "pool"]),
         (r"\b(axum|hyper|hyper_util)::", &["http"]),
         (r"\b(print|println)!\(", &["cli", "terminal", "main"]),
         (r"\b(eprint|eprintln)!\(", &["cli", "terminal", "main"]),

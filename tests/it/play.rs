@@ -252,3 +252,46 @@ async fn summary(home: &Home) -> String {
     tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
     found
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_too_much_at_once_is_told_and_nothing_is_lost() {
+    let home = Home::new();
+    let (code, _, stderr) = home.script(&["--character", "Tamsin"], "");
+    assert_eq!(code, Some(0), "{stderr}");
+    let (server, pool) = home.look().await;
+    // Something waits elsewhere that nobody may begin yet.
+    sqlx::raw_sql(
+        "WITH elsewhere AS (
+            INSERT INTO scene (guild_id, channel, title, scenario, preset)
+            SELECT guild_id, 'elsewhere', 'x', '', preset FROM scene RETURNING guild_id, id
+         ), rests AS (
+            INSERT INTO lane (guild_id, scene_id, pending, next_at)
+            SELECT guild_id, id, 1, now() + interval '1 hour' FROM elsewhere
+         )
+         SELECT FROM elsewhere;
+         INSERT INTO job (guild_id, scene_id, person_id, work, vtime)
+         SELECT scene.guild_id, scene.id, person.id, '{\"kind\": \"reply\"}', 0
+         FROM scene JOIN person USING (guild_id) WHERE scene.channel = 'elsewhere'",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+    tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+    let mut child = home.play(&["--character", "Tamsin"]);
+    child.env("DRAMATIS_CHAT__MAX_WAITING_PER_PERSON", "1");
+    let mut child = child.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"Good morning.\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("what you said is kept") && told.contains("1 reply"), "{told}");
+    let (server, pool) = home.look().await;
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM swipe WHERE text = 'Good morning.'")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(kept, 1);
+    pool.close().await;
+    drop(server);
+}

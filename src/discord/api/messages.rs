@@ -108,6 +108,17 @@ impl Api {
         self.done(self.bare(LightMethod::Put, endpoint)).await
     }
 
+    /// Takes a reaction of ours away; fine if it is not there any more.
+    pub(crate) async fn remove_reaction(
+        &self,
+        channel: ChannelId,
+        message: MessageId,
+        emoji: &str,
+    ) -> Result<(), ApiError> {
+        let endpoint = Endpoint::OwnReaction(channel, message, encode_emoji(emoji));
+        self.delete(self.bare(LightMethod::Delete, endpoint)).await
+    }
+
     /// Says something through a webhook, in a thread of its channel if one is given.
     pub(crate) async fn execute_webhook(
         &self,

@@ -12,6 +12,7 @@ mod length;
 mod note;
 mod persona;
 mod preset;
+mod queue;
 mod receipt;
 pub(super) mod register;
 mod reply;
@@ -53,6 +54,7 @@ pub(super) enum Verb {
     Length,
     Reply,
     Stop,
+    Queue,
     Note,
     Preset,
     Context,
@@ -93,6 +95,7 @@ impl Verb {
             ("length", "") => Self::Length,
             ("reply", "") => Self::Reply,
             ("stop", "") => Self::Stop,
+            ("queue", "") => Self::Queue,
             ("note", "") => Self::Note,
             ("preset", "") => Self::Preset,
             ("context", "") => Self::Context,
@@ -151,6 +154,7 @@ pub(super) async fn run(call: &Call, command: &Command) -> Result<Answer, Refusa
         Verb::Length => length::of_scene(call, options).await,
         Verb::Reply => reply::reply(call, options).await,
         Verb::Stop => reply::stop(call).await,
+        Verb::Queue => queue::queue(call).await,
         Verb::Note => note::set(call, options).await,
         Verb::Preset => preset::choose(call, options).await,
         Verb::Context => receipt::context(call).await,
@@ -246,7 +250,7 @@ mod tests {
                 seen.push(verb);
             }
         }
-        assert_eq!(seen.len(), 34);
+        assert_eq!(seen.len(), 35);
         assert_eq!(Verb::of(&Command { name: "dance".into(), ..Command::default() }), None);
     }
 

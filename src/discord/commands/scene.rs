@@ -94,6 +94,7 @@ pub(super) async fn status(call: &Call) -> Result<Answer, Refusal> {
         cast: &store.list_cast(call.guild, scene.id).await?,
         people: &store.list_participants(call.guild, scene.id).await?,
         num_jobs: store.list_open_jobs(call.guild, scene.id).await?.len(),
+        place: &store.queue_place(call.guild, scene.id).await?,
     })))
 }
 

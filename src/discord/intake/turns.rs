@@ -8,9 +8,10 @@ use tokio::time::sleep;
 use super::{Shared, stopped};
 use crate::chat::{Answer, ChatError, Message, story_text};
 use crate::discord::bot::{Author, Place};
+use crate::discord::marks::Spot;
 use crate::discord::proxies::{By, Said, Step};
 use crate::domain::{Participant, Speaker};
-use crate::store::{Accepted, MessageOrigin, NewMessage, OutboxState};
+use crate::store::{Accepted, JobKey, MessageOrigin, NewMessage, OutboxState, QueueLimits};
 
 /// How long after a failure it is tried again at first, and at most.
 const TRY_AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(10)];
@@ -55,7 +56,9 @@ impl Shared {
     ) -> Result<&'static str, ChatError> {
         let Some(place) = self.bot.place(guild, channel).await? else { return Ok("no_scene") };
         match step {
-            Step::Accept { said, instead_of } => self.accept(place, said, *instead_of).await,
+            Step::Accept { said, instead_of } => {
+                self.accept(place, channel, said, *instead_of).await
+            }
             Step::Change { id, content } => self.change(place, *id, content).await,
             Step::Remove(id) => self.remove(place, *id).await,
         }
@@ -95,6 +98,7 @@ impl Shared {
     async fn accept(
         &self,
         place: Place,
+        channel: ChannelId,
         said: &Said,
         instead_of: Option<MessageId>,
     ) -> Result<&'static str, ChatError> {
@@ -125,7 +129,16 @@ impl Shared {
             };
             self.bot.chat.accept_turn(message).await?
         };
+        let spot = Spot { channel, message: said.id };
+        match accepted {
+            Accepted::New { refused: Some(full), .. } => self.marks.refused(spot, full),
+            Accepted::New { queued: Some(queued), .. } => {
+                self.marks.waits(spot, JobKey { guild: place.guild, job: queued.job });
+            }
+            Accepted::New { .. } | Accepted::Duplicate { .. } => {}
+        }
         Ok(match accepted {
+            Accepted::New { refused: Some(_), .. } => "unanswered",
             Accepted::New { .. } if instead_of.is_some() => "reposted",
             Accepted::New { .. } => "accepted",
             Accepted::Duplicate { .. } => "duplicate",
@@ -163,6 +176,7 @@ impl Shared {
             name: author.name().to_owned(),
             text: text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect(),
             work: None,
+            limits: QueueLimits::NONE,
         };
         Ok(self.bot.chat.store().accept_message(place.guild, place.scene, &message).await?)
     }

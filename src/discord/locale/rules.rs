@@ -214,6 +214,7 @@ fn the_commands_in_short() {
     /length length(11) for…
     /reply character… length(10)
     /stop
+    /queue
     /note text depth clear
     /preset name…
     /context

@@ -4,11 +4,12 @@ use std::fmt::Write;
 
 use super::super::names::length;
 use super::super::split::{MAX_MESSAGE, split};
+use super::queue::standing;
 use super::{count, lines_within, plain};
 use crate::domain::{
     CastMember, Character, CharacterSheet, Length, Participant, Persona, Scene, SceneState,
 };
-use crate::store::{ChannelSettings, GuildSettings, SceneOpening};
+use crate::store::{ChannelSettings, GuildSettings, QueuePlace, SceneOpening};
 
 /// How much of a long text is shown beside other things.
 const EXCERPT: usize = 300;
@@ -27,6 +28,8 @@ pub(in crate::discord) struct Status<'a> {
     pub(in crate::discord) people: &'a [Participant],
     /// Replies that wait or are being written.
     pub(in crate::discord) num_jobs: usize,
+    /// Where the scene stands in the queue.
+    pub(in crate::discord) place: &'a QueuePlace,
 }
 
 /// How a scene stands.
@@ -39,10 +42,13 @@ pub(in crate::discord) fn status(status: &Status<'_>) -> String {
     };
     let mut begin = format!("**{}** · {state}\n", plain(&scene.title, 100));
     let _ = writeln!(begin, "Length {} · preset {}", named(scene.length), plain(&scene.preset, 60));
-    match status.num_jobs {
-        0 => {}
-        num_jobs => {
-            let _ = writeln!(begin, "Being written: {}", replies(num_jobs));
+    match (status.num_jobs, standing(status.place)) {
+        (0, _) => {}
+        (_, Some(standing)) => {
+            let _ = writeln!(begin, "{standing}");
+        }
+        (num_jobs, None) => {
+            let _ = writeln!(begin, "Being shown: {}", count(num_jobs, "change"));
         }
     }
     if let Some(note) = &scene.note {
@@ -56,10 +62,6 @@ pub(in crate::discord) fn status(status: &Status<'_>) -> String {
         let _ = writeln!(begin, "Scenario: {}", plain(&scene.scenario, EXCERPT));
     }
     lines_within(&begin, everybody(status.cast, status.people), "")
-}
-
-fn replies(number: usize) -> String {
-    if number == 1 { "1 reply".to_owned() } else { format!("{number} replies") }
 }
 
 /// Everybody in a scene.

@@ -1,5 +1,7 @@
 //! What is told, to look at; and that it always fits.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::super::locale::Locale;
@@ -11,7 +13,7 @@ use crate::domain::{
 };
 use crate::prompt::{Section, SectionKind, Trimmed};
 use crate::sampling::SamplerParams;
-use crate::store::{ChannelSettings, GuildSettings, SceneOpening};
+use crate::store::{ChannelSettings, GuildSettings, QueuePlace, SceneOpening, Standing};
 
 fn prompt_receipt(num_notes: usize) -> PromptReceipt {
     let section =
@@ -95,6 +97,11 @@ fn persona_of(name: &str, description: &str) -> Persona {
     }
 }
 
+fn place(standing: Standing) -> QueuePlace {
+    let mean_reply = Some(Duration::from_secs(20));
+    QueuePlace { standing, num_ready: 9, num_in_work: 4, mean_reply }
+}
+
 fn scene(title: &str, scenario: &str) -> Scene {
     Scene {
         id: SceneId(1),
@@ -157,11 +164,17 @@ fn a_scene_tells_how_it_stands() {
         [member("Maren", "A *keeper*. She waits.", Some(Length::Long)), member("Tam", "", None)];
     let people = [participant("ana_b", Some(("Ash", "A stranger."))), participant("Ben", None)];
     let scene = scene("The <@1> Lighthouse", "A storm.\nA light.");
-    let told = status(&Status { scene: &scene, cast: &cast, people: &people, num_jobs: 1 });
+    let told = status(&Status {
+        scene: &scene,
+        cast: &cast,
+        people: &people,
+        num_jobs: 1,
+        place: &place(Standing::Behind(3)),
+    });
     insta::assert_snapshot!(told, @r"
     **The \<\@1\> Lighthouse** · paused: turns are kept, nobody answers
     Length auto · preset limarp
-    Being written: 1 reply
+    3 replies come before the one here; it begins in about 20 seconds.
     Note, 3 turns before the end: It rains.
     Scenario: A storm. A light.
     🎭 **Maren** (long) · A \*keeper\*. She waits.
@@ -308,7 +321,13 @@ proptest! {
             ..sheet(&text, &text)
         };
         let told = [
-            status(&Status { scene: &scene, cast: &cast, people: &people, num_jobs: number }),
+            status(&Status {
+                scene: &scene,
+                cast: &cast,
+                people: &people,
+                num_jobs: number,
+                place: &place(Standing::Behind(u32::MAX)),
+            }),
             super::cast(&cast, &people),
             personas(&Personas {
                 display_name: &text,

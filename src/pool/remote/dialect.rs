@@ -138,7 +138,12 @@ impl Dialect {
     }
 
     /// The body of a request, all but its prompt.
-    pub(super) fn request(self, model: &str, request: &GenerationRequest) -> CompletionRequest {
+    pub(super) fn request(
+        self,
+        model: &str,
+        context_tokens: usize,
+        request: &GenerationRequest,
+    ) -> CompletionRequest {
         let stops: Vec<_> = request.stop.iter().take(self.max_stops()).cloned().collect();
         let mut body = CompletionRequest {
             model: Some(model.to_owned()),
@@ -166,7 +171,6 @@ impl Dialect {
         let seed = request.seed & u64::from(i32::MAX.unsigned_abs());
         match self {
             Self::Sglang | Self::TabbyApi => {}
-            Self::KoboldCpp => body.sampler_seed = Some(seed),
             _ => body.seed = Some(seed),
         }
         if request.ignore_eos {
@@ -182,12 +186,12 @@ impl Dialect {
         if self == Self::LlamaServer {
             body.other.insert("cache_prompt".into(), Value::Bool(true));
         }
-        self.fill(&mut body, &request.sampler);
+        self.fill(&mut body, context_tokens, &request.sampler);
         body
     }
 
     /// How tokens are drawn.
-    fn fill(self, body: &mut CompletionRequest, params: &SamplerParams) {
+    fn fill(self, body: &mut CompletionRequest, context_tokens: usize, params: &SamplerParams) {
         let is_greedy = params.temperature < 0.01;
         body.temperature = Some(if is_greedy { 0.0 } else { params.temperature });
         body.top_p = Some(params.top_p);
@@ -225,11 +229,13 @@ impl Dialect {
         body.dry_multiplier = Some(params.dry.multiplier);
         body.dry_base = Some(params.dry.base);
         body.dry_allowed_length = Some(signed(params.dry.allowed_length));
-        body.dry_sequence_breakers = Some(OneOrMany(params.dry.breakers.clone()));
+        // llama-server refuses a list of none.
+        body.dry_sequence_breakers = strings(&params.dry.breakers);
         body.xtc_threshold = Some(params.xtc.threshold);
         body.xtc_probability = Some(params.xtc.probability);
         match self {
-            Self::TabbyApi => body.mirostat_mode = Some(mirostat_mode(params)),
+            // KoboldCpp's completions read that name alone (`transform_genparams`).
+            Self::TabbyApi | Self::KoboldCpp => body.mirostat_mode = Some(mirostat_mode(params)),
             _ => body.mirostat = Some(mirostat_mode(params)),
         }
         if let Some(mirostat) = params.mirostat {
@@ -238,7 +244,10 @@ impl Dialect {
         }
         match self {
             Self::TabbyApi => body.dry_range = Some(dry_range(params, 0)),
-            Self::LlamaServer => body.dry_penalty_last_n = Some(dry_range(params, -1)),
+            // There 0 is off, and −1 is refused by newer ones.
+            Self::LlamaServer => {
+                body.dry_penalty_last_n = Some(dry_range(params, signed(context_tokens)));
+            }
             _ => body.dry_penalty_last_n = Some(dry_range(params, 0)),
         }
         match (self, params.dynatemp) {
@@ -358,7 +367,7 @@ mod tests {
             ignore_eos: true,
             ..GenerationRequest::new(vec![1, 2])
         };
-        serde_json::to_value(dialect.request("m", &request)).unwrap()
+        serde_json::to_value(dialect.request("m", 4096, &request)).unwrap()
     }
 
     #[test]
@@ -397,6 +406,7 @@ mod tests {
             ("repeat_penalty", json!(1.0)),
             ("dry_multiplier", json!(0.0)),
             ("xtc_probability", json!(0.0)),
+            ("dry_penalty_last_n", json!(4096)),
             ("mirostat", json!(0)),
             ("typical_p", json!(1.0)),
         ] {

@@ -105,7 +105,8 @@ impl RemoteError {
             (RemoteErrorKind::Unauthorized, _) => {
                 format!("status {status}; set workers.api_key to the key that it wants")
             }
-            // A server may repeat what it was sent, which is people's text.
+            // What was wrong with a request is often said by repeating it: people's text.
+            (RemoteErrorKind::Refused, _) => format!("status {status}"),
             (_, Some(message)) => format!("{status}: {}", first_line(&message)),
             (_, None) => format!("status {status}"),
         };
@@ -150,9 +151,9 @@ mod tests {
         };
         let refused = error(400, r#"{"error":{"message":"too long\nprompt: secret"}}"#);
         assert!(!refused.is_transient() && !refused.is_of_worker());
-        assert!(
-            refused.to_string().contains("too long") && !refused.to_string().contains("secret")
-        );
+        assert!(refused.to_string().contains("400") && !refused.to_string().contains("secret"));
+        let failed = error(500, r#"{"error":{"message":"out of memory\nat x"}}"#).to_string();
+        assert!(failed.contains("out of memory") && !failed.contains("at x"));
         assert!(error(503, "").is_busy() && error(429, "{}").is_busy());
         assert!(error(500, "oops").is_of_worker() && error(500, "oops").is_transient());
         let locked = error(401, r#"{"error":{"message":"Invalid API Key: abc"}}"#);

@@ -14,6 +14,7 @@ mod url;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 
 use super::PoolError;
 use super::stream::PoolEvent;
+use super::worker::Scope;
 use crate::completions::ForgetRequest;
 use crate::engine::GenerationRequest;
 use crate::tokenizer::Tokenizer;
@@ -33,6 +35,11 @@ pub use url::ServerUrl;
 
 use probe::Server;
 use request::Exchange;
+
+/// Checks that may come too late, one after another.
+const MAX_LATE: u32 = 2;
+/// What the fingerprint of a model begins with whose files nobody told us.
+pub(super) const UNKNOWN: &str = "remote:";
 
 /// How long a server may take for an answer that needs no model.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -53,7 +60,8 @@ pub struct RemoteOptions {
     pub context_tokens: Option<usize>,
     /// Requests that it is given at once; `None` is what it says itself, or 64.
     pub max_requests: Option<usize>,
-    /// How long it may be silent in a reply.
+    /// How long it may be silent in a reply; five times that before the first word, while it
+    /// reads the prompt or has others before it.
     pub stall: Duration,
 }
 
@@ -94,6 +102,8 @@ pub(super) struct RemoteWorker {
     client: Client,
     server: Arc<Server>,
     options: RemoteOptions,
+    /// Checks in a row that came to nothing for want of time.
+    num_late: AtomicU32,
 }
 
 /// The way to one server. Cheap to clone.
@@ -124,7 +134,6 @@ impl Client {
         let http = reqwest::Client::builder()
             .default_headers(headers)
             .connect_timeout(ANSWER)
-            .read_timeout(options.stall)
             // A key goes to the server that it is for.
             .redirect(reqwest::redirect::Policy::none())
             .build()
@@ -162,7 +171,7 @@ impl RemoteWorker {
                 "pool.server_lacks"
             );
         }
-        Ok(Self { client, server: Arc::new(server), options })
+        Ok(Self { client, server: Arc::new(server), options, num_late: AtomicU32::new(0) })
     }
 
     pub(super) fn submit(&self, request: GenerationRequest) -> Result<RemoteStream, PoolError> {
@@ -173,6 +182,7 @@ impl RemoteWorker {
             server: self.server.clone(),
             tokenizer: self.options.tokenizer.clone(),
             request,
+            stall: self.options.stall,
             events,
             stopped,
         };
@@ -196,23 +206,30 @@ impl RemoteWorker {
         &self.options.tokenizer
     }
 
-    /// Whether it still is the server that it was.
+    /// Whether it still is the server that it was. One that is late once may be busy.
     pub(super) async fn check(&self) -> Result<(), Arc<RemoteError>> {
-        self.server.check(&self.client, &self.options).await.map_err(Arc::new)
-    }
-
-    pub(super) async fn forget_owner(&self, owner: u64) -> Result<(), Arc<RemoteError>> {
-        let cache_owner = Some(format!("{owner:016x}"));
-        self.forget(ForgetRequest { cache_owner, ..ForgetRequest::default() }).await
-    }
-
-    pub(super) async fn forget_salt(&self, salt: u64) -> Result<(), Arc<RemoteError>> {
-        let cache_salt = Some(format!("{salt:016x}"));
-        self.forget(ForgetRequest { cache_salt, ..ForgetRequest::default() }).await
+        match self.server.check(&self.client, &self.options).await {
+            Ok(()) => self.num_late.store(0, Ordering::Relaxed),
+            Err(error)
+                if matches!(error.kind, RemoteErrorKind::Stalled | RemoteErrorKind::Busy)
+                    && self.num_late.fetch_add(1, Ordering::Relaxed) + 1 < MAX_LATE => {}
+            Err(error) => return Err(Arc::new(error)),
+        }
+        Ok(())
     }
 
     /// Only our own workers can; what others cache is gone when they need the memory.
-    async fn forget(&self, request: ForgetRequest) -> Result<(), Arc<RemoteError>> {
+    pub(super) async fn forget(&self, scope: Scope) -> Result<(), Arc<RemoteError>> {
+        let request = match scope {
+            Scope::Owner(owner) => ForgetRequest {
+                cache_owner: Some(format!("{owner:016x}")),
+                ..ForgetRequest::default()
+            },
+            Scope::Salt(salt) => ForgetRequest {
+                cache_salt: Some(format!("{salt:016x}")),
+                ..ForgetRequest::default()
+            },
+        };
         if self.server.dialect == Dialect::Dramatis {
             self.client.post("/v1/cache/forget", &request).await.map_err(Arc::new)?;
         }

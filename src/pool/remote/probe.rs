@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{ANSWER, Client, Dialect, RemoteError, RemoteErrorKind, RemoteOptions};
+use super::{ANSWER, Client, Dialect, RemoteError, RemoteErrorKind, RemoteOptions, UNKNOWN};
 use crate::completions::{ModelCard, ModelList};
 use crate::tokenizer::Tokenizer;
 
@@ -54,7 +54,7 @@ impl Server {
             dialect,
             context_tokens,
             max_requests: options.max_requests.or(limits.max_requests).unwrap_or(MAX_REQUESTS),
-            fingerprint: card.fingerprint.unwrap_or_else(|| format!("remote:{}", card.id)),
+            fingerprint: card.fingerprint.unwrap_or_else(|| format!("{UNKNOWN}{}", card.id)),
             model: card.id,
         })
     }

@@ -21,11 +21,17 @@ use crate::tokenizer::Tokenizer;
 /// How long what follows the text may take: the usage, and the word that it is over.
 const AFTERWORD: Duration = Duration::from_secs(2);
 
+/// How many times as long the first word may take as any later one: a prompt is read for it,
+/// and others may be before it.
+const FIRST_WORD: u32 = 5;
+
 pub(super) struct Exchange {
     pub(super) client: Client,
     pub(super) server: Arc<Server>,
     pub(super) tokenizer: Arc<Tokenizer>,
     pub(super) request: GenerationRequest,
+    /// How long the server may be silent.
+    pub(super) stall: Duration,
     pub(super) events: mpsc::UnboundedSender<PoolEvent>,
     /// Whether the text so far is all that is wanted.
     pub(super) stopped: watch::Receiver<bool>,
@@ -83,19 +89,20 @@ impl Exchange {
         let sending = self.client.posting("/v1/completions", &self.body()).send();
         let mut stopped = self.stopped.clone();
         let mut answer = tokio::select! {
-            answer = sending => answer.map_err(failed)?,
+            answer = self.in_time(FIRST_WORD, sending) => answer?.map_err(failed)?,
             () = raised(&mut stopped) => return Ok(self.summary(reading, FinishReason::Aborted)),
         };
         let status = answer.status();
         if !status.is_success() {
-            let body = answer.bytes().await.unwrap_or_default();
+            let body = self.in_time(1, answer.bytes()).await?.unwrap_or_default();
             return Err(RemoteError::of_answer(&self.client.name, status, &body));
         }
         self.send(PoolEvent::Started { num_cached_tokens: 0, queue_ms: 0 });
         let mut parser = EventParser::default();
         while !reading.is_done {
+            let patience = if reading.first_text.is_some() { 1 } else { FIRST_WORD };
             let chunk = tokio::select! {
-                chunk = answer.chunk() => chunk.map_err(failed)?,
+                chunk = self.in_time(patience, answer.chunk()) => chunk?.map_err(failed)?,
                 () = raised(&mut stopped) => {
                     return Ok(self.summary(reading, FinishReason::Aborted));
                 }
@@ -120,6 +127,16 @@ impl Exchange {
                 Err(self.client.error(RemoteErrorKind::Unreachable, "it broke off in mid-reply"))
             }
         }
+    }
+
+    /// Waits for the server, so many times as long as it may be silent.
+    async fn in_time<T>(
+        &self,
+        times: u32,
+        work: impl Future<Output = T>,
+    ) -> Result<T, RemoteError> {
+        let silent = |_| self.client.error(RemoteErrorKind::Stalled, "it says nothing");
+        tokio::time::timeout(self.stall * times, work).await.map_err(silent)
     }
 
     /// Takes in one event.
@@ -217,7 +234,8 @@ impl Exchange {
             (true, _) => 1,
             (false, _) => request.max_tokens.min(room),
         };
-        let mut body = self.server.dialect.request(&self.server.model, &request);
+        let mut body =
+            self.server.dialect.request(&self.server.model, self.server.context_tokens, &request);
         body.prompt = Some(match self.server.dialect.takes_ids() {
             true => Prompt::Tokens(request.prompt),
             // It puts BOS there itself.

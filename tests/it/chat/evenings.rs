@@ -155,7 +155,7 @@ struct Jobs(JoinHandle<()>, watch::Sender<bool>);
 impl Jobs {
     fn run(chat: &Arc<Chat>, shown: &Shown) -> Self {
         let (stop, stopping) = watch::channel(false);
-        Self(tokio::spawn(run_jobs(chat.clone(), shown.clone(), 4, stopping)), stop)
+        Self(tokio::spawn(run_jobs(chat.clone(), shown.clone(), Some(4), stopping)), stop)
     }
 
     async fn stop(self) {

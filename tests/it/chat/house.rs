@@ -39,14 +39,21 @@ struct Jobs {
 
 /// A chat room whose replies are short, so that tests are.
 pub(super) fn chat(store: Store, pool: Pool) -> Arc<Chat> {
-    let set = |key: &str, value: &str| Override::flag("test", key, value);
+    chat_with(store, pool, &[])
+}
+
+/// The same with other settings.
+pub(super) fn chat_with(store: Store, pool: Pool, settings: &[(&str, &str)]) -> Arc<Chat> {
+    let usual = [
+        ("generation.max_tokens.medium", "24"),
+        ("generation.max_tokens.auto", "20"),
+        ("chat.poll_ms", "100"),
+        ("chat.max_waiting_per_person", "50"),
+    ];
+    let set = |&(key, value): &(&str, &str)| Override::flag("test", key, value);
     let options = LoadOptions {
         config_file: None,
-        overrides: vec![
-            set("generation.max_tokens.medium", "24"),
-            set("generation.max_tokens.auto", "20"),
-            set("chat.poll_ms", "100"),
-        ],
+        overrides: usual.iter().chain(settings).map(set).collect(),
         environment: Environment::from_pairs([("HOME", "/nonexistent")]),
         working_dir: std::env::temp_dir(),
     };
@@ -59,11 +66,15 @@ pub(super) fn chat(store: Store, pool: Pool) -> Arc<Chat> {
 
 impl House {
     pub(super) async fn open(pool: Pool) -> Self {
+        Self::open_with(pool, &[]).await
+    }
+
+    pub(super) async fn open_with(pool: Pool, settings: &[(&str, &str)]) -> Self {
         let db = TestDatabase::fresh().await;
         let guild = db.store.upsert_guild("test", "house", "House").await.unwrap().id;
         let person = db.store.upsert_person(guild, "ann", "Ann").await.unwrap();
         let me = Participant { person, persona: None };
-        let chat = chat(db.store.clone(), pool);
+        let chat = chat_with(db.store.clone(), pool, settings);
         Self { chat, stage: TestStage::new(), guild, me, db, jobs: None }
     }
 
@@ -76,7 +87,7 @@ impl House {
         assert!(self.jobs.is_none(), "the jobs run already");
         let (stopping, stopped) = watch::channel(false);
         let (chat, stage) = (self.chat.clone(), self.stage.clone());
-        let task = tokio::spawn(run_jobs(chat, stage, max_replies, stopped));
+        let task = tokio::spawn(run_jobs(chat, stage, Some(max_replies), stopped));
         self.jobs = Some(Jobs { stopping, task });
     }
 

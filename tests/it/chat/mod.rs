@@ -12,6 +12,8 @@ mod library;
 mod lines;
 mod long_scene;
 mod models;
+mod processes;
+mod queue;
 mod remote;
 mod replies;
 mod reproduction;

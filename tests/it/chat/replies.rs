@@ -28,7 +28,7 @@ async fn a_message_is_answered_stored_and_shown_once() {
     assert_eq!(others, ["Who is Ann?", "Away!"], "the blank one is left out");
 
     house.run();
-    let Accepted::New { turn, queued: Some(queued) } = house.say(scene, "Is there tea?").await
+    let Accepted::New { turn, queued: Some(queued), .. } = house.say(scene, "Is there tea?").await
     else {
         panic!("a new turn with a job");
     };

@@ -162,7 +162,7 @@ async fn a_stop_in_order_gives_the_reply_back_untouched() {
 async fn jobs_that_nobody_can_stop_any_more_stop_by_themselves() {
     let house = House::open(tiny()).await;
     let (_, stopped) = tokio::sync::watch::channel(false);
-    let jobs = run_jobs(house.chat.clone(), house.stage.clone(), 1, stopped);
+    let jobs = run_jobs(house.chat.clone(), house.stage.clone(), Some(1), stopped);
     tokio::time::timeout(PATIENCE, jobs).await.expect("they end");
 }
 

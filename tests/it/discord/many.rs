@@ -49,7 +49,7 @@ async fn two_bots_and_three_workers_share_a_hundred_scenes_and_one_of_each_dies(
     let urls: Vec<_> = servers.iter().map(Server::url).collect();
     home.set(&format!("workers.on={}", urls.join(",")));
     home.set("model.context_tokens=1024");
-    home.set("generation.max_tokens.micro=8");
+    home.set("generation.max_tokens.micro=16");
     home.set("workers.stall_s=20");
     home.set("discord.shards=2");
     let first = serve(&mut home, &discord, 0).await;

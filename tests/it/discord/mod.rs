@@ -9,6 +9,7 @@ mod faults;
 mod hearing;
 mod many;
 mod processes;
+mod queue;
 mod scene;
 mod serve;
 mod twin;

@@ -4,7 +4,7 @@
 use dramatis::domain::{SceneId, SceneState, Speaker, SwipeOrigin};
 use dramatis::store::{
     Claim, Generated, JobState, LiveScene, NewBranch, NewMessage, NewScene, NewSwipe, NewTurn,
-    Target, Work,
+    QueueLimits, Target, Work,
 };
 use serde_json::json;
 
@@ -234,6 +234,7 @@ async fn the_cursor_only_rises_and_messages_raise_it() {
             name: "Ann".into(),
             text: "x".into(),
             work: None,
+            limits: QueueLimits::NONE,
         };
         store.accept_message(guild, scene, &message).await.unwrap();
         assert_eq!(seen().await, Some(expected), "{id}");

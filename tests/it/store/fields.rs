@@ -3,7 +3,7 @@
 use dramatis::domain::{CharacterSheet, Length, Note, SceneState, SwipeOrigin, TurnId};
 use dramatis::store::{
     ChannelSettings, GuildSettings, NewMessage, NewPost, NewScene, NewSwipe, NewTurn, Noun,
-    PostOwner, PostRoute, Preset, SceneOpening, SceneUpdate, StoreError, Work,
+    PostOwner, PostRoute, Preset, QueueLimits, SceneOpening, SceneUpdate, StoreError, Work,
 };
 use serde_json::json;
 
@@ -262,6 +262,7 @@ async fn nul_is_taken_everywhere() {
         name: nul.clone(),
         text: nul.clone(),
         work: Some(Work::REPLY),
+        limits: QueueLimits::NONE,
     };
     store.accept_message(guild, scene.id, &message).await.unwrap();
     let (turn, _) = store.get_turn_by_message(guild, &nul).await.unwrap().unwrap();

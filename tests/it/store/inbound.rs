@@ -2,7 +2,9 @@
 
 use dramatis::domain::SceneState;
 use dramatis::domain::SwipeOrigin;
-use dramatis::store::{Accepted, Generated, Line, MessageOrigin, NewMessage, Target, Work};
+use dramatis::store::{
+    Accepted, Generated, Line, MessageOrigin, NewMessage, QueueLimits, Target, Work,
+};
 
 use super::{Stage, stage};
 use crate::support::postgres::TestDatabase;
@@ -15,6 +17,7 @@ impl Stage {
             name: "Ann".into(),
             text: format!("message {id}"),
             work: Some(Work::REPLY),
+            limits: QueueLimits::NONE,
         }
     }
 }
@@ -26,7 +29,7 @@ async fn a_second_delivery_changes_nothing() {
     let accept = async || {
         db.store.accept_message(stage.guild, stage.scene.id, &stage.message("1")).await.unwrap()
     };
-    let Accepted::New { turn, queued: Some(queued) } = accept().await else { panic!() };
+    let Accepted::New { turn, queued: Some(queued), .. } = accept().await else { panic!() };
     assert!(!queued.coalesced);
     assert_eq!(accept().await, Accepted::Duplicate { turn });
     let line = db.store.list_line(stage.guild, stage.scene.id, Line::default()).await.unwrap();

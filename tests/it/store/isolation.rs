@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use dramatis::domain::{GuildId, SceneState, SwipeOrigin};
 use dramatis::store::{
-    Accepted, ChannelSettings, Generated, GuildSettings, Line, NewBranch, NewMessage, NewPost,
-    NewScene, NewSwipe, PostOwner, PostRoute, Preset, SceneOpening, SceneUpdate, StoreError,
-    Target, Work,
+    Accepted, ChannelSettings, Generated, GuildSettings, JobKey, Line, NewBranch, NewMessage,
+    NewPost, NewScene, NewSwipe, PostOwner, PostRoute, Preset, QueueLimits, SceneOpening,
+    SceneUpdate, StoreError, Target, Work,
 };
 use serde_json::{Value, json};
 
@@ -61,6 +61,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
         name: "Ann".into(),
         text: "secret".into(),
         work: Some(Work::REPLY),
+        limits: QueueLimits::NONE,
     };
     let accepted = store.accept_message(guild, scene, &message).await.unwrap();
     let Accepted::New { queued: Some(queued), .. } = accepted else { panic!() };
@@ -103,6 +104,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     };
     let (reply, made) = store.store_generated(&claim, reply).await.unwrap();
     store.undo(guild, scene).await.unwrap();
+    let waiting = store.insert_job(guild, scene, None, &Work::REPLY).await.unwrap().job;
 
     let before = everything(&db, guild).await;
     let foreign = stage(store, "ours").await;
@@ -128,6 +130,10 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(store.list_line(us, our_scene, ended).await.unwrap().is_empty());
     assert_eq!(store.get_turn(us, turn.id).await.unwrap(), None);
     assert_eq!(store.get_turn_by_message(us, "m").await.unwrap(), None);
+    refused(store.queue_place(us, scene).await);
+    let key = |guild| JobKey { guild, job: waiting };
+    assert_eq!(store.list_waiting_jobs(&[key(guild)]).await.unwrap().len(), 1);
+    assert!(store.list_waiting_jobs(&[key(us)]).await.unwrap().is_empty());
     assert_eq!(store.get_turn_by_message(us, "p").await.unwrap(), None);
     assert!(store.list_tree(us, scene).await.unwrap().is_empty());
     assert_eq!(store.get_guild_persona(us, own.person.id).await.unwrap(), None);
@@ -195,6 +201,10 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     refused(store.accept_message(us, our_scene, &message).await);
     refused(store.insert_job(us, scene, None, &Work::REPLY).await);
     refused(store.insert_job(us, our_scene, theirs, &Work::REPLY).await);
+    let within = &QueueLimits { per_person: 9, per_guild: 9, in_all: 9 };
+    refused(store.insert_job_within(us, scene, we, &Work::REPLY, within).await);
+    refused(store.insert_job_within(us, our_scene, own.person.id, &Work::REPLY, within).await);
+    assert!(!store.ask_stop(us, scene).await.unwrap());
     refused(store.cancel_jobs(us, scene).await);
     refused(store.cancel_waiting_jobs(us, scene).await);
     for post in [&post, &of_job] {

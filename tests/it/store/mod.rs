@@ -1,5 +1,6 @@
 //! The store on real Postgres.
 
+mod bells;
 mod display;
 mod embedded;
 mod fields;
@@ -9,6 +10,7 @@ mod isolation;
 mod lanes;
 mod open;
 mod outbox;
+mod queue;
 mod removal;
 mod tree;
 

@@ -68,6 +68,9 @@ impl House {
         let mut config = session.config.clone();
         config.data_dir = dir.path().to_owned();
         config.database.url = DatabaseUrl::Embedded;
+        // However many channels there are, all of them are answered.
+        config.chat.max_waiting_per_guild = u32::MAX;
+        config.chat.max_waiting = u32::MAX;
         config.generation.max_tokens.values_mut().for_each(|tokens| *tokens = reply_tokens);
         Ok(Self { config, model_path, ground: session.ground(), _dir: dir })
     }
