@@ -1,8 +1,8 @@
 //! The worker's front end: our engine over the OpenAI-compatible completions protocol.
 //!
-//! Read [`completions`] for the one thing it is for, [`routes`] for the rest. The engine
-//! is reached through the pool, in [`backend`] alone; who connects, for how long, and how
-//! a stop goes is [`server`]'s. Nothing here knows scenes, people or a database.
+//! Read `completions.rs` for the one thing it is for, `routes.rs` for the rest. The engine
+//! is reached through the pool, in `backend.rs` alone; who connects, for how long, and how
+//! a stop goes is `server.rs`'s. Nothing here knows scenes, people or a database.
 //!
 //! Invariants: every answer that is no success is OpenAI's error object; what clients
 //! write is never logged; a client that goes away takes its generation along.
