@@ -199,6 +199,16 @@ fn busy(num_waiting: usize, message: String) -> Refusal {
     Refusal::new(status, "rate_limit_exceeded", message).retry_after(seconds)
 }
 
+/// A model's name for others. Where it was named by its path, what the path ends with:
+/// where files lie here is nobody's business elsewhere.
+pub(super) fn public_name(name: &str) -> &str {
+    let last = name.rsplit('/').find(|part| !part.is_empty()).unwrap_or(name);
+    match name.contains('/') {
+        true => last.strip_suffix(".gguf").unwrap_or(last),
+        false => name,
+    }
+}
+
 fn unknown_token(token: u32, vocab_size: usize, param: &str) -> Refusal {
     let message = format!(
         "`{param}` holds token {token}, which is not one of the model's {vocab_size}: use the \
@@ -213,4 +223,22 @@ fn unavailable(reason: impl Into<String>) -> Refusal {
 
 fn internal(reason: impl Into<String>) -> Refusal {
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_not_told() {
+        for (name, told) in [
+            ("smollm2-135m-instruct", "smollm2-135m-instruct"),
+            ("v1.gguf", "v1.gguf"),
+            ("/srv/models/limarp.Q4_K_M.gguf", "limarp.Q4_K_M"),
+            ("models/limarp/", "limarp"),
+            ("/", "/"),
+        ] {
+            assert_eq!(public_name(name), told);
+        }
+    }
 }

@@ -8,7 +8,7 @@ use axum::response::Response;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 
-use super::backend::{End, Event};
+use super::backend::{End, Event, public_name};
 use super::refusal::Refusal;
 use super::shared::Shared;
 use super::work::Work;
@@ -138,7 +138,7 @@ impl Told {
                 id: format!("cmpl-{:016x}{:016x}", random(), random()),
                 object: Completion::OBJECT.into(),
                 created: SystemClock.now().timestamp().unsigned_abs(),
-                model: shared.backend.model().name.clone(),
+                model: public_name(&shared.backend.model().name).to_owned(),
                 ..Completion::default()
             },
             echo,

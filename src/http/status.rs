@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::backend::public_name;
 use super::body;
 use super::refusal::Refusal;
 use super::shared::{Phase, Shared};
@@ -69,7 +70,7 @@ pub(super) async fn model(
 fn card(shared: &Shared) -> ModelCard {
     let model = shared.backend.model();
     ModelCard {
-        id: model.name.clone(),
+        id: public_name(&model.name).to_owned(),
         object: "model".into(),
         created: shared.began_s,
         owned_by: "dramatis".into(),

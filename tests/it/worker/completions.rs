@@ -151,6 +151,7 @@ async fn the_worker_tells_what_it_is() {
     let model = &models["data"][0];
     assert_eq!((&model["object"], &model["max_model_len"]), (&json!("model"), &json!(1024)));
     assert!(model["fingerprint"].as_str().is_some_and(|print| !print.is_empty()), "{model}");
+    assert!(!model["id"].as_str().unwrap().contains('/'), "{model}");
     let (_, same) = worker.get(&format!("/v1/models/{}", model["id"].as_str().unwrap())).await;
     assert_eq!(&same, model);
     let (_, version) = worker.get("/version").await;
