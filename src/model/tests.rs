@@ -198,7 +198,7 @@ fn malformed_batches_are_refused_with_the_reason() {
 fn a_cache_beyond_all_memory_is_refused() {
     let model = model(&ModelConfig::tiny());
     let error = model.kv_cache(u32::MAX as usize, 256).unwrap_err().to_string();
-    assert!(error.contains("MiB, which this machine does not give"), "{error}");
+    assert!(error.contains("MiB, which this device does not give"), "{error}");
 }
 
 #[test]

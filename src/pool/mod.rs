@@ -1,8 +1,8 @@
 //! Workers behind one door: what generates, and which model that is.
 //!
 //! A pool has a fixed number of *slots*, each for a worker on a device of this machine or
-//! behind a server elsewhere. A task keeps each slot ([`keeper`]), a task follows each
-//! request ([`relay`]), [`placement`] decides which goes where. It knows tokens, not
+//! behind a server elsewhere. A task keeps each slot (`keeper`), a task follows each
+//! request (`relay`), `placement` decides which goes where. It knows tokens, not
 //! transcripts or people.
 //!
 //! Invariant: every request gets its last event, whatever becomes of its worker.

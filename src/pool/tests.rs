@@ -162,7 +162,11 @@ async fn a_reload_lets_replies_end_and_exchanges_the_model() {
     for stream in running {
         assert_eq!(finish(stream).await.unwrap().num_generated_tokens, 200);
     }
-    until("both are ready", || statuses(&pool) == [WorkerStatus::Ready; 2]).await;
+    let epoch = pool.model().epoch;
+    until("both have the new model", || {
+        pool.slots().iter().all(|slot| slot.ready(epoch).is_some())
+    })
+    .await;
     // What was made for the old model does not run on the new one.
     let late = match pool.generate(&old, request("late", 2)) {
         Ok(stream) => finish(stream).await.unwrap_err(),

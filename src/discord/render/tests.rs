@@ -276,6 +276,7 @@ fn help_knows_every_command_in_every_language() {
     `/length` How long replies are, from micro to unlimited
     `/reply` Somebody speaks, without you saying anything
     `/stop` Ends the reply that is being written; what is there stays
+    `/queue` When the next reply here is begun
     `/note` A reminder to the model, placed between the turns
     `/preset` How words are chosen
     `/context` What the model sees: tokens by section, what was left out
