@@ -103,6 +103,11 @@ async fn our_own_worker_writes_what_an_engine_here_writes() {
     assert_eq!(finish(&there, asked).await.num_cached_tokens, 0);
 }
 
+#[allow(clippy::print_stdout, reason = "figures for whoever runs it with --nocapture")]
+fn told(figures: &str) {
+    println!("{figures}");
+}
+
 /// Greedy words are the same wherever they are computed, up to near ties; here only that
 /// both speak, stop and count alike is held.
 async fn speaks_stops_and_cancels(program: Program) {
@@ -133,7 +138,7 @@ async fn speaks_stops_and_cancels(program: Program) {
         assert!(called_off.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    println!("called off after {:?}", called_off.elapsed());
+    told(&format!("called off after {:?}", called_off.elapsed()));
 }
 
 #[tokio::test]

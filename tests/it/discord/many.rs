@@ -37,6 +37,11 @@ async fn written_by(servers: &[Server]) -> Vec<u64> {
     all
 }
 
+#[allow(clippy::print_stdout, reason = "figures for whoever runs it with --nocapture")]
+fn told(figures: &str) {
+    println!("{figures}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_bots_and_three_workers_share_a_hundred_scenes_and_one_of_each_dies() {
     let discord = Discord::start().await;
@@ -106,7 +111,10 @@ async fn two_bots_and_three_workers_share_a_hundred_scenes_and_one_of_each_dies(
     }
     servers[1].until_ready().await;
     let written = written_by(&servers).await;
-    println!("{SCENES} scenes in {:?}; the workers wrote {written:?} tokens", began.elapsed());
+    told(&format!(
+        "{SCENES} scenes in {:?}; the workers wrote {written:?} tokens",
+        began.elapsed()
+    ));
     assert!(written[0] > 0 && written[2] > 0, "the work is shared: {written:?}");
     let guilds: BTreeMap<u64, usize> =
         scenes.iter().fold(BTreeMap::new(), |mut guilds, (ann, _)| {

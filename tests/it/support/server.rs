@@ -26,7 +26,11 @@ pub(crate) enum Program {
 
 impl Program {
     /// llama.cpp's server, if `LLAMA_SERVER` names its file.
-    #[allow(clippy::disallowed_methods, reason = "a test's own variable")]
+    #[allow(
+        clippy::disallowed_methods,
+        clippy::print_stderr,
+        reason = "a test's own variable, and whoever reads the log is to know"
+    )]
     pub(crate) fn llama_server() -> Option<Self> {
         let found = std::env::var("LLAMA_SERVER").ok().filter(|path| !path.is_empty());
         if found.is_none() {
