@@ -105,13 +105,13 @@ impl Account {
                 .create(parent)
                 .map_err(EmbeddedError::io("create", parent))?;
         }
-        match DirBuilder::new().mode(0o700).create(dir) {
-            Ok(()) if self.other => {
-                chown(dir, Some(self.uid), Some(self.gid))
-                    .map_err(EmbeddedError::io("give away", dir))?;
-            }
+        match self.make(dir) {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty
+                ) => {}
             Err(error) => return Err(EmbeddedError::io("create", dir)(error)),
         }
         let found = fs::symlink_metadata(dir).map_err(EmbeddedError::io("open", dir))?;
@@ -125,6 +125,23 @@ impl Account {
             return Ok(());
         };
         Err(EmbeddedError::NotPrivate { path: dir.to_owned(), user: self.name.clone(), reason })
+    }
+
+    /// Makes the directory, unless it is there. It appears with its owner: another process
+    /// that starts at this moment never sees it as anybody else's.
+    fn make(&self, dir: &Path) -> std::io::Result<()> {
+        if !self.other {
+            return DirBuilder::new().mode(0o700).create(dir);
+        }
+        if dir.exists() {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        // Made for us alone, and gone again if it does not get its name.
+        let made = tempfile::tempdir_in(dir.parent().unwrap_or(Path::new(".")))?;
+        chown(made.path(), Some(self.uid), Some(self.gid))?;
+        fs::rename(made.path(), dir)?;
+        let _ = made.keep();
+        Ok(())
     }
 
     /// A program run as the user, in a process group of its own, so that Ctrl-C

@@ -106,7 +106,7 @@ async fn two_bots_and_three_workers_share_a_hundred_scenes_and_one_of_each_dies(
     for (_, thread) in &scenes {
         let line = home.line(*thread).await;
         let who: Vec<_> = line.iter().map(|(who, _)| who.as_str()).collect();
-        assert_eq!(who, ["Tamsin", "ann", "Tamsin"], "{line:?}");
+        assert_eq!(who, ["Tamsin", "Ann", "Tamsin"], "{line:?}");
         assert_eq!(replies(&discord, *thread).len(), 2, "greeting and reply are shown once");
     }
     servers[1].until_ready().await;
