@@ -104,7 +104,7 @@ async fn our_own_worker_writes_what_an_engine_here_writes() {
 }
 
 #[allow(clippy::print_stdout, reason = "figures for whoever runs it with --nocapture")]
-fn told(figures: &str) {
+fn print_figures(figures: &str) {
     println!("{figures}");
 }
 
@@ -138,7 +138,7 @@ async fn speaks_stops_and_cancels(program: Program) {
         assert!(called_off.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    told(&format!("called off after {:?}", called_off.elapsed()));
+    print_figures(&format!("called off after {:?}", called_off.elapsed()));
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ async fn written_by(servers: &[Server]) -> Vec<u64> {
 }
 
 #[allow(clippy::print_stdout, reason = "figures for whoever runs it with --nocapture")]
-fn told(figures: &str) {
+fn print_figures(figures: &str) {
     println!("{figures}");
 }
 
@@ -111,7 +111,7 @@ async fn two_bots_and_three_workers_share_a_hundred_scenes_and_one_of_each_dies(
     }
     servers[1].until_ready().await;
     let written = written_by(&servers).await;
-    told(&format!(
+    print_figures(&format!(
         "{SCENES} scenes in {:?}; the workers wrote {written:?} tokens",
         began.elapsed()
     ));
