@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, Metadata};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -137,7 +137,9 @@ impl Account {
             return Err(ErrorKind::AlreadyExists.into());
         }
         // Made for us alone, and gone again if it does not get its name.
-        let made = tempfile::tempdir_in(dir.parent().unwrap_or(Path::new(".")))?;
+        let parent = dir.parent().unwrap_or(Path::new("."));
+        let only_us = fs::Permissions::from_mode(0o700);
+        let made = tempfile::Builder::new().permissions(only_us).tempdir_in(parent)?;
         chown(made.path(), Some(self.uid), Some(self.gid))?;
         fs::rename(made.path(), dir)?;
         let _ = made.keep();
@@ -162,8 +164,6 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]

@@ -88,10 +88,12 @@ async fn two_bots_and_three_workers_share_a_hundred_scenes_and_one_of_each_dies(
     let answered = |home: &Home| {
         let pool = home.database.pool.clone();
         async move {
-            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM job WHERE state = 'sent'")
-                .fetch_one(&pool)
-                .await
-                .unwrap()
+            sqlx::query_scalar::<_, i64>(
+                "SELECT count(*) FROM job WHERE state = 'sent' AND work ->> 'kind' = 'reply'",
+            )
+            .fetch_one(&pool)
+            .await
+            .unwrap()
         }
     };
     loop {
