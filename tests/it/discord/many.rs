@@ -56,6 +56,8 @@ async fn two_bots_and_three_workers_share_a_hundred_scenes_and_one_of_each_dies(
     home.set("model.context_tokens=1024");
     home.set("generation.max_tokens.micro=16");
     home.set("workers.stall_s=20");
+    // Two share what Discord takes of one bot, 50 a second.
+    home.set("discord.requests_per_s=20");
     home.set("discord.shards=2");
     let first = serve(&mut home, &discord, 0).await;
     let second = serve(&mut home, &discord, 1).await;
