@@ -190,7 +190,11 @@ impl EngineHandle {
         self.forget(Scope::Salt(salt)).await
     }
 
-    async fn forget(&self, scope: Scope) -> Result<(), EngineError> {
+    /// The same for either.
+    ///
+    /// # Errors
+    /// As [`EngineHandle::forget_owner`].
+    pub async fn forget(&self, scope: Scope) -> Result<(), EngineError> {
         let gone = || self.shared.intake.exit().unwrap_or(EngineError::Stopped);
         let (done, outcome) = oneshot::channel();
         {

@@ -24,7 +24,7 @@ pub(super) struct BlockLabel {
 
 /// Whose blocks are to be forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
+pub enum Scope {
     /// Those written for this owner.
     Owner(u64),
     /// Those under this salt.

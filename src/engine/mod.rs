@@ -40,6 +40,7 @@ use std::time::Instant;
 
 pub use block_manager::IntegrityError;
 pub use handle::EngineHandle;
+pub use label::Scope;
 pub use load::{LoadedModel, load_tokenizer};
 pub use options::{DiskCacheOptions, EngineOptions, KvCacheSize};
 pub use request::{

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedMutexGuard, watch};
 
+use super::PoolError;
 use super::local::LocalWorker;
+use super::options::Plan;
 use super::remote::RemoteWorker;
+use super::shared::Shared;
 use super::slot::{Place, Slot};
 use super::worker::Worker;
-use super::{Plan, PoolError, Shared};
 
 /// Between the first two tries to start a worker; twice as long each time.
 const RETRY_FIRST: Duration = Duration::from_secs(1);

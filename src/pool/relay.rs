@@ -10,10 +10,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::shared::{Shared, WaitTicket};
 use super::slot::{InFlight, Slot};
 use super::stream::{Outlet, PoolEvent};
 use super::worker::WorkerStream;
-use super::{PoolError, PoolModel, Shared, WaitTicket};
+use super::{PoolError, PoolModel};
 use crate::engine::{FinishReason, GenerationRequest, GenerationSummary};
 
 /// How often a request is placed at most, but for workers that are busy.
@@ -38,6 +39,8 @@ pub(super) struct Relay {
     pub(super) outlet: Outlet,
     /// Its place among those who wait for a worker, until one takes it.
     pub(super) ticket: Option<WaitTicket>,
+    /// Whether the stream was told that it started.
+    pub(super) is_started: bool,
 }
 
 /// How it went at one worker.
@@ -148,8 +151,11 @@ impl Relay {
             };
             match unasked_end(event, aborted) {
                 PoolEvent::Started { num_cached_tokens, queue_ms } => {
-                    let queue_ms = waited_ms + queue_ms;
-                    self.outlet.send(PoolEvent::Started { num_cached_tokens, queue_ms });
+                    // Placed again, it starts no second time.
+                    if !std::mem::replace(&mut self.is_started, true) {
+                        let queue_ms = waited_ms + queue_ms;
+                        self.outlet.send(PoolEvent::Started { num_cached_tokens, queue_ms });
+                    }
                 }
                 PoolEvent::Text(text) => {
                     said.push_str(&text);

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
 
+use std::time::Duration;
+
 use super::*;
 use crate::engine::{EngineOptions, FinishReason, GenerationSummary, KvCacheSize, LoadedModel};
 use crate::model::{LoadOptions, Model, ModelConfig};

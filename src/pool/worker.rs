@@ -7,15 +7,8 @@ use super::PoolError;
 use super::local::LocalWorker;
 use super::remote::{RemoteStream, RemoteWorker};
 use super::stream::PoolEvent;
-use crate::engine::{GenerationEvent, GenerationRequest, GenerationStream};
+use crate::engine::{GenerationEvent, GenerationRequest, GenerationStream, Scope};
 use crate::tokenizer::Tokenizer;
-
-/// Whose cached keys and values.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Scope {
-    Owner(u64),
-    Salt(u64),
-}
 
 pub(super) enum Worker {
     Local(LocalWorker),
@@ -66,12 +59,10 @@ impl Worker {
 
     /// Drops what is cached, from memory and disk.
     pub(super) async fn forget(&self, scope: Scope) -> Result<(), PoolError> {
-        match (self, scope) {
-            (Self::Local(local), Scope::Owner(owner)) => local.engine.forget_owner(owner).await?,
-            (Self::Local(local), Scope::Salt(salt)) => local.engine.forget_salt(salt).await?,
-            (Self::Remote(remote), scope) => remote.forget(scope).await?,
+        match self {
+            Self::Local(local) => Ok(local.engine.forget(scope).await?),
+            Self::Remote(remote) => Ok(remote.forget(scope).await?),
         }
-        Ok(())
     }
 
     /// How long one may rest between two checks.

@@ -24,9 +24,8 @@ use tokio::sync::watch;
 
 use super::PoolError;
 use super::stream::PoolEvent;
-use super::worker::Scope;
 use crate::completions::ForgetRequest;
-use crate::engine::GenerationRequest;
+use crate::engine::{GenerationRequest, Scope};
 use crate::tokenizer::Tokenizer;
 
 pub use dialect::Dialect;
