@@ -26,6 +26,8 @@ mod kernels;
 pub mod telemetry;
 
 // Floor 1: one craft each.
+pub mod formats;
+pub mod lore;
 pub mod model;
 pub mod prompt;
 pub mod sampling;

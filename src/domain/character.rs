@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CharacterId, GuildId};
+use super::{CharacterId, GuildId, PromptRole};
 
 /// A character as one guild keeps it.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,19 +34,40 @@ pub struct CharacterSheet {
     pub greeting: String,
     /// Other first turns, swipeable.
     pub alternate_greetings: Vec<String>,
+    /// First turns for scenes with several characters alone, swipeable.
+    pub group_only_greetings: Vec<String>,
     /// Example dialogue (`<START>` separates the examples).
     pub example_dialogue: String,
     /// Replaces the role line where not empty; `{{original}}` stands for ours.
     pub system_prompt: String,
     /// Instructions placed after the history where not empty.
     pub post_history_instructions: String,
+    /// A reminder of the character between the turns, if any.
+    pub depth_prompt: Option<DepthPrompt>,
     /// How readily it speaks unasked in a group, 0 to 1.
     pub talkativeness: f32,
     /// Where its picture is, for platforms that fetch it by themselves: `https` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub avatar_url: Option<String>,
-    /// The card it came from, whole, so that nothing of it is lost.
-    pub card: Option<serde_json::Value>,
+    /// What it is sorted by; some lore is for some tags alone.
+    pub tags: Vec<String>,
+    /// What its author tells people; never prompted.
+    pub creator_notes: String,
+    /// Who made it; never prompted.
+    pub creator: String,
+    /// Which version of it this is; never prompted.
+    pub character_version: String,
+}
+
+/// A text that a character brings along between the turns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DepthPrompt {
+    /// What it says; macros are unexpanded.
+    pub text: String,
+    /// How many turns stand after it; 0 puts it right before the reply.
+    pub depth: usize,
+    /// Who says it.
+    pub role: PromptRole,
 }
 
 impl Default for CharacterSheet {
@@ -59,12 +80,17 @@ impl Default for CharacterSheet {
             scenario: String::new(),
             greeting: String::new(),
             alternate_greetings: Vec::new(),
+            group_only_greetings: Vec::new(),
             example_dialogue: String::new(),
             system_prompt: String::new(),
             post_history_instructions: String::new(),
+            depth_prompt: None,
             talkativeness: 0.5,
             avatar_url: None,
-            card: None,
+            tags: Vec::new(),
+            creator_notes: String::new(),
+            creator: String::new(),
+            character_version: String::new(),
         }
     }
 }

@@ -7,17 +7,21 @@ mod character;
 mod guild;
 mod ids;
 mod length;
+mod lorebook;
 mod persona;
 mod scene;
 mod turn;
 
-pub use character::{Character, CharacterSheet};
+pub use character::{Character, CharacterSheet, DepthPrompt};
 pub use guild::Guild;
 pub use ids::{
     CharacterId, GuildId, JobId, LorebookId, PersonId, PersonaId, ReportId, SceneId, SwipeId,
     TurnId,
 };
 pub use length::{Length, ParseLengthError};
+pub use lorebook::{
+    CharacterFilter, LoreEntry, LorePosition, Lorebook, PromptRole, SecondaryLogic,
+};
 pub use persona::{Person, Persona};
 pub use scene::{CastMember, Note, Participant, Scene, SceneState};
 pub use turn::{Speaker, Swipe, SwipeOrigin, Turn};

@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Every room with its floor. A room sees the floors below it and itself.
-const FLOORS: [(&str, u8); 23] = [
+const FLOORS: [(&str, u8); 25] = [
     ("clock", 0),
     ("config", 0),
     ("domain", 0),
     ("fetch", 0),
     ("kernels", 0),
     ("telemetry", 0),
+    ("formats", 1),
+    ("lore", 1),
     ("model", 1),
     ("prompt", 1),
     ("sampling", 1),
@@ -37,7 +39,8 @@ const FLOORS: [(&str, u8); 23] = [
 ];
 
 /// Rooms of one floor that see each other all the same.
-const SAME_FLOOR: [(&str, &str); 2] = [("prompt", "tokenizer"), ("cli", "service")];
+const SAME_FLOOR: [(&str, &str); 3] =
+    [("prompt", "tokenizer"), ("formats", "sampling"), ("cli", "service")];
 
 /// The rooms that know nothing of the bot, and all that they may see.
 const INFERENCE: [&str; 6] = ["kernels", "tokenizer", "sampling", "model", "engine", "completions"];

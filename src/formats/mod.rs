@@ -1,0 +1,6 @@
+//! The ecosystem's files: characters, lorebooks, chats, presets and templates, read and
+//! written without losing anything.
+//!
+//! Pure: bytes and text in, nouns out, and back. Every file is hostile until it is
+//! proved otherwise, so sizes are bounded before anything is unpacked. What a file holds
+//! that we have no use for is kept as it was spelled.
