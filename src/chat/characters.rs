@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::domain::{Character, CharacterId, CharacterSheet, GuildId, PersonId};
+use crate::domain::{Character, CharacterId, CharacterSheet, DepthPrompt, GuildId, PersonId};
 use crate::store::{Noun, StoreError, name_key};
 
 use super::{Chat, ChatError, clean_name};
@@ -117,7 +117,7 @@ impl Chat {
     /// A sheet whose names can head turns and whose texts can stand in prompts.
     fn clean_sheet(&self, sheet: &CharacterSheet) -> Result<CharacterSheet, ChatError> {
         let nickname = sheet.nickname.as_deref().filter(|nickname| !nickname.trim().is_empty());
-        let greetings = sheet.alternate_greetings.iter();
+        let depth_prompt = sheet.depth_prompt.as_ref();
         Ok(CharacterSheet {
             name: clean_name(&sheet.name)?,
             avatar_url: sheet.avatar_url.as_deref().map(clean_avatar_url).transpose()?,
@@ -126,19 +126,36 @@ impl Chat {
             personality: self.clean_text(&sheet.personality)?,
             scenario: self.clean_text(&sheet.scenario)?,
             greeting: self.clean_text(&sheet.greeting)?,
-            alternate_greetings: greetings
-                .map(|greeting| self.clean_text(greeting))
-                .collect::<Result<_, _>>()?,
+            alternate_greetings: self.clean_texts(&sheet.alternate_greetings)?,
+            group_only_greetings: self.clean_texts(&sheet.group_only_greetings)?,
             example_dialogue: self.clean_text(&sheet.example_dialogue)?,
             system_prompt: self.clean_text(&sheet.system_prompt)?,
             post_history_instructions: self.clean_text(&sheet.post_history_instructions)?,
+            depth_prompt: depth_prompt.map(|it| self.clean_depth_prompt(it)).transpose()?,
             talkativeness: if sheet.talkativeness.is_nan() {
                 CharacterSheet::default().talkativeness
             } else {
                 sheet.talkativeness.clamp(0.0, 1.0)
             },
-            card: sheet.card.clone(),
+            tags: self.clean_texts(&sheet.tags)?,
+            creator_notes: self.clean_text(&sheet.creator_notes)?,
+            creator: self.clean_text(&sheet.creator)?,
+            character_version: self.clean_text(&sheet.character_version)?,
         })
+    }
+}
+
+/// The deepest that a character's reminder stands, in turns.
+const MAX_DEPTH: usize = 1_000;
+
+impl Chat {
+    fn clean_texts(&self, texts: &[String]) -> Result<Vec<String>, ChatError> {
+        texts.iter().map(|text| self.clean_text(text)).collect()
+    }
+
+    fn clean_depth_prompt(&self, prompt: &DepthPrompt) -> Result<DepthPrompt, ChatError> {
+        let depth = prompt.depth.min(MAX_DEPTH);
+        Ok(DepthPrompt { text: self.clean_text(&prompt.text)?, depth, role: prompt.role })
     }
 }
 

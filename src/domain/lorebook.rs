@@ -166,7 +166,9 @@ pub enum LorePosition {
 }
 
 /// Who says a piece of text that stands between the turns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum PromptRole {
     /// Nobody in the story: an instruction.

@@ -35,8 +35,10 @@ impl Store {
         lane::lock(&mut tx, guild, from).await?;
         let id = sqlx::query_scalar!(
             "INSERT INTO scene (guild_id, channel, title, scenario, note, length, preset, stale,
-                                branched_from_scene_id, branched_from_turn_id)
-             SELECT guild_id, $4, $5, scenario, note, length, preset, true, id, $3
+                                lore_effects, source, branched_from_scene_id,
+                                branched_from_turn_id)
+             SELECT guild_id, $4, $5, scenario, note, length, preset, true, lore_effects, source,
+                    id, $3
              FROM scene
              WHERE guild_id = $1 AND id = $2
                AND EXISTS (SELECT FROM turn WHERE guild_id = $1 AND scene_id = $2 AND id = $3)
@@ -92,11 +94,11 @@ impl Store {
                 JOIN swipe ON swipe.guild_id = $1 AND swipe.turn_id = old_turn.id
              ), new_turn AS (
                 INSERT INTO turn (guild_id, scene_id, id, parent_id, character_id, person_id,
-                                  speaker_name, swipe_id, created_at)
+                                  speaker_name, swipe_id, source, created_at)
                 SELECT $1, $3, old_turn.new_id,
                        lag(old_turn.new_id) OVER (ORDER BY old_turn.depth DESC),
                        old_turn.character_id, old_turn.person_id, old_turn.speaker_name,
-                       old_swipe.new_id, old_turn.created_at
+                       old_swipe.new_id, old_turn.source, old_turn.created_at
                 FROM old_turn
                 JOIN old_swipe ON old_swipe.turn_id = old_turn.id
                               AND old_swipe.id = old_turn.swipe_id

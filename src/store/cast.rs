@@ -91,7 +91,7 @@ impl Store {
         scene: SceneId,
     ) -> Result<Vec<CastMember>, StoreError> {
         let rows = sqlx::query!(
-            "SELECT character.id, character.sheet, character.card, cast_member.length
+            "SELECT character.id, character.sheet, cast_member.length
              FROM cast_member
              JOIN character ON character.guild_id = cast_member.guild_id
                            AND character.id = cast_member.character_id
@@ -105,7 +105,7 @@ impl Store {
         rows.into_iter()
             .map(|row| {
                 Ok(CastMember {
-                    character: character(guild, CharacterId(row.id), row.sheet, row.card)?,
+                    character: character(guild, CharacterId(row.id), row.sheet)?,
                     length: row::length(Noun::CastMember, row.length)?,
                 })
             })

@@ -11,14 +11,13 @@ struct CharacterRow {
     guild_id: i64,
     id: i64,
     sheet: Value,
-    card: Option<Value>,
 }
 
 impl TryFrom<CharacterRow> for Character {
     type Error = StoreError;
 
     fn try_from(row: CharacterRow) -> Result<Self, StoreError> {
-        character(GuildId(row.guild_id), CharacterId(row.id), row.sheet, row.card)
+        character(GuildId(row.guild_id), CharacterId(row.id), row.sheet)
     }
 }
 
@@ -27,19 +26,18 @@ pub(super) fn character(
     guild_id: GuildId,
     id: CharacterId,
     sheet: Value,
-    card: Option<Value>,
 ) -> Result<Character, StoreError> {
     let sheet: CharacterSheet = serde_json::from_value(sheet).map_err(|error| {
         StoreError::Unreadable { noun: Noun::Character, reason: error.to_string() }
     })?;
-    Ok(Character { id, guild_id, sheet: CharacterSheet { card, ..sheet } })
+    Ok(Character { id, guild_id, sheet })
 }
 
-/// The sheet as its column holds it: without the card, which has its own.
-fn sheet_column(sheet: &CharacterSheet) -> Value {
+/// The sheet as its column holds it.
+pub(super) fn sheet_column(sheet: &CharacterSheet) -> Value {
     // JSON has no NaN: it would come back as null, which is no number.
     let talkativeness = if sheet.talkativeness.is_finite() { sheet.talkativeness } else { 0.5 };
-    let sheet = CharacterSheet { card: None, talkativeness, ..sheet.clone() };
+    let sheet = CharacterSheet { talkativeness, ..sheet.clone() };
     clean_json(&serde_json::to_value(sheet).expect("a sheet is plain data"))
 }
 
@@ -56,14 +54,13 @@ impl Store {
     ) -> Result<Character, StoreError> {
         sqlx::query_as!(
             CharacterRow,
-            "INSERT INTO character (guild_id, name, name_key, sheet, card)
-             VALUES ($1, $2, $3, $4, $5)
-             RETURNING guild_id, id, sheet, card",
+            "INSERT INTO character (guild_id, name, name_key, sheet)
+             VALUES ($1, $2, $3, $4)
+             RETURNING guild_id, id, sheet",
             guild.0,
             &clean(&sheet.name),
             name_key(&sheet.name),
             sheet_column(sheet),
-            sheet.card.as_ref().map(clean_json),
         )
         .fetch_one(&self.pool)
         .await?
@@ -84,15 +81,14 @@ impl Store {
         sqlx::query_as!(
             CharacterRow,
             "UPDATE character
-             SET name = $3, name_key = $4, sheet = $5, card = $6, updated_at = now()
+             SET name = $3, name_key = $4, sheet = $5, updated_at = now()
              WHERE guild_id = $1 AND id = $2
-             RETURNING guild_id, id, sheet, card",
+             RETURNING guild_id, id, sheet",
             guild.0,
             character.0,
             &clean(&sheet.name),
             name_key(&sheet.name),
             sheet_column(sheet),
-            sheet.card.as_ref().map(clean_json),
         )
         .fetch_optional(&self.pool)
         .await?
@@ -109,7 +105,7 @@ impl Store {
     ) -> Result<Option<Character>, StoreError> {
         sqlx::query_as!(
             CharacterRow,
-            "SELECT guild_id, id, sheet, card FROM character WHERE guild_id = $1 AND id = $2",
+            "SELECT guild_id, id, sheet FROM character WHERE guild_id = $1 AND id = $2",
             guild.0,
             character.0,
         )
@@ -128,7 +124,7 @@ impl Store {
     ) -> Result<Option<Character>, StoreError> {
         sqlx::query_as!(
             CharacterRow,
-            "SELECT guild_id, id, sheet, card FROM character
+            "SELECT guild_id, id, sheet FROM character
              WHERE guild_id = $1 AND name_key = $2 AND archived_at IS NULL",
             guild.0,
             name_key(name),
@@ -144,7 +140,7 @@ impl Store {
     pub async fn list_characters(&self, guild: GuildId) -> Result<Vec<Character>, StoreError> {
         sqlx::query_as!(
             CharacterRow,
-            "SELECT guild_id, id, sheet, card FROM character
+            "SELECT guild_id, id, sheet FROM character
              WHERE guild_id = $1 AND archived_at IS NULL ORDER BY name_key",
             guild.0,
         )

@@ -1,84 +1,204 @@
-//! Lorebooks, and which scenes use them.
+//! Lorebooks, and where they are used.
+//!
+//! A book is kept as its file spells it; what it says, the formats room reads. Its
+//! revision goes up with every change, so that what was compiled of it can be kept.
 
-use serde_json::Value;
 use tracing::instrument;
 
-use super::text::{clean, clean_json, name_key};
+use super::text::{clean, name_key};
 use super::{Noun, Store, StoreError};
-use crate::domain::{GuildId, LorebookId, SceneId};
+use crate::domain::{CharacterId, GuildId, LorebookId, SceneId};
 
 /// A collection of lore entries, as one guild keeps it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lorebook {
     /// Its key.
     pub id: LorebookId,
     /// Its name.
     pub name: String,
-    /// Settings and entries, whole.
-    pub body: Value,
+    /// Settings and entries as the book's file spells them, as JSON text.
+    pub body: String,
+    /// Goes up with every change.
+    pub revision: i64,
+}
+
+/// Where a lorebook is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LoreScope {
+    /// In every scene that the character plays in.
+    Character(CharacterId),
+    /// In one scene.
+    Scene(SceneId),
+    /// In every scene of the guild.
+    Guild,
+}
+
+/// A lorebook that is used in a scene, without what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LoreUse {
+    /// Why it is used.
+    pub scope: LoreScope,
+    /// Which.
+    pub id: LorebookId,
+    /// Its revision.
+    pub revision: i64,
+}
+
+/// A lorebook as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedLorebook {
+    /// Its key.
+    pub id: LorebookId,
+    /// Its name.
+    pub name: String,
+    /// Whether every scene of the guild uses it.
+    pub everywhere: bool,
+    /// The names of the characters that bring it along.
+    pub characters: Vec<String>,
+    /// How many scenes that are not over use it by themselves.
+    pub num_scenes: i64,
+}
+
+macro_rules! select_lorebooks {
+    ($tail:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            LorebookRow,
+            r#"SELECT id, name, body::text AS "body!", revision FROM lorebook "# + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+struct LorebookRow {
+    id: i64,
+    name: String,
+    body: String,
+    revision: i64,
+}
+
+impl From<LorebookRow> for Lorebook {
+    fn from(row: LorebookRow) -> Self {
+        let LorebookRow { id, name, body, revision } = row;
+        Self { id: LorebookId(id), name, body, revision }
+    }
 }
 
 impl Store {
-    /// Keeps a lorebook under its name, in place of an earlier one of that name.
+    /// Keeps a new lorebook.
     ///
     /// # Errors
-    /// `NotFound` where there is no such guild.
-    #[instrument(name = "db.lorebook.upsert", skip(self, name, body), err(level = "debug"))]
-    pub async fn upsert_lorebook(
+    /// `Taken` where the guild has one of that name, whatever its letter case.
+    #[instrument(name = "db.lorebook.insert", skip(self, name, body), err(level = "debug"))]
+    pub async fn insert_lorebook(
         &self,
         guild: GuildId,
         name: &str,
-        body: &Value,
+        body: &str,
     ) -> Result<Lorebook, StoreError> {
-        let row = sqlx::query!(
-            "INSERT INTO lorebook (guild_id, name, name_key, body) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (guild_id, name_key) DO UPDATE
-             SET name = excluded.name, body = excluded.body, updated_at = now()
-             RETURNING id, name, body",
+        let row = sqlx::query_as!(
+            LorebookRow,
+            r#"INSERT INTO lorebook (guild_id, name, name_key, body)
+               VALUES ($1, $2, $3, $4::text::json)
+               RETURNING id, name, body::text AS "body!", revision"#,
             guild.0,
             &clean(name),
             name_key(name),
-            clean_json(body),
+            body,
         )
         .fetch_one(&self.pool)
         .await?;
-        Ok(Lorebook { id: LorebookId(row.id), name: row.name, body: row.body })
+        Ok(row.into())
+    }
+
+    /// Puts other words into a lorebook, unless somebody changed it since `revision`.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such lorebook at that revision.
+    #[instrument(name = "db.lorebook.update", skip(self, body), err(level = "debug"))]
+    pub async fn update_lorebook(
+        &self,
+        guild: GuildId,
+        lorebook: LorebookId,
+        revision: i64,
+        body: &str,
+    ) -> Result<Lorebook, StoreError> {
+        let row = sqlx::query_as!(
+            LorebookRow,
+            r#"UPDATE lorebook
+               SET body = $4::text::json, revision = revision + 1, updated_at = now()
+               WHERE guild_id = $1 AND id = $2 AND revision = $3
+               RETURNING id, name, body::text AS "body!", revision"#,
+            guild.0,
+            lorebook.0,
+            revision,
+            body,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(Lorebook::from).ok_or(StoreError::NotFound(Noun::Lorebook))
+    }
+
+    /// A lorebook by its key.
+    #[instrument(name = "db.lorebook.get", skip(self), err(level = "debug"))]
+    pub async fn get_lorebook(
+        &self,
+        guild: GuildId,
+        lorebook: LorebookId,
+    ) -> Result<Option<Lorebook>, StoreError> {
+        let row = select_lorebooks!("WHERE guild_id = $1 AND id = $2", guild.0, lorebook.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.map(Lorebook::from))
     }
 
     /// The lorebook of that name, whatever its letter case.
-    #[instrument(name = "db.lorebook.get", skip(self), err(level = "debug"))]
+    #[instrument(name = "db.lorebook.get_by_name", skip(self, name), err(level = "debug"))]
     pub async fn get_lorebook_by_name(
         &self,
         guild: GuildId,
         name: &str,
     ) -> Result<Option<Lorebook>, StoreError> {
-        let row = sqlx::query!(
-            "SELECT id, name, body FROM lorebook WHERE guild_id = $1 AND name_key = $2",
-            guild.0,
-            name_key(name),
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(row.map(|row| Lorebook { id: LorebookId(row.id), name: row.name, body: row.body }))
+        let key = name_key(name);
+        let row = select_lorebooks!("WHERE guild_id = $1 AND name_key = $2", guild.0, key)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.map(Lorebook::from))
     }
 
-    /// The names of a guild's lorebooks.
+    /// A guild's lorebooks, by name.
     #[instrument(name = "db.lorebook.list", skip(self), err(level = "debug"))]
-    pub async fn list_lorebooks(
-        &self,
-        guild: GuildId,
-    ) -> Result<Vec<(LorebookId, String)>, StoreError> {
+    pub async fn list_lorebooks(&self, guild: GuildId) -> Result<Vec<ListedLorebook>, StoreError> {
         let rows = sqlx::query!(
-            "SELECT id, name FROM lorebook WHERE guild_id = $1 ORDER BY name_key",
+            r#"SELECT id, name, everywhere,
+                      ARRAY(SELECT character.name FROM character_lorebook AS used
+                            JOIN character ON character.guild_id = used.guild_id
+                                          AND character.id = used.character_id
+                            WHERE used.guild_id = lorebook.guild_id
+                              AND used.lorebook_id = lorebook.id
+                              AND character.archived_at IS NULL
+                            ORDER BY character.name_key) AS "characters!",
+                      (SELECT count(*) FROM scene_lorebook AS used
+                       JOIN scene ON scene.guild_id = used.guild_id AND scene.id = used.scene_id
+                       WHERE used.guild_id = lorebook.guild_id AND used.lorebook_id = lorebook.id
+                         AND scene.state <> 'ended') AS "num_scenes!"
+               FROM lorebook WHERE guild_id = $1 ORDER BY name_key"#,
             guild.0,
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.into_iter().map(|row| (LorebookId(row.id), row.name)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| ListedLorebook {
+                id: LorebookId(row.id),
+                name: row.name,
+                everywhere: row.everywhere,
+                characters: row.characters,
+                num_scenes: row.num_scenes,
+            })
+            .collect())
     }
 
-    /// Drops a lorebook, from the scenes that use it too; says whether there was
-    /// one.
+    /// Drops a lorebook, wherever it is used; says whether there was one.
     #[instrument(name = "db.lorebook.delete", skip(self), err(level = "debug"))]
     pub async fn delete_lorebook(
         &self,
@@ -95,38 +215,58 @@ impl Store {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Lets a scene use a lorebook, or no longer.
+    /// Lets a lorebook be used somewhere, or no longer.
     ///
     /// # Errors
-    /// `NotFound` where the guild has no such scene or lorebook.
-    #[instrument(name = "db.lorebook.attach", skip(self), err(level = "debug"))]
-    pub async fn set_scene_lorebook(
+    /// `NotFound` where the guild has no such scene, character or lorebook.
+    #[instrument(name = "db.lorebook.set_use", skip(self), err(level = "debug"))]
+    pub async fn set_lorebook_use(
         &self,
         guild: GuildId,
-        scene: SceneId,
         lorebook: LorebookId,
+        scope: LoreScope,
         used: bool,
     ) -> Result<(), StoreError> {
-        let (guild, scene, lorebook) = (guild.0, scene.0, lorebook.0);
-        if used {
-            sqlx::query!(
-                "INSERT INTO scene_lorebook (guild_id, scene_id, lorebook_id) VALUES ($1, $2, $3)
-                 ON CONFLICT DO NOTHING",
+        let (guild, book) = (guild.0, lorebook.0);
+        let done = match (scope, used) {
+            (LoreScope::Guild, used) => sqlx::query!(
+                "UPDATE lorebook SET everywhere = $3 WHERE guild_id = $1 AND id = $2",
                 guild,
-                scene,
-                lorebook,
-            )
-            .execute(&self.pool)
-            .await?;
-            return Ok(());
+                book,
+                used,
+            ),
+            (LoreScope::Scene(scene), true) => sqlx::query!(
+                "INSERT INTO scene_lorebook (guild_id, scene_id, lorebook_id) VALUES ($1, $2, $3)
+                 ON CONFLICT ON CONSTRAINT scene_lorebook_pkey
+                 DO UPDATE SET lorebook_id = excluded.lorebook_id",
+                guild,
+                scene.0,
+                book,
+            ),
+            (LoreScope::Scene(scene), false) => sqlx::query!(
+                "DELETE FROM scene_lorebook
+                 WHERE guild_id = $1 AND scene_id = $2 AND lorebook_id = $3",
+                guild,
+                scene.0,
+                book,
+            ),
+            (LoreScope::Character(character), true) => sqlx::query!(
+                "INSERT INTO character_lorebook (guild_id, character_id, lorebook_id, embedded)
+                 VALUES ($1, $2, $3, false)
+                 ON CONFLICT ON CONSTRAINT character_lorebook_pkey
+                 DO UPDATE SET lorebook_id = excluded.lorebook_id",
+                guild,
+                character.0,
+                book,
+            ),
+            (LoreScope::Character(character), false) => sqlx::query!(
+                "DELETE FROM character_lorebook
+                 WHERE guild_id = $1 AND character_id = $2 AND lorebook_id = $3",
+                guild,
+                character.0,
+                book,
+            ),
         }
-        let done = sqlx::query!(
-            "DELETE FROM scene_lorebook
-             WHERE guild_id = $1 AND scene_id = $2 AND lorebook_id = $3",
-            guild,
-            scene,
-            lorebook,
-        )
         .execute(&self.pool)
         .await?;
         if done.rows_affected() == 0 {
@@ -135,27 +275,51 @@ impl Store {
         Ok(())
     }
 
-    /// The lorebooks that a scene uses, in the order of joining.
-    #[instrument(name = "db.lorebook.list_scene", skip(self), err(level = "debug"))]
-    pub async fn list_scene_lorebooks(
+    /// The lorebooks that a scene uses: those of its characters, its own, and the
+    /// guild's; each once, by the nearest reason, in the order of joining.
+    #[instrument(name = "db.lorebook.list_uses", skip(self), err(level = "debug"))]
+    pub async fn list_lore_uses(
         &self,
         guild: GuildId,
         scene: SceneId,
-    ) -> Result<Vec<Lorebook>, StoreError> {
+    ) -> Result<Vec<LoreUse>, StoreError> {
         let rows = sqlx::query!(
-            "SELECT lorebook.id, lorebook.name, lorebook.body
-             FROM scene_lorebook AS used
-             JOIN lorebook ON lorebook.guild_id = used.guild_id AND lorebook.id = used.lorebook_id
-             WHERE used.guild_id = $1 AND used.scene_id = $2
-             ORDER BY used.joined_at, lorebook.id",
+            r#"SELECT DISTINCT ON (used.lorebook_id)
+                      used.lorebook_id AS "id!", used.rank AS "rank!", used.character_id,
+                      used.joined_at, lorebook.revision
+               FROM (
+                  SELECT lore.lorebook_id, 0 AS rank, lore.character_id, lore.joined_at
+                  FROM cast_member
+                  JOIN character_lorebook AS lore ON lore.guild_id = cast_member.guild_id
+                                                 AND lore.character_id = cast_member.character_id
+                  WHERE cast_member.guild_id = $1 AND cast_member.scene_id = $2
+                  UNION ALL
+                  SELECT lorebook_id, 1, NULL, joined_at FROM scene_lorebook
+                  WHERE guild_id = $1 AND scene_id = $2
+                  UNION ALL
+                  SELECT id, 2, NULL, created_at FROM lorebook
+                  WHERE guild_id = $1 AND everywhere
+               ) AS used
+               JOIN lorebook ON lorebook.guild_id = $1 AND lorebook.id = used.lorebook_id
+               ORDER BY used.lorebook_id, used.rank, used.joined_at"#,
             guild.0,
             scene.0,
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows
+        let mut uses: Vec<_> = rows
             .into_iter()
-            .map(|row| Lorebook { id: LorebookId(row.id), name: row.name, body: row.body })
-            .collect())
+            .map(|row| {
+                let scope = match (row.rank, row.character_id) {
+                    (0, Some(character)) => LoreScope::Character(CharacterId(character)),
+                    (1, _) => LoreScope::Scene(scene),
+                    _ => LoreScope::Guild,
+                };
+                let used = LoreUse { scope, id: LorebookId(row.id), revision: row.revision };
+                (row.rank, row.joined_at, used)
+            })
+            .collect();
+        uses.sort_by_key(|(rank, joined_at, used)| (*rank, *joined_at, used.id));
+        Ok(uses.into_iter().map(|(.., used)| used).collect())
     }
 }

@@ -200,7 +200,7 @@ pub(super) async fn append(
 pub(super) struct Placed {
     /// The head before.
     from: Option<TurnId>,
-    turn: TurnId,
+    pub(super) turn: TurnId,
     swipe: SwipeId,
 }
 

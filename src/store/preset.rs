@@ -15,6 +15,8 @@ pub struct Preset {
     pub name: String,
     /// The parameters, in the sampling room's form.
     pub params: Value,
+    /// The file that it was imported from, as JSON text.
+    pub source: Option<String>,
 }
 
 impl Store {
@@ -25,13 +27,16 @@ impl Store {
     #[instrument(name = "db.preset.upsert", skip(self, preset), err(level = "debug"))]
     pub async fn upsert_preset(&self, guild: GuildId, preset: &Preset) -> Result<(), StoreError> {
         sqlx::query!(
-            "INSERT INTO preset (guild_id, name_key, name, params) VALUES ($1, $2, $3, $4)
+            "INSERT INTO preset (guild_id, name_key, name, params, source)
+             VALUES ($1, $2, $3, $4, $5::text::json)
              ON CONFLICT (guild_id, name_key) DO UPDATE
-             SET name = excluded.name, params = excluded.params, updated_at = now()",
+             SET name = excluded.name, params = excluded.params, source = excluded.source,
+                 updated_at = now()",
             guild.0,
             name_key(&preset.name),
             &clean(&preset.name),
             clean_json(&preset.params),
+            preset.source.as_deref(),
         )
         .execute(&self.pool)
         .await?;
@@ -47,7 +52,7 @@ impl Store {
     ) -> Result<Option<Preset>, StoreError> {
         Ok(sqlx::query_as!(
             Preset,
-            "SELECT name, params FROM preset WHERE guild_id = $1 AND name_key = $2",
+            "SELECT name, params, source::text FROM preset WHERE guild_id = $1 AND name_key = $2",
             guild.0,
             name_key(name),
         )
@@ -60,7 +65,7 @@ impl Store {
     pub async fn list_presets(&self, guild: GuildId) -> Result<Vec<Preset>, StoreError> {
         Ok(sqlx::query_as!(
             Preset,
-            "SELECT name, params FROM preset WHERE guild_id = $1 ORDER BY name_key",
+            "SELECT name, params, source::text FROM preset WHERE guild_id = $1 ORDER BY name_key",
             guild.0,
         )
         .fetch_all(&self.pool)

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use tracing::instrument;
 
 use super::moves::{NewTurn, place};
-use super::text::{clean, clean_option};
+use super::text::{clean, clean_json, clean_option};
 use super::{Noun, Store, StoreError, row};
 use crate::domain::{CharacterId, GuildId, Length, Note, Scene, SceneId, SceneState, TurnId};
 
@@ -108,39 +108,46 @@ impl Store {
     #[instrument(name = "db.scene.insert", skip(self, new), err(level = "debug"))]
     pub async fn insert_scene(&self, guild: GuildId, new: &NewScene) -> Result<Scene, StoreError> {
         let mut tx = self.pool.begin().await?;
-        let id = sqlx::query_scalar!(
-            "INSERT INTO scene (guild_id, channel, title, scenario, note, length, preset, stale)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
-            guild.0,
-            &clean(&new.channel),
-            &clean(&new.title),
-            &clean(&new.scenario),
-            new.note.as_ref().map(note_column),
-            new.length.map(Length::as_str),
-            &clean(&new.preset),
-            !new.greetings.is_empty(),
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        sqlx::query!("INSERT INTO lane (guild_id, scene_id) VALUES ($1, $2)", guild.0, id)
-            .execute(&mut *tx)
-            .await?;
-        for character in &new.cast {
-            sqlx::query!(
-                "INSERT INTO cast_member (guild_id, scene_id, character_id) VALUES ($1, $2, $3)",
-                guild.0,
-                id,
-                character.0,
-            )
-            .execute(&mut *tx)
-            .await?;
-        }
-        for turn in &new.greetings {
-            place(&mut tx, guild, SceneId(id), turn, None).await?;
-        }
-        let scene = get(&mut tx, guild, SceneId(id)).await?;
+        let id = insert(&mut tx, guild, new).await?;
+        let scene = get(&mut tx, guild, id).await?;
         tx.commit().await?;
         scene.ok_or(StoreError::NotFound(Noun::Scene))
+    }
+
+    /// Which lore sticks or rests in a scene, in the lore room's form.
+    #[instrument(name = "db.scene.get_lore_effects", skip(self), err(level = "debug"))]
+    pub async fn get_lore_effects(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+    ) -> Result<Option<Value>, StoreError> {
+        let effects = sqlx::query_scalar!(
+            "SELECT lore_effects FROM scene WHERE guild_id = $1 AND id = $2",
+            guild.0,
+            scene.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(effects.flatten())
+    }
+
+    /// Notes which lore sticks or rests.
+    #[instrument(name = "db.scene.set_lore_effects", skip_all, err(level = "debug"))]
+    pub async fn set_lore_effects(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        effects: Option<&Value>,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE scene SET lore_effects = $3 WHERE guild_id = $1 AND id = $2",
+            guild.0,
+            scene.0,
+            effects.map(clean_json),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// A scene by its key.
@@ -304,6 +311,45 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Writes down a scene with its cast and its first turns.
+pub(super) async fn insert(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    new: &NewScene,
+) -> Result<SceneId, StoreError> {
+    let id = sqlx::query_scalar!(
+        "INSERT INTO scene (guild_id, channel, title, scenario, note, length, preset, stale)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
+        guild.0,
+        &clean(&new.channel),
+        &clean(&new.title),
+        &clean(&new.scenario),
+        new.note.as_ref().map(note_column),
+        new.length.map(Length::as_str),
+        &clean(&new.preset),
+        !new.greetings.is_empty(),
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    sqlx::query!("INSERT INTO lane (guild_id, scene_id) VALUES ($1, $2)", guild.0, id)
+        .execute(&mut *conn)
+        .await?;
+    for character in &new.cast {
+        sqlx::query!(
+            "INSERT INTO cast_member (guild_id, scene_id, character_id) VALUES ($1, $2, $3)",
+            guild.0,
+            id,
+            character.0,
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    for turn in &new.greetings {
+        place(conn, guild, SceneId(id), turn, None).await?;
+    }
+    Ok(SceneId(id))
 }
 
 pub(super) async fn get(

@@ -105,7 +105,7 @@ async fn a_preset_is_known_before_it_is_chosen_and_kept_with_the_reply() {
     let guild = house.guild;
     let refused = house.chat.set_preset(guild, scene, "loud").await.unwrap_err();
     assert!(refused.notice().contains("limarp, neutral, creative"), "{}", refused.notice());
-    let loud = Preset { name: "Loud".into(), params: json!({ "temperature": 1.75 }) };
+    let loud = Preset { name: "Loud".into(), params: json!({ "temperature": 1.75 }), source: None };
     house.db.store.upsert_preset(guild, &loud).await.unwrap();
     house.chat.set_preset(guild, scene, "loud").await.unwrap();
     house.run();
@@ -118,7 +118,7 @@ async fn a_preset_is_known_before_it_is_chosen_and_kept_with_the_reply() {
     house.settled(scene).await;
     let notices = house.stage.notices(scene);
     assert!(notices[0].contains("there is no preset “loud”"), "{notices:?}");
-    let broken = Preset { name: "Loud".into(), params: json!({ "temperature": -3 }) };
+    let broken = Preset { name: "Loud".into(), params: json!({ "temperature": -3 }), source: None };
     house.db.store.upsert_preset(guild, &broken).await.unwrap();
     house.say(scene, "And now?").await;
     house.settled(scene).await;

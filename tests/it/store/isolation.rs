@@ -69,7 +69,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     store.set_scene_persona(guild, scene, own.person.id, Some(persona.id)).await.unwrap();
     let book = store.upsert_lorebook(guild, "Book", &json!({})).await.unwrap();
     store.set_scene_lorebook(guild, scene, book.id, true).await.unwrap();
-    let preset = Preset { name: "Wild".into(), params: json!({}) };
+    let preset = Preset { name: "Wild".into(), params: json!({}), source: None };
     store.upsert_preset(guild, &preset).await.unwrap();
     let settings = ChannelSettings {
         channel: "here".into(),

@@ -123,7 +123,9 @@ impl Running {
         let store = self.chat().store();
         let guild = store.upsert_guild("bench", "bench", "bench").await?;
         let params = serde_json::to_value(exact_length(&self.chat().pool().tokenizer()))?;
-        store.upsert_preset(guild.id, &Preset { name: PRESET.into(), params }).await?;
+        store
+            .upsert_preset(guild.id, &Preset { name: PRESET.into(), params, source: None })
+            .await?;
         let mut channels = Vec::new();
         for number in 0..num_channels {
             channels.push(self.open(&guild, number, history_tokens).await?);

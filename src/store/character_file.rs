@@ -1,0 +1,320 @@
+//! What came with a character's file: its card, its pictures and other assets, its lore.
+
+use sqlx::PgConnection;
+use tracing::instrument;
+
+use super::character::sheet_column;
+use super::text::{clean, name_key};
+use super::{Noun, Store, StoreError};
+use crate::domain::{Character, CharacterId, CharacterSheet, GuildId, LorebookId};
+
+/// Everything that one file makes known of a character.
+#[derive(Debug, Clone)]
+pub struct CharacterFile {
+    /// What reaches prompts and the stage.
+    pub sheet: CharacterSheet,
+    /// The card, whole, as JSON text.
+    pub card: String,
+    /// Its files, the picture it was written into among them.
+    pub assets: Vec<CharacterAsset>,
+    /// Its own lore, if any.
+    pub book: Option<NewBook>,
+}
+
+/// Lore that comes in a card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewBook {
+    /// What it is called where that name is free; else a number is put behind it.
+    pub name: String,
+    /// The book as its file spells it, as JSON text.
+    pub body: String,
+}
+
+/// A file that belongs to a character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CharacterAsset {
+    /// What it is: `icon`, `emotion`, `background`, …; `picture` is the image that the
+    /// card was written into.
+    pub kind: String,
+    /// Its name: `main` for the usual icon, the emotion for an emotion.
+    pub name: String,
+    /// Its extension, lower case, without a dot.
+    pub ext: String,
+    /// Where the card says it is; empty where the card does not speak of it.
+    pub uri: String,
+    /// The SHA-256 of the bytes.
+    pub sha256: [u8; 32],
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+impl Store {
+    /// Keeps a character with everything its file holds, or nothing of it; in place of
+    /// an earlier one where `replaces` names it.
+    ///
+    /// # Errors
+    /// `Taken` where another one has the name; `NotFound` where there is none to replace.
+    #[instrument(name = "db.character.import", skip(self, file), err(level = "debug"))]
+    pub async fn import_character(
+        &self,
+        guild: GuildId,
+        file: &CharacterFile,
+        replaces: Option<CharacterId>,
+    ) -> Result<Character, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let id = put_sheet(&mut tx, guild, file, replaces).await?;
+        put_assets(&mut tx, guild, id, &file.assets).await?;
+        put_book(&mut tx, guild, id, file.book.as_ref()).await?;
+        tx.commit().await?;
+        let kept = self.get_character(guild, id).await?;
+        kept.ok_or(StoreError::NotFound(Noun::Character))
+    }
+
+    /// The card that a character came from, as JSON text; `None` where it came from
+    /// none.
+    #[instrument(name = "db.character.get_card", skip(self), err(level = "debug"))]
+    pub async fn get_card(
+        &self,
+        guild: GuildId,
+        character: CharacterId,
+    ) -> Result<Option<String>, StoreError> {
+        let card = sqlx::query_scalar!(
+            "SELECT card::text FROM character WHERE guild_id = $1 AND id = $2",
+            guild.0,
+            character.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(card.flatten())
+    }
+
+    /// The files of a character, in order.
+    #[instrument(name = "db.character.list_assets", skip(self), err(level = "debug"))]
+    pub async fn list_character_assets(
+        &self,
+        guild: GuildId,
+        character: CharacterId,
+    ) -> Result<Vec<CharacterAsset>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT used.kind, used.name, used.ext, used.uri, asset.sha256, asset.bytes
+             FROM character_asset AS used
+             JOIN asset ON asset.guild_id = used.guild_id AND asset.sha256 = used.sha256
+             WHERE used.guild_id = $1 AND used.character_id = $2
+             ORDER BY used.ordinal",
+            guild.0,
+            character.0,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| CharacterAsset {
+                kind: row.kind,
+                name: row.name,
+                ext: row.ext,
+                uri: row.uri,
+                sha256: row.sha256.try_into().expect("a check holds the length"),
+                bytes: row.bytes,
+            })
+            .collect())
+    }
+
+    /// The sum of the picture by which a character is seen: its main icon, else the
+    /// image that its card was written into. `None` where it has neither.
+    #[instrument(name = "db.character.get_picture_sum", skip(self), err(level = "debug"))]
+    pub async fn get_picture_sum(
+        &self,
+        guild: GuildId,
+        character: CharacterId,
+    ) -> Result<Option<[u8; 32]>, StoreError> {
+        let sum = sqlx::query_scalar!(
+            "SELECT sha256 FROM character_asset
+             WHERE guild_id = $1 AND character_id = $2 AND kind IN ('icon', 'picture')
+             ORDER BY kind = 'icon' AND name = 'main' DESC, kind = 'icon' DESC, ordinal
+             LIMIT 1",
+            guild.0,
+            character.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(sum.map(|sum| sum.try_into().expect("a check holds the length")))
+    }
+
+    /// The bytes of an asset.
+    #[instrument(name = "db.asset.get", skip(self, sha256), err(level = "debug"))]
+    pub async fn get_asset(
+        &self,
+        guild: GuildId,
+        sha256: [u8; 32],
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "SELECT bytes FROM asset WHERE guild_id = $1 AND sha256 = $2",
+            guild.0,
+            &sha256[..],
+        )
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    /// The lorebook that came in a character's card, if it is still there.
+    #[instrument(name = "db.character.get_book", skip(self), err(level = "debug"))]
+    pub async fn get_embedded_lorebook(
+        &self,
+        guild: GuildId,
+        character: CharacterId,
+    ) -> Result<Option<LorebookId>, StoreError> {
+        let id = sqlx::query_scalar!(
+            "SELECT lorebook_id FROM character_lorebook
+             WHERE guild_id = $1 AND character_id = $2 AND embedded",
+            guild.0,
+            character.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(id.map(LorebookId))
+    }
+}
+
+async fn put_sheet(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    file: &CharacterFile,
+    replaces: Option<CharacterId>,
+) -> Result<CharacterId, StoreError> {
+    let (name, key) = (clean(&file.sheet.name), name_key(&file.sheet.name));
+    let sheet = sheet_column(&file.sheet);
+    let id = match replaces {
+        None => Some(
+            sqlx::query_scalar!(
+                "INSERT INTO character (guild_id, name, name_key, sheet, card)
+                 VALUES ($1, $2, $3, $4, $5::text::json) RETURNING id",
+                guild.0,
+                &name,
+                key,
+                sheet,
+                &file.card,
+            )
+            .fetch_one(conn)
+            .await?,
+        ),
+        Some(old) => {
+            sqlx::query_scalar!(
+                "UPDATE character
+                 SET name = $3, name_key = $4, sheet = $5, card = $6::text::json,
+                     updated_at = now()
+                 WHERE guild_id = $1 AND id = $2 RETURNING id",
+                guild.0,
+                old.0,
+                &name,
+                key,
+                sheet,
+                &file.card,
+            )
+            .fetch_optional(conn)
+            .await?
+        }
+    };
+    id.map(CharacterId).ok_or(StoreError::NotFound(Noun::Character))
+}
+
+/// Puts these files in the places of all that there were.
+async fn put_assets(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    character: CharacterId,
+    assets: &[CharacterAsset],
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "DELETE FROM character_asset WHERE guild_id = $1 AND character_id = $2",
+        guild.0,
+        character.0,
+    )
+    .execute(&mut *conn)
+    .await?;
+    for (ordinal, asset) in assets.iter().enumerate() {
+        sqlx::query!(
+            "WITH kept AS (
+                INSERT INTO asset (guild_id, sha256, bytes) VALUES ($1, $4, $5)
+                ON CONFLICT DO NOTHING
+             )
+             INSERT INTO character_asset (guild_id, character_id, ordinal, kind, name, ext, uri,
+                                          sha256)
+             VALUES ($1, $2, $3, $6, $7, $8, $9, $4)",
+            guild.0,
+            character.0,
+            i32::try_from(ordinal).unwrap_or(i32::MAX),
+            &asset.sha256[..],
+            &asset.bytes,
+            &clean(&asset.kind),
+            &clean(&asset.name),
+            &clean(&asset.ext),
+            &clean(&asset.uri),
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    sqlx::query!(
+        "DELETE FROM asset
+         WHERE guild_id = $1 AND NOT EXISTS (
+            SELECT FROM character_asset AS used
+            WHERE used.guild_id = asset.guild_id AND used.sha256 = asset.sha256)",
+        guild.0,
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+/// Puts this lore in the place of what came with an earlier card.
+async fn put_book(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    character: CharacterId,
+    book: Option<&NewBook>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "DELETE FROM lorebook USING character_lorebook AS used
+         WHERE lorebook.guild_id = $1 AND used.guild_id = $1 AND used.character_id = $2
+           AND used.lorebook_id = lorebook.id AND used.embedded",
+        guild.0,
+        character.0,
+    )
+    .execute(&mut *conn)
+    .await?;
+    let Some(book) = book else { return Ok(()) };
+    let name = free_name(conn, guild, &book.name).await?;
+    sqlx::query!(
+        "WITH book AS (
+            INSERT INTO lorebook (guild_id, name, name_key, body)
+            VALUES ($1, $3, $4, $5::text::json) RETURNING id
+         )
+         INSERT INTO character_lorebook (guild_id, character_id, lorebook_id, embedded)
+         SELECT $1, $2, id, true FROM book",
+        guild.0,
+        character.0,
+        &clean(&name),
+        name_key(&name),
+        &book.body,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The name, or where a lorebook has it, the first number behind it that is free.
+async fn free_name(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    name: &str,
+) -> Result<String, StoreError> {
+    let taken: Vec<String> = sqlx::query_scalar!(
+        "SELECT name_key FROM lorebook WHERE guild_id = $1 AND starts_with(name_key, $2)",
+        guild.0,
+        name_key(name),
+    )
+    .fetch_all(conn)
+    .await?;
+    let names = std::iter::once(name.to_owned()).chain((2..).map(|n| format!("{name} {n}")));
+    let is_free = |name: &String| !taken.contains(&name_key(name));
+    Ok({ names }.find(is_free).expect("numbers do not end"))
+}
