@@ -6,14 +6,19 @@
 //! is stored, and whatever is stored is shown once.
 
 mod anticipate;
+mod cards;
 mod characters;
 mod curtain;
+mod dice;
 mod edit;
 mod error;
 mod export;
+mod file_out;
 mod generate;
 mod jobs;
 mod line;
+mod lore;
+mod lorebooks;
 mod opening;
 mod personas;
 mod plan;
@@ -38,6 +43,8 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
+use lore::Shelf;
+
 use crate::clock::Clock;
 use crate::config::{ChatConfig, GenerationConfig};
 use crate::domain::{GuildId, Length, Scene, SceneId};
@@ -46,14 +53,19 @@ use crate::sampling::SamplerParams;
 use crate::store::{Noun, QueueLimits, Stop, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 
+pub use cards::{CardInHand, ImportedCharacter};
+pub use dice::{Rolled, roll};
 pub use error::ChatError;
 pub use export::Export;
+pub use file_out::{FileOut, file_name};
 pub use jobs::run_jobs;
+pub use lore::{LeftOutEntry, LoreReport, SceneLore, ToldEntry};
+pub use lorebooks::{EntryChange, ImportedLorebook, KeptLorebook, LorebookInHand};
 pub use opening::Opening;
 pub use personas::PersonaScope;
 pub use receipt::{ReplyReceipt, Timings};
 pub use reproduce::Reproduction;
-pub use settings::clean_name;
+pub use settings::{Preview, clean_name};
 pub use sink::{FinishedReply, ReplySink, ReplyStart, SinkError, Stage};
 pub use starters::starters;
 pub use story_text::story_text;
@@ -71,6 +83,7 @@ pub struct Chat {
     metrics: Arc<Metrics>,
     /// How to stop the replies that this process is making.
     running: Mutex<HashMap<SceneId, Stopper>>,
+    shelf: Shelf,
 }
 
 /// What stops the reply of one claim.
@@ -86,6 +99,8 @@ struct Settings {
     default_length: Option<Length>,
     generation: GenerationConfig,
     presets: BTreeMap<String, SamplerParams>,
+    lore: LoreSettings,
+    template: Template,
     poll: std::time::Duration,
     max_attempts: u32,
     max_turn_bytes: usize,
@@ -133,7 +148,15 @@ impl Chat {
         metrics: Arc<Metrics>,
     ) -> Result<Self, ChatError> {
         let settings = Settings::new(generation, chat)?;
-        Ok(Self { store, pool, clock, settings, metrics, running: Mutex::default() })
+        Ok(Self {
+            store,
+            pool,
+            clock,
+            settings,
+            metrics,
+            running: Mutex::default(),
+            shelf: Shelf::default(),
+        })
     }
 
     /// The store, for what needs no verb.

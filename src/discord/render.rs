@@ -5,6 +5,7 @@
 //! them can become formatting.
 
 mod help;
+mod lore;
 mod queue;
 mod story;
 
@@ -16,6 +17,7 @@ use crate::chat::ReplyReceipt;
 use crate::prompt::PromptReceipt;
 
 pub(super) use help::{help, help_topics};
+pub(super) use lore::{lore, lore_entry, lore_test, lore_title, lorebook, lorebooks};
 pub(super) use queue::queue;
 pub(super) use story::{
     Personas, Status, cast, character, characters, personas, presets, setup, status,
@@ -53,7 +55,7 @@ pub(super) fn context(
         let _ = writeln!(end, "{title:<24} {num_tokens:>6}");
     }
     end.push_str("```\n");
-    let trimmed = receipt.trimmed;
+    let trimmed = &receipt.trimmed;
     if trimmed.num_turns > 0 || trimmed.num_examples > 0 {
         let turns = count(trimmed.num_turns, "old turn");
         let examples = count(trimmed.num_examples, "example dialogue");

@@ -1,6 +1,6 @@
 //! What each command does.
 
-use crate::chat::{Message, PersonaScope, ReplyReceipt, SwipeTo, Undone, unanswered};
+use crate::chat::{self, Message, PersonaScope, ReplyReceipt, SwipeTo, Undone, unanswered};
 use crate::domain::{Note, Turn};
 use crate::store::{Accepted, Line};
 
@@ -33,6 +33,7 @@ impl Player {
             Command::Note(change) => self.note(change).await?,
             Command::Cast(change) => self.cast(change).await?,
             Command::Preset(name) => self.preset(name).await?,
+            Command::Roll { dice, reason } => self.roll(&dice, reason.as_deref()).await?,
             Command::Help(command) => {
                 let help = render::help(command.as_deref(), self.screen.style);
                 self.screen.print(&help)?;
@@ -56,6 +57,13 @@ impl Player {
         }
         self.screen.print("\n")?;
         self.show_replies().await
+    }
+
+    async fn roll(&mut self, dice: &str, reason: Option<&str>) -> Result<(), PlayError> {
+        let rolled = chat::roll(dice, reason)?;
+        let (guild, me, id) = (self.guild.id, self.me.clone(), self.message_id());
+        self.chat.accept_roll(guild, self.scene, &me, id, &rolled).await?;
+        Ok(self.screen.print(&format!("{} {}\n", me.name(), rolled.text))?)
     }
 
     async fn length(

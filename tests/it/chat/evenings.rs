@@ -201,7 +201,8 @@ async fn messages_that_arrive_while_the_lane_waits_get_one_reply_that_saw_them_a
     for text in ["First, the storm.", "Then, the bell.", "And now this."] {
         evening.say(text).await;
     }
-    let (prompt, _) = evening.chat.preview_prompt(evening.guild, evening.scene.id).await.unwrap();
+    let preview = evening.chat.preview_prompt(evening.guild, evening.scene.id).await.unwrap();
+    let prompt = preview.prompt;
     for text in ["First, the storm.", "Then, the bell.", "And now this."] {
         assert!(prompt.text.contains(text));
     }
@@ -339,7 +340,7 @@ async fn two_hundred_turns_fit_a_small_context_to_the_token() {
         if number % 2 == 1 {
             continue;
         }
-        let (prompt, reply_tokens) = chat.preview_prompt(guild, scene).await.unwrap();
+        let Preview { prompt, reply_tokens, .. } = chat.preview_prompt(guild, scene).await.unwrap();
         assert!(prompt.token_ids.len() + reply_tokens <= 2048, "turn {number}");
         assert_eq!(prompt.receipt.num_tokens, prompt.token_ids.len());
         assert!(prompt.text.contains("keeps the light on Skerry Point"), "turn {number}");

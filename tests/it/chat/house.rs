@@ -207,7 +207,7 @@ impl House {
 
     /// What the next reply would be made from.
     pub(super) async fn preview(&self, scene: SceneId) -> String {
-        self.chat.preview_prompt(self.guild, scene).await.unwrap().0.text
+        self.chat.preview_prompt(self.guild, scene).await.unwrap().prompt.text
     }
 
     /// The text of the prompt that a turn's standing text was made from.

@@ -1,6 +1,8 @@
 //! Taking a scene elsewhere: as a story to read, and as everything that is known
 //! of it.
 
+mod html;
+
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
@@ -10,6 +12,7 @@ use crate::prompt::{MacroContext, expand};
 use crate::store::TreeTurn;
 
 use super::{Chat, ChatError};
+use html::{Page, PageTurn};
 
 /// A scene in two forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub struct Export {
     pub title: String,
     /// The line being played, to read.
     pub markdown: String,
+    /// The same as a page of its own, which prints well.
+    pub html: String,
     /// The whole turn tree with every text, the cast and the settings.
     pub json: String,
 }
@@ -37,6 +42,7 @@ impl Chat {
         let json = as_json(&scene, &cast, &former, &people, &tree);
         Ok(Export {
             markdown: as_markdown(&scene, &scenario, &cast, &tree),
+            html: as_html(&scene, &scenario, &cast, &tree),
             json: serde_json::to_string_pretty(&json).expect("plain data is writable"),
             title: scene.title,
         })
@@ -103,11 +109,29 @@ fn as_markdown(scene: &Scene, scenario: &str, cast: &[CastMember], tree: &[TreeT
     }
     parts.push("## Story".to_owned());
     for turn in line(scene, tree) {
-        let standing = turn.swipes.iter().find(|swipe| swipe.id == turn.standing);
-        let text = standing.map_or("", |swipe| swipe.text.trim());
-        parts.push(format!("**{}**\n\n{text}", turn.speaker.name()));
+        parts.push(format!("**{}**\n\n{}", turn.speaker.name(), standing(turn)));
     }
     parts.join("\n\n") + "\n"
+}
+
+fn as_html(scene: &Scene, scenario: &str, cast: &[CastMember], tree: &[TreeTurn]) -> String {
+    let turns = line(scene, tree).into_iter().map(|turn| PageTurn {
+        name: turn.speaker.name(),
+        is_character: turn.speaker.is_character(),
+        text: standing(turn),
+    });
+    html::page(&Page {
+        title: &scene.title,
+        scenario,
+        cast: cast.iter().map(|member| member.character.sheet.stage_name()).collect(),
+        turns: turns.collect(),
+    })
+}
+
+/// The text that stands for a turn.
+fn standing(turn: &TreeTurn) -> &str {
+    let standing = turn.swipes.iter().find(|swipe| swipe.id == turn.standing);
+    standing.map_or("", |swipe| swipe.text.trim())
 }
 
 fn as_json(
