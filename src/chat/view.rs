@@ -7,12 +7,13 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::domain::{
-    CastMember, CharacterId, GuildId, JobId, Length, Participant, Scene, SceneId, Speaker, Turn,
-    TurnId,
+    CastMember, CharacterId, GuildId, JobId, Length, Note, Participant, PromptRole, Scene, SceneId,
+    Speaker, Template, Turn, TurnId,
 };
 use crate::pool::PoolModel;
 use crate::prompt::{
-    self, Budget, Prompt, PromptCharacter, PromptInputs, PromptPerson, PromptTurn,
+    self, Budget, NoteAuthor, Prompt, PromptCharacter, PromptInputs, PromptNote, PromptPerson,
+    PromptTurn,
 };
 use crate::store::Line;
 
@@ -137,16 +138,17 @@ impl SceneView {
             .iter()
             .map(|turn| PromptTurn { id: turn.id, speaker: &turn.speaker, text: &turn.swipe.text })
             .collect();
+        let notes: Vec<PromptNote<'_>> = self.scene.note.iter().map(prompt_note).collect();
         let inputs = PromptInputs {
+            template: &Template::Limarp,
             cast: &cast,
             answering: casting.answering,
             people: &people,
             scenario: &self.scene.scenario,
             system_prompt: &answering.character.sheet.system_prompt,
             post_history_instructions: &answering.character.sheet.post_history_instructions,
-            lore_before: &[],
-            lore_after: &[],
-            notes: self.scene.note.as_slice(),
+            lore: &[],
+            notes: &notes,
             turns: &turns,
             length: casting.length,
             continuation: casting.continuation,
@@ -155,6 +157,15 @@ impl SceneView {
             now: chat.clock.now().with_timezone(&FixedOffset::east_opt(0).expect("UTC")),
         };
         Ok(prompt::build(&inputs, &self.model.tokenizer, budget)?)
+    }
+}
+
+fn prompt_note(note: &Note) -> PromptNote<'_> {
+    PromptNote {
+        author: NoteAuthor::Scene,
+        text: &note.text,
+        depth: note.depth,
+        role: PromptRole::System,
     }
 }
 
