@@ -56,10 +56,15 @@ pub(super) fn context(
     }
     end.push_str("```\n");
     let trimmed = &receipt.trimmed;
-    if trimmed.num_turns > 0 || trimmed.num_examples > 0 {
+    if trimmed.num_turns > 0 || trimmed.num_examples > 0 || !trimmed.lore.is_empty() {
         let turns = count(trimmed.num_turns, "old turn");
         let examples = count(trimmed.num_examples, "example dialogue");
-        let _ = write!(end, "Left out for want of room: {turns}, {examples}.");
+        let lore = match trimmed.lore.len() {
+            0 => String::new(),
+            1 => ", 1 piece of lore".to_owned(),
+            number => format!(", {number} pieces of lore"),
+        };
+        let _ = write!(end, "Left out for want of room: {turns}, {examples}{lore}.");
     } else {
         end.push_str("Nothing was left out.");
     }

@@ -11,6 +11,7 @@ mod length;
 mod lorebook;
 mod persona;
 mod scene;
+mod template;
 mod turn;
 
 pub use character::{Character, CharacterSheet, DepthPrompt};
@@ -26,4 +27,7 @@ pub use lorebook::{
 };
 pub use persona::{Person, Persona};
 pub use scene::{CastMember, Note, Participant, Scene, SceneState};
+pub use template::{
+    ContextLayout, InstructSequences, InstructTemplate, NamesBehavior, SystemPrompt, Template,
+};
 pub use turn::{Speaker, Swipe, SwipeOrigin, Turn};

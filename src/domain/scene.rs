@@ -66,6 +66,11 @@ pub struct Note {
     pub depth: usize,
 }
 
+impl Note {
+    /// The depth of a note whose author named none.
+    pub const DEFAULT_DEPTH: usize = 2;
+}
+
 /// A character in a scene.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CastMember {

@@ -4,3 +4,15 @@
 //! Pure: bytes and text in, nouns out, and back. Every file is hostile until it is
 //! proved otherwise, so sizes are bounded before anything is unpacked. What a file holds
 //! that we have no use for is kept as it was spelled.
+
+pub mod book;
+pub mod card;
+mod error;
+pub mod fields;
+mod finding;
+mod lenient;
+mod limits;
+
+pub use error::FormatError;
+pub use finding::{Finding, Severity};
+pub use limits::Limits;

@@ -1,5 +1,6 @@
 //! Why no prompt could be made, with the numbers a person needs to act on it.
 
+use super::instruct::handlebars::StoryStringError;
 use super::receipt::Section;
 use crate::domain::TurnId;
 
@@ -46,6 +47,9 @@ pub enum PromptError {
         /// What was left for it.
         available_tokens: usize,
     },
+    /// The template tells nothing that can be understood.
+    #[error("the template's story string is damaged: {0}")]
+    StoryString(#[from] StoryStringError),
     /// `answering` names nobody in the cast.
     #[error("there is no character number {answering} in a cast of {cast}; add one to the scene")]
     NobodyAnswers {
@@ -63,6 +67,7 @@ impl PromptError {
             Self::NoRoom { .. } => "no_room",
             Self::SectionsTooLarge { .. } => "sections_too_large",
             Self::TurnTooLong { .. } => "turn_too_long",
+            Self::StoryString(_) => "story_string",
             Self::NobodyAnswers { .. } => "nobody_answers",
         }
     }

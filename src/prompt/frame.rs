@@ -1,32 +1,76 @@
 //! What stands in every prompt of a scene, and the room it leaves for the rest.
 //!
-//! The frame never shrinks to make room: if it does not fit, its largest part is
-//! named.
+//! Where it does not fit beside the turns that must stay, lore falls out of it, the
+//! lowest rank first. Nothing else shrinks: if that does not suffice, its largest part
+//! is named.
 
 use super::budget::Overlong;
-use super::receipt::Section;
-use super::sections::{Block, Sections};
+use super::lore::KeptLore;
+use super::receipt::{Section, TrimmedLore};
+use super::sections::{Block, NoteBlocks, Sections, num_tokens};
+use super::stage::Stage;
 use super::{PromptError, PromptTurn};
+use crate::tokenizer::Tokenizer;
 
-/// The parts that never fall out.
+/// The parts that never fall out, once the lore among them is settled.
 pub(super) struct Frame {
     pub(super) opening: Vec<Block>,
-    /// With their depths, deepest first.
-    pub(super) notes: Vec<(usize, Block)>,
+    pub(super) before_examples: Vec<Block>,
+    pub(super) after_examples: Vec<Block>,
+    /// Deepest first.
+    pub(super) notes: Vec<NoteBlocks>,
     pub(super) closing: Vec<Block>,
     num_tokens: usize,
     budget_tokens: usize,
 }
 
+/// A frame that fits, with who rendered it and the lore that fell out.
+pub(super) struct Fitted<'a> {
+    pub(super) sections: Sections<'a>,
+    pub(super) frame: Frame,
+    pub(super) dropped: Vec<TrimmedLore>,
+}
+
 impl Frame {
-    pub(super) fn new(sections: &Sections<'_>, budget_tokens: usize) -> Result<Self, PromptError> {
-        let (opening, notes, closing) = (sections.opening(), sections.notes(), sections.closing());
-        let mut frame = Self { opening, notes, closing, num_tokens: 0, budget_tokens };
-        frame.num_tokens = frame.blocks().map(|block| block.ids.len()).sum();
-        if frame.num_tokens > budget_tokens {
-            return Err(frame.too_large(frame.num_tokens));
+    /// # Errors
+    /// It does not fit, even without lore.
+    pub(super) fn fit<'a>(
+        stage: &'a Stage<'a>,
+        tokenizer: &'a Tokenizer,
+        budget_tokens: usize,
+    ) -> Result<Fitted<'a>, PromptError> {
+        let mut lore = KeptLore::all(stage);
+        let mut dropped = Vec::new();
+        loop {
+            let sections = Sections::new(stage, tokenizer, &lore)?;
+            let frame = Self::new(&sections, budget_tokens);
+            let needed = frame.num_tokens + must_stay(&sections);
+            if needed > budget_tokens
+                && lore.shed(stage, tokenizer, needed - budget_tokens, &mut dropped)
+            {
+                continue;
+            }
+            if frame.num_tokens > budget_tokens {
+                return Err(frame.too_large(frame.num_tokens));
+            }
+            dropped.sort_by_key(|(i, _)| *i);
+            let dropped = dropped.into_iter().map(|(_, lore)| lore).collect();
+            return Ok(Fitted { sections, frame, dropped });
         }
-        Ok(frame)
+    }
+
+    fn new(sections: &Sections<'_>, budget_tokens: usize) -> Self {
+        let mut frame = Self {
+            opening: sections.opening(0),
+            before_examples: sections.before_examples(),
+            after_examples: sections.after_examples(),
+            notes: sections.notes(),
+            closing: sections.closing(),
+            num_tokens: 0,
+            budget_tokens,
+        };
+        frame.num_tokens = num_tokens(frame.blocks()) + sections.begin_reserve();
+        frame
     }
 
     /// The tokens that history and examples may take.
@@ -49,13 +93,14 @@ impl Frame {
         }
         PromptError::TurnTooLong {
             turn: turn.id,
-            speaker: block.label.clone(),
+            speaker: block.part.label.clone(),
             num_tokens,
             available_tokens: overlong.available,
         }
     }
 
-    fn too_large(&self, required_tokens: usize) -> PromptError {
+    /// What is told to whoever has to make room.
+    pub(super) fn too_large(&self, required_tokens: usize) -> PromptError {
         let (budget_tokens, largest) = (self.budget_tokens, self.largest());
         PromptError::SectionsTooLarge { required_tokens, budget_tokens, largest }
     }
@@ -66,7 +111,21 @@ impl Frame {
     }
 
     fn blocks(&self) -> impl Iterator<Item = &Block> {
-        let notes = self.notes.iter().map(|(_, note)| note);
-        self.opening.iter().chain(notes).chain(&self.closing)
+        let notes = self.notes.iter().flat_map(|note| &note.blocks);
+        let around = self.before_examples.iter().chain(&self.after_examples);
+        self.opening.iter().chain(around).chain(notes).chain(&self.closing)
     }
+}
+
+/// What the turns take that stay whatever happens: the latest, and a person's last.
+fn must_stay(sections: &Sections<'_>) -> usize {
+    let turns = sections.stage.inputs.turns;
+    let latest = turns.len().checked_sub(1);
+    let pinned = pinned(turns).filter(|i| Some(*i) != latest);
+    num_tokens(&latest.into_iter().chain(pinned).map(|i| sections.turn(i)).collect::<Vec<_>>())
+}
+
+/// The turn that never falls out: a person's last.
+pub(super) fn pinned(turns: &[PromptTurn<'_>]) -> Option<usize> {
+    turns.iter().rposition(|turn| !turn.speaker.is_character())
 }

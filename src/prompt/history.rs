@@ -5,8 +5,8 @@
 
 use super::PromptError;
 use super::budget::{self, Line};
-use super::frame::Frame;
-use super::sections::{Block, Sections};
+use super::frame::{Frame, pinned};
+use super::sections::{Block, NoteBlocks, Sections};
 use crate::domain::TurnId;
 
 /// The turns that stay.
@@ -20,18 +20,22 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Fits the scene's turns into the room that the frame leaves.
-    pub(super) fn fit(sections: &Sections<'_>, frame: &Frame) -> Result<Self, PromptError> {
+    /// Fits the scene's turns into a room, which is what the frame leaves, or less.
+    pub(super) fn fit(
+        sections: &Sections<'_>,
+        frame: &Frame,
+        room: usize,
+    ) -> Result<Self, PromptError> {
         let inputs = sections.stage.inputs;
         let anchor = inputs.anchor;
         let line = Line {
             num_turns: inputs.turns.len(),
-            pinned: inputs.turns.iter().rposition(|turn| !turn.speaker.is_character()),
+            pinned: pinned(inputs.turns),
             anchor: anchor.and_then(|id| inputs.turns.iter().position(|turn| turn.id == id)),
         };
         let mut turns: Vec<Option<Block>> = vec![None; line.num_turns];
         let mut cost = |i: usize| turns[i].get_or_insert_with(|| sections.turn(i)).ids.len();
-        let kept = budget::trim(line, frame.room(), &mut cost).map_err(|overlong| {
+        let kept = budget::trim(line, room, &mut cost).map_err(|overlong| {
             frame.blame(overlong, &inputs.turns[overlong.turn], &sections.turn(overlong.turn))
         })?;
 
@@ -48,16 +52,16 @@ impl History {
 
 /// Puts each note before as many turns as its depth says; where there are fewer,
 /// before all of them. The notes come deepest first.
-pub(super) fn place_notes(turns: Vec<Block>, notes: Vec<(usize, Block)>) -> Vec<Block> {
+pub(super) fn place_notes(turns: Vec<Block>, notes: Vec<NoteBlocks>) -> Vec<Block> {
     let mut notes = notes.into_iter().peekable();
     let mut placed = Vec::with_capacity(turns.len() + notes.len());
     let num_turns = turns.len();
     for (i, turn) in turns.into_iter().enumerate() {
-        while let Some((_, note)) = notes.next_if(|(depth, _)| num_turns - i <= *depth) {
-            placed.push(note);
+        while let Some(note) = notes.next_if(|note| num_turns - i <= note.depth) {
+            placed.extend(note.blocks);
         }
         placed.push(turn);
     }
-    placed.extend(notes.map(|(_, note)| note));
+    placed.extend(notes.flat_map(|note| note.blocks));
     placed
 }

@@ -5,12 +5,14 @@
 
 use chrono::{DateTime, FixedOffset};
 
-use crate::domain::{Length, Note, Speaker, TurnId};
+use crate::domain::{Length, LorePosition, PromptRole, Speaker, Template, TurnId};
 
 /// Everything that one reply's prompt depends on, the tokenizer and the budget
 /// apart. The same inputs always make the same prompt.
 #[derive(Debug, Clone, Copy)]
 pub struct PromptInputs<'a> {
+    /// How the model wants its prompts laid out.
+    pub template: &'a Template,
     /// All characters of the scene. Keep their order from reply to reply, whoever
     /// answers, so that the prefix stays the same.
     pub cast: &'a [PromptCharacter<'a>],
@@ -25,12 +27,11 @@ pub struct PromptInputs<'a> {
     pub system_prompt: &'a str,
     /// An instruction right before the reply, unless blank.
     pub post_history_instructions: &'a str,
-    /// Lore that stands before the characters, one paragraph each.
-    pub lore_before: &'a [String],
-    /// Lore that stands after the scenario, one paragraph each.
-    pub lore_after: &'a [String],
-    /// Reminders between the turns. Those of one depth stand in this order.
-    pub notes: &'a [Note],
+    /// What lore is told. What stands in one place stands in this order.
+    pub lore: &'a [PromptLore<'a>],
+    /// Reminders between the turns. Those of one depth stand in this order, after the
+    /// lore of that depth.
+    pub notes: &'a [PromptNote<'a>],
     /// The line being played, oldest first, without the turn being written.
     pub turns: &'a [PromptTurn<'a>],
     /// The length asked of the reply; `None` leaves it to the model.
@@ -67,6 +68,41 @@ pub struct PromptPerson<'a> {
     pub name: &'a str,
     /// Who their persona is; may be empty.
     pub description: &'a str,
+}
+
+/// A piece of lore that fired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromptLore<'a> {
+    /// What it says. Macros are expanded already, and never again here.
+    pub text: &'a str,
+    /// Where it stands.
+    pub place: LorePosition,
+    /// Which one it is, for people to read in receipts.
+    pub label: &'a str,
+    /// Where room is short the lowest falls out first; of equals the earliest.
+    pub keep_rank: i64,
+}
+
+/// A reminder between the turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromptNote<'a> {
+    /// Whose reminder it is.
+    pub author: NoteAuthor,
+    /// What it says; macros are expanded.
+    pub text: &'a str,
+    /// How many turns stand after it; 0 puts it right before the reply.
+    pub depth: usize,
+    /// Who says it, where the template can tell; LimaRP has instructions only.
+    pub role: PromptRole,
+}
+
+/// Whose reminder a note is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoteAuthor {
+    /// The scene's: the author's note, which lore may join. `{{char}}` is who answers.
+    Scene,
+    /// A character's, by its place in the cast: `{{char}}` is that character.
+    Character(usize),
 }
 
 /// One turn that was played.

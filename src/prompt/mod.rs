@@ -1,4 +1,5 @@
-//! From a scene to the model's prompt: a LimaRP transcript, counted to the token.
+//! From a scene to the model's prompt: a LimaRP transcript, or what another template
+//! makes of it, counted to the token.
 //!
 //! [`build`] is pure: no I/O, no clock, no randomness but the seed it is given.
 //! It does not choose turns, lore or speakers, and it never cuts inside a turn.
@@ -12,28 +13,40 @@ mod examples;
 mod frame;
 mod history;
 mod inputs;
+mod instruct;
+mod limarp;
+mod lore;
 mod macros;
 mod neutralise;
+mod notes;
 mod receipt;
+mod rendered;
 mod sections;
+mod shipped;
 mod stage;
 #[cfg(test)]
 mod tests;
 
 pub use error::PromptError;
-pub use inputs::{PromptCharacter, PromptInputs, PromptPerson, PromptTurn};
+pub use inputs::{
+    NoteAuthor, PromptCharacter, PromptInputs, PromptLore, PromptNote, PromptPerson, PromptTurn,
+};
+pub use instruct::handlebars::StoryStringError;
 pub use macros::{MacroContext, expand};
-pub use receipt::{PromptReceipt, Section, SectionKind, Trimmed};
+pub use receipt::{PromptReceipt, Section, SectionKind, Trimmed, TrimmedLore};
+pub use shipped::{check_template, shipped_template, shipped_templates};
 
-use self::frame::Frame;
+use sha2::{Digest, Sha256};
+
+use self::frame::{Fitted, Frame};
 use self::history::{History, place_notes};
-use self::sections::{Block, Sections};
+use self::sections::{Block, Sections, num_tokens};
 use self::stage::Stage;
-use crate::domain::TurnId;
+use crate::domain::{Template, TurnId};
 use crate::tokenizer::Tokenizer;
 
-/// The format of the prompts and its revision, as receipts name it.
-pub const TEMPLATE: &str = "limarp-alpaca/1";
+/// LimaRP's format and its revision: the same inputs under it make the same prompt.
+const LIMARP: &str = "limarp-alpaca/1";
 
 /// How much a prompt may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +77,9 @@ pub struct Prompt {
 ///
 /// # Errors
 ///
-/// What may never be left out (characters, personas, scenario, lore, role line,
-/// notes, the latest turn, the last turn by a person) does not fit, or the cast
-/// has no such character. Nothing is cut in secret.
+/// What may never be left out (characters, personas, scenario, role line, notes, the
+/// latest turn, the last turn by a person) does not fit, the template cannot be read,
+/// or the cast has no such character. Nothing is cut in secret.
 pub fn build(
     inputs: &PromptInputs<'_>,
     tokenizer: &Tokenizer,
@@ -74,10 +87,42 @@ pub fn build(
 ) -> Result<Prompt, PromptError> {
     let budget_tokens = budget.prompt_tokens()?;
     let stage = Stage::new(inputs)?;
-    let sections = Sections { stage: &stage, tokenizer };
-    let frame = Frame::new(&sections, budget_tokens)?;
+    let Fitted { sections, frame, dropped } = Frame::fit(&stage, tokenizer, budget_tokens)?;
 
-    let history = History::fit(&sections, &frame)?;
+    let mut room = frame.room();
+    let (blocks, trimmed) = loop {
+        let (blocks, trimmed) = assemble(&sections, &frame, room)?;
+        // A story that begins otherwise than its turns were counted may take a little
+        // more than was kept free for that.
+        match num_tokens(&blocks).checked_sub(budget_tokens) {
+            None | Some(0) => break (blocks, trimmed),
+            Some(excess) if room == 0 => return Err(frame.too_large(budget_tokens + excess)),
+            Some(excess) => room = room.saturating_sub(excess),
+        }
+    };
+    Ok(Prompt {
+        token_ids: blocks.iter().flat_map(|block| &block.ids).copied().collect(),
+        text: blocks.iter().map(|block| block.part.text.as_str()).collect(),
+        stops: sections.stops(),
+        anchor: trimmed.first_kept,
+        receipt: PromptReceipt {
+            template: template_id(inputs.template),
+            num_tokens: num_tokens(&blocks),
+            sections: account(&blocks),
+            budget_tokens,
+            trimmed: Trimmed { lore: dropped, ..trimmed },
+        },
+    })
+}
+
+/// The blocks of a prompt whose turns and examples keep to `room`, and what they are
+/// without.
+fn assemble(
+    sections: &Sections<'_>,
+    frame: &Frame,
+    room: usize,
+) -> Result<(Vec<Block>, Trimmed), PromptError> {
+    let history = History::fit(sections, frame, room)?;
     let mut examples = sections.examples();
     let num_examples = examples.len();
     // Once turns have gone, examples would only come and go and change the prefix.
@@ -85,31 +130,41 @@ pub fn build(
         Some(_) => 0,
         None => {
             let tokens = examples.iter().map(|example| example.ids.len());
-            budget::examples_that_fit(tokens, frame.room() - history.num_tokens)
+            budget::examples_that_fit(tokens, room - history.num_tokens)
         }
     });
-
     let trimmed = Trimmed {
-        num_turns: inputs.turns.len() - history.turns.len(),
+        num_turns: sections.stage.inputs.turns.len() - history.turns.len(),
         num_examples: num_examples - examples.len(),
         first_kept: history.first_kept,
+        lore: Vec::new(),
     };
-    let history = place_notes(history.turns, frame.notes);
-    let body = examples.into_iter().chain(history);
-    let blocks: Vec<_> = frame.opening.into_iter().chain(body).chain(frame.closing).collect();
-    Ok(Prompt {
-        token_ids: blocks.iter().flat_map(|block| &block.ids).copied().collect(),
-        text: blocks.iter().map(|block| block.text.as_str()).collect(),
-        stops: alpaca::stops(stage.others()),
-        receipt: PromptReceipt {
-            template: TEMPLATE.to_owned(),
-            num_tokens: blocks.iter().map(|block| block.ids.len()).sum(),
-            sections: account(&blocks),
-            budget_tokens,
-            trimmed,
-        },
-        anchor: trimmed.first_kept,
-    })
+    let mut opening = frame.opening.clone();
+    if sections.opens_with_examples() {
+        opening = sections.opening(examples.len());
+        examples.clear();
+    }
+    let mut story = frame.before_examples.clone();
+    story.extend(examples);
+    story.extend(frame.after_examples.iter().cloned());
+    story.extend(place_notes(history.turns, frame.notes.clone()));
+    story.extend(frame.closing.iter().cloned());
+    sections.begin(&mut story);
+    opening.extend(story);
+    Ok((opening, trimmed))
+}
+
+/// The format of a prompt and its revision, as receipts name it.
+fn template_id(template: &Template) -> String {
+    match template {
+        Template::Limarp => LIMARP.to_owned(),
+        Template::Instruct(instruct) => {
+            let json = serde_json::to_vec(instruct).expect("plain data is writable");
+            let hash: String =
+                Sha256::digest(json).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+            format!("{}/{hash}", instruct.name)
+        }
+    }
 }
 
 impl Budget {
@@ -124,13 +179,14 @@ impl Budget {
 
 /// The receipt's sections: the blocks, with turns in a row as one.
 fn account(blocks: &[Block]) -> Vec<Section> {
-    let in_a_row =
-        |a: &Block, b: &Block| (a.kind, b.kind) == (SectionKind::Turns, SectionKind::Turns);
+    let in_a_row = |a: &Block, b: &Block| {
+        (a.part.kind, b.part.kind) == (SectionKind::Turns, SectionKind::Turns)
+    };
     let section = |run: &[Block]| match run {
-        [first, ..] if first.kind == SectionKind::Turns => Section {
+        [first, ..] if first.part.kind == SectionKind::Turns => Section {
             kind: SectionKind::Turns,
             label: run.len().to_string(),
-            num_tokens: run.iter().map(|turn| turn.ids.len()).sum(),
+            num_tokens: num_tokens(run),
         },
         [block, ..] => block.section(),
         [] => unreachable!("chunks hold something"),

@@ -68,8 +68,18 @@ pub enum SectionKind {
     Example,
     /// Turns that were played.
     Turns,
+    /// Lore before the example dialogues.
+    LoreBeforeExamples,
+    /// Lore after the example dialogues.
+    LoreAfterExamples,
+    /// Lore at the top or the bottom of the author's note.
+    LoreInNote,
+    /// Lore between the turns.
+    LoreAtDepth,
     /// A note between the turns.
     Note,
+    /// Words of the template's own between the other parts.
+    Template,
     /// Instructions after the history.
     PostHistory,
     /// The open header of the reply, with what the reply begins with.
@@ -88,7 +98,12 @@ impl fmt::Display for SectionKind {
             Self::RoleLine => "role line",
             Self::Example => "example dialogue",
             Self::Turns => "turns",
+            Self::LoreBeforeExamples => "lore before the examples",
+            Self::LoreAfterExamples => "lore after the examples",
+            Self::LoreInNote => "lore in the note",
+            Self::LoreAtDepth => "lore between the turns",
             Self::Note => "note",
+            Self::Template => "template's own words",
             Self::PostHistory => "post-history instructions",
             Self::Reply => "open reply",
         })
@@ -96,7 +111,7 @@ impl fmt::Display for SectionKind {
 }
 
 /// What stayed out of a prompt for want of room.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trimmed {
     /// Turns left out, the oldest.
     pub num_turns: usize,
@@ -105,4 +120,16 @@ pub struct Trimmed {
     /// The oldest turn of the unbroken history that was kept, where turns were
     /// left out.
     pub first_kept: Option<TurnId>,
+    /// Lore left out, in the order of the prompt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lore: Vec<TrimmedLore>,
+}
+
+/// A piece of lore that stayed out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrimmedLore {
+    /// Which one, for people to read.
+    pub label: String,
+    /// Its size, without what would have stood around it.
+    pub num_tokens: usize,
 }

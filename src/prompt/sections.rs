@@ -1,146 +1,229 @@
-//! The parts of a prompt, each rendered and tokenised once.
+//! The parts of a prompt, each rendered and tokenised once, whatever the template.
 //!
 //! A block's ids never change afterwards: what is counted is what is sent.
 
-use super::alpaca::{self, Side};
+use super::instruct::Instruct;
+use super::limarp;
+use super::lore::{KeptLore, ToldLore};
+use super::notes::{StandingNote, standing_notes};
 use super::receipt::{Section, SectionKind};
+use super::rendered::Rendered;
 use super::stage::Stage;
+use super::{PromptError, alpaca};
+use crate::domain::{LorePosition, PromptRole, Template};
 use crate::tokenizer::Tokenizer;
 
-/// A piece of the prompt's text with its tokens.
+/// A part of a prompt as text.
 #[derive(Debug, Clone)]
-pub(super) struct Block {
+pub(super) struct Part {
     pub(super) kind: SectionKind,
     pub(super) label: String,
-    pub(super) text: String,
+    pub(super) text: Rendered,
+    /// What a template's turns and notes begin with; `None` for other parts.
+    pub(super) lead: Option<Lead>,
+}
+
+/// The sequence that a part begins with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lead {
+    /// Whose it is.
+    pub(super) role: PromptRole,
+    /// Its length in bytes, the line break after it included.
+    pub(super) len: usize,
+    /// Whether it stays where the part is the first of all.
+    pub(super) is_fixed: bool,
+}
+
+impl Part {
+    pub(super) fn new(kind: SectionKind, label: String, text: impl Into<Rendered>) -> Self {
+        Self { kind, label, text: text.into(), lead: None }
+    }
+}
+
+/// A part with its tokens.
+#[derive(Debug, Clone)]
+pub(super) struct Block {
+    pub(super) part: Part,
     pub(super) ids: Vec<u32>,
 }
 
 impl Block {
     pub(super) fn section(&self) -> Section {
-        Section { kind: self.kind, label: self.label.clone(), num_tokens: self.ids.len() }
+        let Part { kind, label, .. } = &self.part;
+        Section { kind: *kind, label: label.clone(), num_tokens: self.ids.len() }
     }
+}
+
+/// What the blocks of all of these add up to.
+pub(super) fn num_tokens<'b>(blocks: impl IntoIterator<Item = &'b Block>) -> usize {
+    blocks.into_iter().map(|block| block.ids.len()).sum()
+}
+
+/// A note's blocks, and how many turns stand after them.
+#[derive(Debug, Clone)]
+pub(super) struct NoteBlocks {
+    pub(super) depth: usize,
+    pub(super) blocks: Vec<Block>,
+}
+
+/// Who knows how a prompt is laid out.
+enum Layout<'a> {
+    Limarp,
+    Instruct(Instruct<'a>),
 }
 
 /// Renders and tokenises the parts of one scene.
 pub(super) struct Sections<'a> {
     pub(super) stage: &'a Stage<'a>,
-    pub(super) tokenizer: &'a Tokenizer,
+    tokenizer: &'a Tokenizer,
+    layout: Layout<'a>,
+    told: Vec<ToldLore<'a>>,
 }
 
-impl Sections<'_> {
-    /// What stands before all turns: the beginning of text and the instruction
-    /// with its paragraphs. An empty description or scenario has none.
-    pub(super) fn opening(&self) -> Vec<Block> {
-        let mut paragraphs = self.paragraphs().into_iter().filter(|(.., text)| !text.is_empty());
-        let (kind, label, text) =
-            paragraphs.next().unwrap_or((SectionKind::RoleLine, String::new(), String::new()));
-        let text = alpaca::first_paragraph(&text);
-        let ids = self.tokenizer.encode_start(&text);
-        let first = Block { kind, label, text, ids };
+impl<'a> Sections<'a> {
+    /// # Errors
+    /// The template's story string is none.
+    pub(super) fn new(
+        stage: &'a Stage<'a>,
+        tokenizer: &'a Tokenizer,
+        lore: &KeptLore,
+    ) -> Result<Self, PromptError> {
+        let layout = match stage.inputs.template {
+            Template::Limarp => Layout::Limarp,
+            Template::Instruct(template) => Layout::Instruct(Instruct::new(stage, template)?),
+        };
+        Ok(Self { stage, tokenizer, layout, told: lore.told(stage) })
+    }
+
+    /// What stands before all turns: the beginning of text and what is told before the
+    /// story; with the first of the examples, where they belong there.
+    pub(super) fn opening(&self, num_examples: usize) -> Vec<Block> {
+        let mut parts = match &self.layout {
+            Layout::Limarp => limarp::opening(self.stage, &self.told),
+            Layout::Instruct(instruct) => instruct.opening(&self.told, num_examples),
+        };
+        if let Some(first) = parts.first_mut() {
+            first.text.strip_bos(self.tokenizer);
+        }
         let bos = self.tokenizer.bos_id().map(|id| Block {
-            kind: SectionKind::Bos,
-            label: String::new(),
-            text: String::new(),
+            part: Part::new(SectionKind::Bos, String::new(), String::new()),
             ids: vec![id],
         });
-        let rest =
-            paragraphs.map(|(kind, label, text)| self.block(kind, label, alpaca::paragraph(&text)));
-        bos.into_iter().chain([first]).chain(rest).collect()
+        let blocks = parts
+            .into_iter()
+            .enumerate()
+            .map(|(i, part)| Block { ids: part.text.encode(self.tokenizer, i == 0), part });
+        bos.into_iter().chain(blocks).collect()
     }
 
-    fn paragraphs(&self) -> Vec<(SectionKind, String, String)> {
-        let (stage, inputs) = (self.stage, self.stage.inputs);
-        let mut paragraphs = Vec::new();
-        let lore = |kind, lore: &[String], place: &str| {
-            let lore = lore.iter().enumerate();
-            let entry = |(i, text): (usize, &String)| {
-                (kind, (i + 1).to_string(), stage.shared(text, &format!("{place} {i}")))
-            };
-            lore.map(entry).collect::<Vec<_>>()
-        };
-        let persona = |kind, name: &String, text: String| {
-            let text = if text.is_empty() { text } else { alpaca::persona(name, &text) };
-            (kind, name.clone(), text)
-        };
-        paragraphs.extend(lore(SectionKind::LoreBefore, inputs.lore_before, "lore before"));
-        for (i, name) in stage.cast.iter().enumerate() {
-            paragraphs.push(persona(SectionKind::Character, name, stage.character(i)));
-        }
-        for (i, (name, person)) in stage.people.iter().zip(inputs.people).enumerate() {
-            let text = stage.shared(person.description, &format!("person {i}"));
-            paragraphs.push(persona(SectionKind::Persona, name, text));
-        }
-        let scenario = stage.shared(inputs.scenario, "scenario");
-        let scenario = if scenario.is_empty() { scenario } else { alpaca::scenario(&scenario) };
-        paragraphs.push((SectionKind::Scenario, String::new(), scenario));
-        paragraphs.extend(lore(SectionKind::LoreAfter, inputs.lore_after, "lore after"));
-        paragraphs.push((SectionKind::RoleLine, String::new(), self.role_line()));
-        paragraphs
-    }
-
-    fn role_line(&self) -> String {
-        let (stage, ours) = (self.stage, self.stage.inputs.system_prompt);
-        let role_line =
-            alpaca::role_line(&alpaca::join_names(&stage.cast), &alpaca::join_names(&stage.people));
-        if ours.trim().is_empty() {
-            role_line
-        } else {
-            stage.direction(ours, Some(&role_line), "system prompt")
-        }
+    /// Whether the examples stand in the opening.
+    pub(super) fn opens_with_examples(&self) -> bool {
+        matches!(&self.layout, Layout::Instruct(instruct) if instruct.opens_with_examples())
     }
 
     /// The example dialogues of the whole cast.
     pub(super) fn examples(&self) -> Vec<Block> {
-        let mut blocks = Vec::new();
-        for (i, name) in self.stage.cast.iter().enumerate() {
-            for (j, text) in self.stage.examples(i).into_iter().enumerate() {
-                blocks.push(self.block(SectionKind::Example, format!("{name}, {}", j + 1), text));
-            }
-        }
-        blocks
+        self.blocks(match &self.layout {
+            Layout::Limarp => limarp::examples(self.stage),
+            Layout::Instruct(instruct) => instruct.examples(),
+        })
     }
 
-    /// The notes with their depths, deepest first; those that say nothing are left
-    /// out.
-    pub(super) fn notes(&self) -> Vec<(usize, Block)> {
-        let notes = self.stage.inputs.notes.iter().enumerate();
-        let mut notes: Vec<_> = notes
-            .filter_map(|(i, note)| {
-                let text = self.stage.direction(&note.text, None, &format!("note {i}"));
-                let label = format!("at depth {}", note.depth);
-                let block = || self.block(SectionKind::Note, label, alpaca::note(&text));
-                (!text.is_empty()).then(|| (note.depth, block()))
-            })
-            .collect();
-        notes.sort_by_key(|(depth, _)| std::cmp::Reverse(*depth));
-        notes
+    /// Lore right before the examples.
+    pub(super) fn before_examples(&self) -> Vec<Block> {
+        let mut parts = match &self.layout {
+            Layout::Limarp => Vec::new(),
+            Layout::Instruct(instruct) => instruct.lore_without_a_place(&self.told),
+        };
+        parts.extend(self.lore_at(LorePosition::BeforeExamples));
+        self.blocks(parts)
+    }
+
+    /// Lore right after the examples, and what begins the story.
+    pub(super) fn after_examples(&self) -> Vec<Block> {
+        let mut parts = self.lore_at(LorePosition::AfterExamples);
+        if let Layout::Instruct(instruct) = &self.layout {
+            parts.extend(instruct.chat_start());
+        }
+        self.blocks(parts)
+    }
+
+    fn lore_at(&self, place: LorePosition) -> Vec<Part> {
+        let lore = self.told.iter().filter(|lore| lore.place == place);
+        lore.map(|lore| match &self.layout {
+            Layout::Limarp => limarp::lore_around_examples(lore),
+            Layout::Instruct(instruct) => instruct.lore_around_examples(lore),
+        })
+        .collect()
+    }
+
+    /// The notes, deepest first; those that say nothing are left out.
+    pub(super) fn notes(&self) -> Vec<NoteBlocks> {
+        let notes = standing_notes(self.stage, &self.told);
+        let blocks = |note: &StandingNote| match &self.layout {
+            Layout::Limarp => limarp::note(note),
+            Layout::Instruct(instruct) => instruct.note(note),
+        };
+        let placed = notes
+            .iter()
+            .map(|note| NoteBlocks { depth: note.depth, blocks: self.blocks(blocks(note)) });
+        placed.collect()
     }
 
     /// One turn.
     pub(super) fn turn(&self, index: usize) -> Block {
-        let turn = &self.stage.inputs.turns[index];
-        let side = if turn.speaker.is_character() { Side::Response } else { Side::Input };
-        let name = self.stage.name(turn.speaker);
-        let text = alpaca::turn(side, &name, &self.stage.speech(turn.text));
-        self.block(SectionKind::Turns, name, text)
+        self.block(match &self.layout {
+            Layout::Limarp => limarp::turn(self.stage, index),
+            Layout::Instruct(instruct) => instruct.turn(index),
+        })
     }
 
     /// What stands after all turns: instructions, if any, and the open reply.
     pub(super) fn closing(&self) -> Vec<Block> {
-        let (stage, inputs) = (self.stage, self.stage.inputs);
-        let text = stage.direction(inputs.post_history_instructions, Some(""), "post-history");
-        let instructions = (!text.is_empty())
-            .then(|| self.block(SectionKind::PostHistory, String::new(), alpaca::note(&text)));
-        let begun = stage.speech(inputs.continuation.unwrap_or_default());
-        let name = stage.answering();
-        let reply = alpaca::open_reply(inputs.length, name, &begun);
-        let reply = self.block(SectionKind::Reply, name.to_owned(), reply);
-        instructions.into_iter().chain([reply]).collect()
+        self.blocks(match &self.layout {
+            Layout::Limarp => limarp::closing(self.stage),
+            Layout::Instruct(instruct) => instruct.closing(),
+        })
     }
 
-    fn block(&self, kind: SectionKind, label: String, text: String) -> Block {
-        let ids = self.tokenizer.encode(&text);
-        Block { kind, label, text, ids }
+    /// The tokens that what begins the story may take beyond what it takes elsewhere.
+    pub(super) fn begin_reserve(&self) -> usize {
+        match &self.layout {
+            Layout::Limarp => 0,
+            Layout::Instruct(instruct) => {
+                instruct.beginnings().iter().map(|part| self.encode(part).len()).sum()
+            }
+        }
+    }
+
+    /// Makes the first block of the story begin as the template wants it.
+    pub(super) fn begin(&self, story: &mut Vec<Block>) {
+        let Layout::Instruct(instruct) = &self.layout else { return };
+        let Some(at) = story.iter().position(|block| block.part.lead.is_some()) else { return };
+        if let Some(message) = instruct.alignment(&story[at].part) {
+            story.insert(at, self.block(message));
+        } else if let Some(first) = instruct.as_first(&story[at].part) {
+            story[at] = self.block(first);
+        }
+    }
+
+    /// What ends the reply.
+    pub(super) fn stops(&self) -> Vec<String> {
+        match &self.layout {
+            Layout::Limarp => alpaca::stops(self.stage.others()),
+            Layout::Instruct(instruct) => instruct.stops(),
+        }
+    }
+
+    fn encode(&self, part: &Part) -> Vec<u32> {
+        part.text.encode(self.tokenizer, false)
+    }
+
+    fn block(&self, part: Part) -> Block {
+        Block { ids: self.encode(&part), part }
+    }
+
+    fn blocks(&self, parts: Vec<Part>) -> Vec<Block> {
+        parts.into_iter().map(|part| self.block(part)).collect()
     }
 }

@@ -1,14 +1,17 @@
 //! What whole prompts look like, and that nobody's text can change their shape.
 
+mod forged;
 mod hostile;
 mod long_scene;
+mod lore;
 mod shape;
+mod templates;
 mod too_large;
 
 use chrono::DateTime;
 
 use super::*;
-use crate::domain::{CharacterId, Length, PersonId, Speaker};
+use crate::domain::{CharacterId, Length, LorePosition, PersonId, PromptRole, Speaker};
 
 /// Room enough for anything.
 const AMPLE: Budget = Budget { context_tokens: 1_000_000, reply_tokens: 1_000 };
@@ -16,14 +19,14 @@ const AMPLE: Budget = Budget { context_tokens: 1_000_000, reply_tokens: 1_000 };
 /// One character and one person, nothing said yet.
 fn inputs<'a>(cast: &'a [PromptCharacter<'a>], people: &'a [PromptPerson<'a>]) -> PromptInputs<'a> {
     PromptInputs {
+        template: &Template::Limarp,
         cast,
         answering: 0,
         people,
         scenario: "",
         system_prompt: "",
         post_history_instructions: "",
-        lore_before: &[],
-        lore_after: &[],
+        lore: &[],
         notes: &[],
         turns: &[],
         length: Some(Length::Medium),
@@ -40,6 +43,14 @@ fn character<'a>(name: &'a str, description: &'a str) -> PromptCharacter<'a> {
 
 fn person<'a>(name: &'a str, description: &'a str) -> PromptPerson<'a> {
     PromptPerson { name, description }
+}
+
+fn note(text: &str, depth: usize) -> PromptNote<'_> {
+    PromptNote { author: NoteAuthor::Scene, text, depth, role: PromptRole::System }
+}
+
+fn lore(text: &str, place: LorePosition) -> PromptLore<'_> {
+    PromptLore { text, place, label: text, keep_rank: 0 }
 }
 
 fn speaker(is_character: bool, name: &str) -> Speaker {

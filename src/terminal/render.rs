@@ -37,12 +37,15 @@ pub(crate) fn context(receipt: &PromptReceipt, reply_tokens: usize, style: Style
     let _ = writeln!(out, "  {:<42} {:>6}", "all together", receipt.num_tokens);
     let _ = writeln!(out, "  {:<42} {free:>6}", "still free");
     let _ = writeln!(out, "  {:<42} {reply_tokens:>6}", "kept for the reply");
-    let trimmed = receipt.trimmed;
-    if trimmed.num_turns > 0 || trimmed.num_examples > 0 {
-        let left_out = format!(
+    let trimmed = &receipt.trimmed;
+    if trimmed.num_turns > 0 || trimmed.num_examples > 0 || !trimmed.lore.is_empty() {
+        let mut left_out = format!(
             "  left out for want of room: {} of the oldest turns, {} example dialogues",
             trimmed.num_turns, trimmed.num_examples
         );
+        for lore in &trimmed.lore {
+            let _ = write!(left_out, "\n    lore: {} ({} tokens)", lore.label, lore.num_tokens);
+        }
         let _ = writeln!(out, "{}", style.warning(left_out));
     } else {
         let _ = writeln!(out, "{}", style.aside("  nothing was left out"));
@@ -162,7 +165,7 @@ mod tests {
             ],
             num_tokens: 1000,
             budget_tokens: 1728,
-            trimmed: Trimmed { num_turns: 9, num_examples: 1, first_kept: None },
+            trimmed: Trimmed { num_turns: 9, num_examples: 1, ..Trimmed::default() },
         }
     }
 

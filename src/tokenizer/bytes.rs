@@ -2,6 +2,7 @@
 
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
+use super::control::ControlTokens;
 use super::vocabulary::byte_level_encoder;
 use super::{Encoder, Tokenizer, byte_level};
 
@@ -22,6 +23,18 @@ pub(super) fn build() -> Tokenizer {
         dummy_prefix: false,
         bos_id: Some(BOS_ID),
         eos_ids: vec![EOS_ID],
+        control: ControlTokens::default(),
         fingerprint: format!("{:064x}", 0),
     }
+}
+
+/// The same with control tokens of these spellings, from id 258 on.
+#[cfg(test)]
+pub(super) fn build_with_control(spellings: &[&str]) -> Tokenizer {
+    let mut tokenizer = build();
+    let ids = tokenizer.pieces.len() as u32..;
+    let control = ControlTokens::new(spellings.iter().copied().zip(ids));
+    tokenizer.control = control.expect("a few spellings are no large automaton");
+    tokenizer.pieces.extend(spellings.iter().map(|_| Box::default()));
+    tokenizer
 }

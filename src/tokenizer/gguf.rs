@@ -11,6 +11,7 @@ use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{PreTokenizerWrapper, SplitDelimiterBehavior};
 
+use super::control::ControlTokens;
 use super::sentencepiece::SentencepieceEncoder;
 use super::vocabulary::{self, Kind, Spelling};
 use super::{Encoder, Tokenizer, TokenizerError};
@@ -60,6 +61,9 @@ impl Metadata<'_> {
         eos_ids.sort_unstable();
         eos_ids.dedup();
         let wants_bos = self.flag("add_bos_token").unwrap_or(parts.adds_bos);
+        let control = (0..).zip(tokens.iter().zip(&kinds));
+        let control = control.filter(|(_, (_, kind))| **kind == Kind::Control);
+        let control = control.map(|(id, (token, _))| (token.as_str(), id));
         let piece =
             |(token, kind): (&String, &Kind)| vocabulary::piece_bytes(token, *kind, parts.spelling);
         Ok(Tokenizer {
@@ -68,6 +72,7 @@ impl Metadata<'_> {
             dummy_prefix: parts.dummy_prefix,
             bos_id: bos_id.filter(|_| wants_bos),
             eos_ids,
+            control: ControlTokens::new(control)?,
             fingerprint: self.fingerprint(),
         })
     }

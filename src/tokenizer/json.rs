@@ -10,6 +10,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::control::ControlTokens;
 use super::vocabulary::{self, Kind, Spelling};
 use super::{Encoder, Tokenizer, TokenizerError};
 
@@ -74,6 +75,8 @@ pub(super) fn build(mut json: Value, sidecars: &Sidecars) -> Result<Tokenizer, T
     let fingerprint = fingerprint(&json, dummy_prefix, bos_id.filter(|_| wants_bos), &eos_ids);
     let encoder =
         tokenizers::Tokenizer::from_bytes(json.to_string()).map_err(TokenizerError::Build)?;
+    let control = (0..).zip(&tokens).filter(|(_, token)| token.kind == Kind::Control);
+    let control = control.map(|(id, token)| (token.text.as_str(), id));
     let pieces = tokens
         .iter()
         .map(|token| vocabulary::piece_bytes(&token.text, token.kind, spelling))
@@ -84,6 +87,7 @@ pub(super) fn build(mut json: Value, sidecars: &Sidecars) -> Result<Tokenizer, T
         dummy_prefix,
         bos_id: bos_id.filter(|_| wants_bos),
         eos_ids,
+        control: ControlTokens::new(control)?,
         fingerprint,
     })
 }

@@ -2,12 +2,14 @@
 //! BPE with byte fallback, and byte-level BPE.
 //!
 //! It knows no chat template and adds no BOS. Invariants: people's text never yields
-//! a control token, since the encoder's vocabulary has none; text cut before a
+//! a control token, since the encoder's vocabulary has none (whoever lays out a prompt
+//! asks [`Tokenizer::find_control`] for its own); text cut before a
 //! newline that follows a non-space encodes to the same ids in parts as whole
 //! (except with Llama 3's vocabulary, which joins newlines to punctuation).
 
 mod byte_level;
 mod bytes;
+mod control;
 mod error;
 mod gguf;
 mod incremental;
@@ -19,10 +21,12 @@ mod vocabulary;
 mod tests;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
 use candle_core::quantized::gguf_file::Value;
 
+use control::ControlTokens;
 pub use error::TokenizerError;
 pub use incremental::IncrementalDecoder;
 use sentencepiece::SentencepieceEncoder;
@@ -36,6 +40,8 @@ pub struct Tokenizer {
     dummy_prefix: bool,
     bos_id: Option<u32>,
     eos_ids: Vec<u32>,
+    /// Out of reach of text; structure finds them by their spelling.
+    control: ControlTokens,
     fingerprint: String,
 }
 
@@ -72,6 +78,12 @@ impl Tokenizer {
         bytes::build()
     }
 
+    /// The same with control tokens of these spellings, from id 258 on.
+    #[cfg(test)]
+    pub(crate) fn bytes_with_control(spellings: &[&str]) -> Self {
+        bytes::build_with_control(spellings)
+    }
+
     /// Ids of `text` as the beginning of a text: with the leading space that
     /// sentencepiece tokenizers put there. No BOS.
     pub fn encode_start(&self, text: &str) -> Vec<u32> {
@@ -93,6 +105,13 @@ impl Tokenizer {
                 .get_ids()
                 .to_vec(),
         }
+    }
+
+    /// Where a text that is *structure*, such as a chat template's `<|im_start|>`,
+    /// spells control tokens: the byte range and the id of each, in order, the longest
+    /// spelling first. Never give it people's text.
+    pub fn find_control(&self, structure: &str) -> Vec<(Range<usize>, u32)> {
+        self.control.find(structure)
     }
 
     /// Number of ids of `text` as a continuation.

@@ -66,6 +66,9 @@ fn control_tokens_are_out_of_reach_of_text() {
         assert!(tokenizer.encode(text).iter().all(|id| ![0, 1, 2, 9, 10].contains(id) || *id == 0));
     }
     assert_eq!([tokenizer.token_bytes(9), tokenizer.token_bytes(1)], [b"", b""]);
+    // Whoever lays out a prompt finds them, and nobody else.
+    assert_eq!(tokenizer.find_control("a<|im_start|>b</s>"), [(1..13, 9), (14..18, 2)]);
+    assert!(tokenizer.find_control("aha <0x41> ▁").is_empty());
     // A user-defined token is one token even inside a word.
     assert_eq!(tokenizer.encode("aahaa"), [4, 11, 4]);
     assert_eq!(tokenizer.token_bytes(11), b"aha");

@@ -30,7 +30,7 @@ fn prompt_receipt(num_notes: usize) -> PromptReceipt {
         sections,
         num_tokens: 1_000,
         budget_tokens: 1_728,
-        trimmed: Trimmed { num_turns: 9, num_examples: 1, first_kept: None },
+        trimmed: Trimmed { num_turns: 9, num_examples: 1, ..Trimmed::default() },
     }
 }
 

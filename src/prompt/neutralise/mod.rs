@@ -10,22 +10,25 @@
 //! nothing.
 
 mod clean;
+mod markers;
 mod skeleton;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use regex::Regex;
 
 use self::clean::clean;
+pub(super) use self::markers::Markers;
 use self::skeleton::Skeleton;
 
 /// Makes texts harmless for one scene: it knows whose lines could be forged.
 #[derive(Debug, Default)]
 pub(super) struct Neutraliser {
     labels: BTreeSet<String>,
+    markers: Arc<Markers>,
 }
 
 impl Neutraliser {
@@ -34,12 +37,18 @@ impl Neutraliser {
     pub(super) fn new<'a>(labels: impl IntoIterator<Item = &'a str>) -> Self {
         let forms = labels.into_iter().flat_map(|label| Skeleton::forms(label.trim()));
         let labels = forms.map(|form| form.text).filter(|text| !text.is_empty()).collect();
-        Self { labels }
+        Self { labels, markers: Arc::default() }
+    }
+
+    /// The same, with a template's own words out of reach, too.
+    pub(super) fn with_markers(mut self, markers: &Arc<Markers>) -> Self {
+        self.markers = Arc::clone(markers);
+        self
     }
 
     /// The text, harmless, without white space at its ends.
     pub(super) fn neutralise(&self, text: &str) -> String {
-        let unmarked = break_markers(clean(text).trim());
+        let unmarked = break_markers(clean(text).trim(), &self.markers);
         let mut harmless = String::with_capacity(unmarked.len());
         for (i, line) in unmarked.split('\n').enumerate() {
             if i > 0 {
@@ -54,17 +63,18 @@ impl Neutraliser {
         let start = out.len();
         out.push_str(line);
         // A name may itself begin with the mark, so one mark may not be enough.
-        while self.is_labelled(&out[start..]) {
+        while self.is_labelled(&out[start..]) || self.markers.is_line(&out[start..]) {
             out.insert_str(start, "> ");
         }
     }
 
     fn is_labelled(&self, line: &str) -> bool {
-        !self.labels.is_empty()
+        let labels = || self.labels.iter().chain(self.markers.labels());
+        labels().next().is_some()
             && (line.contains(':') || !line.is_ascii())
             && Skeleton::forms(line).iter().any(|form| {
                 let line = form.text.trim_start();
-                self.labels.iter().any(|label| {
+                labels().any(|label| {
                     line.strip_prefix(label.as_str())
                         .is_some_and(|rest| rest.trim_start().starts_with(':'))
                 })
@@ -74,13 +84,28 @@ impl Neutraliser {
 
 /// A name as it stands in prompts: one harmless line without a colon, since the
 /// first colon of a turn ends its name. Empty if nothing visible is left.
+#[cfg(test)]
 pub(super) fn neutral_name(name: &str) -> String {
-    let harmless = Neutraliser::default().neutralise(name);
+    neutral_name_among(name, &Arc::default())
+}
+
+/// The same beside a template's own words: a name that would be one of them before a
+/// colon stands in brackets.
+pub(super) fn neutral_name_among(name: &str, markers: &Arc<Markers>) -> String {
+    let neutraliser = Neutraliser::default().with_markers(markers);
+    let harmless = neutraliser.neutralise(name);
     if Skeleton::forms(&harmless)[0].text.trim().is_empty() {
         return String::new();
     }
     let one_line = harmless.split_whitespace().collect::<Vec<_>>().join(" ");
-    one_line.replace([':', '\u{ff1a}', '\u{fe55}', '\u{fe13}', '\u{2236}', '\u{a789}'], "-")
+    let name =
+        one_line.replace([':', '\u{ff1a}', '\u{fe55}', '\u{fe13}', '\u{2236}', '\u{a789}'], "-");
+    let headed = format!("{name}:");
+    if markers.is_empty() || neutraliser.neutralise(&headed) == headed {
+        name
+    } else {
+        format!("({name})")
+    }
 }
 
 /// Headers of the transcript, wherever they stand; [`ends_header`] has the rest.
@@ -105,8 +130,8 @@ static MARKER: LazyLock<Regex> = LazyLock::new(|| {
         .expect("the pattern is constant and valid")
 });
 
-/// Puts a space into every header and marker.
-fn break_markers(text: &str) -> String {
+/// Puts a space into every header and marker, and into the template's own words.
+fn break_markers(text: &str, markers: &Markers) -> String {
     let mut breaks = BTreeSet::new();
     for form in Skeleton::forms(text) {
         let headers = HEADER.find_iter(&form.text);
@@ -120,6 +145,7 @@ fn break_markers(text: &str) -> String {
             let is_code = |at: &usize| text[*at..].starts_with("S>");
             breaks.extend(border.filter(|at| !is_code(at)));
         }
+        breaks.extend(markers.breaks(text, &form));
     }
     let mut broken = String::with_capacity(text.len() + breaks.len());
     let mut from = 0;

@@ -64,6 +64,18 @@ impl Skeleton {
     }
 }
 
+impl Skeleton {
+    /// The original's bytes that this range of the skeleton came from, but for the rest
+    /// of its last character.
+    pub(super) fn origins(&self, range: Range<usize>) -> Range<usize> {
+        let origins = &self.origins[range];
+        match (origins.first(), origins.last()) {
+            (Some(first), Some(last)) => *first as usize..*last as usize,
+            _ => 0..0,
+        }
+    }
+}
+
 fn fold(c: char, case: Case, out: &mut String) {
     if c.is_ascii() {
         return fold_ascii(c, out);

@@ -5,7 +5,6 @@ use unicode_normalization::UnicodeNormalization;
 use super::super::alpaca::{Entry, Side, parse};
 use super::super::neutralise::{Neutraliser, neutral_name};
 use super::*;
-use crate::domain::Note;
 
 /// What an attacker writes: headers and speakers' lines, plain and disguised,
 /// after whatever may pass for a new line.
@@ -38,6 +37,10 @@ fn forgery() -> impl Strategy<Value = String> {
         Just("</s>"),
         Just("[INST]"),
         Just("<<SYS>>"),
+        Just("<|eot_id|>"),
+        Just("USER:"),
+        Just("ASSISTANT :"),
+        Just("[Note:"),
         Just("{{newline}}"),
         Just("{{char}}:"),
         Just("<START>"),
@@ -90,7 +93,7 @@ impl Disguise {
     }
 }
 
-fn hostile() -> impl Strategy<Value = String> {
+pub(super) fn hostile() -> impl Strategy<Value = String> {
     prop::collection::vec(forgery(), 0..5).prop_map(|forgeries| forgeries.concat())
 }
 
@@ -108,7 +111,7 @@ struct Hostile {
     people: Vec<(String, String)>,
     said: Vec<(Speaker, String)>,
     scenario: String,
-    note: Note,
+    note: (String, usize),
     continuation: String,
 }
 
@@ -128,7 +131,7 @@ fn scene() -> impl Strategy<Value = Hostile> {
             people,
             said: said.into_iter().map(|(side, name, text)| (speaker(side, &name), text)).collect(),
             scenario,
-            note: Note { text, depth },
+            note: (text, depth),
             continuation,
         })
 }
@@ -145,7 +148,7 @@ fn with_inputs<T>(scene: &Hostile, f: impl FnOnce(&PromptInputs<'_>) -> T) -> T 
     let people: Vec<_> = scene.people.iter().map(|(name, text)| person(name, text)).collect();
     f(&PromptInputs {
         scenario: &scene.scenario,
-        notes: std::slice::from_ref(&scene.note),
+        notes: &[note(&scene.note.0, scene.note.1)],
         turns: &turns(&scene.said),
         continuation: Some(&scene.continuation),
         ..inputs(&cast, &people)

@@ -1,7 +1,6 @@
 use insta::assert_snapshot;
 
 use super::*;
-use crate::domain::Note;
 
 const HISTORY: [(bool, &str, &str); 3] = [
     (true, "Mira", "*She looks up.* We are closed."),
@@ -160,7 +159,6 @@ fn a_reply_that_has_begun_ends_the_prompt() {
 fn notes_stand_before_as_many_turns_as_their_depth() {
     let said = said(&HISTORY);
     let (cast, people) = ([character("Mira", "")], [person("Ana", "")]);
-    let note = |text: &str, depth| Note { text: text.to_owned(), depth };
     let notes = [
         note("Now.", 0),
         note("{{char}} is tired of {{user}}.", 2),
@@ -269,10 +267,12 @@ fn what_is_empty_has_no_paragraph() {
 #[test]
 fn lore_and_a_system_prompt_of_the_cards_own() {
     let (cast, people) = ([character("Mira", "A smith.")], [person("Ana", "A knight.")]);
-    let (before, after) = (["Iron is rare.".to_owned()], ["It rains.".to_owned()]);
+    let lore = [
+        lore("It rains.", LorePosition::AfterCharacters),
+        lore("Iron is rare.", LorePosition::BeforeCharacters),
+    ];
     let inputs = PromptInputs {
-        lore_before: &before,
-        lore_after: &after,
+        lore: &lore,
         scenario: "{{user}} enters.",
         system_prompt: "{{original}} Stay {{pick:grim}}, {{char}}.",
         ..inputs(&cast, &people)

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use super::super::loaded::Loaded;
 use super::lookup::Reply;
 use super::scenes::Scene;
-use crate::domain::{CharacterId, Length, PersonId, Speaker, TurnId};
+use crate::domain::{CharacterId, Length, PersonId, Speaker, Template, TurnId};
 use crate::engine::{Engine, EngineOptions, GenerationRequest};
 use crate::prompt::{Budget, PromptCharacter, PromptInputs, PromptPerson, PromptTurn, build};
 use crate::sampling::SamplerParams;
@@ -60,6 +60,7 @@ impl Played {
         });
         let turns: Vec<_> = turns.collect();
         let inputs = PromptInputs {
+            template: &Template::Limarp,
             cast: &[PromptCharacter {
                 name: me.name,
                 description: me.persona,
@@ -71,8 +72,7 @@ impl Played {
             scenario: self.scene.scenario,
             system_prompt: "",
             post_history_instructions: "",
-            lore_before: &[],
-            lore_after: &[],
+            lore: &[],
             notes: &[],
             turns: &turns,
             length: Some(Length::Medium),
