@@ -16,9 +16,12 @@ use crate::lore::{
 };
 use crate::store::{self, LoreUse};
 
+use super::library::KeptLorebook;
 use super::view::{Casting, SceneView};
 use super::{Chat, ChatError};
 
+/// A test is as if in the middle of a long scene: nothing waits for its time.
+const MANY_TURNS: usize = 1_000_000;
 /// How many scenes' lore is kept compiled.
 const MAX_KEPT: usize = 64;
 
@@ -172,6 +175,65 @@ impl Chat {
             }
         };
         Ok(Some(source(scope, &kept)?))
+    }
+
+    /// What a text would call if it were said now: in one book, or in all that a scene
+    /// uses. Everything that stays silent is in the report, with its reason.
+    ///
+    /// # Errors
+    /// There is no such scene, or the database fails.
+    pub async fn test_lore(
+        &self,
+        guild: GuildId,
+        scene: Option<SceneId>,
+        book: Option<&KeptLorebook>,
+        text: &str,
+    ) -> Result<LoreReport, ChatError> {
+        let lore = match (book, scene) {
+            (Some(book), _) => {
+                let source = LoreSource {
+                    scope: LoreScope::Guild,
+                    id: book.id.to_string(),
+                    book: book.book.clone(),
+                };
+                Some(compile(vec![source]).await?)
+            }
+            (None, Some(scene)) => {
+                let cast = self.store.list_cast(guild, scene).await?;
+                self.scene_lore(guild, scene, &cast).await?.books
+            }
+            (None, None) => None,
+        };
+        let Some(lore) = lore else { return Ok(LoreReport::default()) };
+        let who = match scene {
+            Some(scene) => self.store.list_cast(guild, scene).await?.into_iter().next(),
+            None => None,
+        };
+        let (name, tags) = who.map_or_else(Default::default, |member| {
+            let sheet = member.character.sheet;
+            (sheet.stage_name().to_owned(), sheet.tags)
+        });
+        let model = self.pool.model();
+        let (tokenizer, effects) = (&model.tokenizer, TimedEffects::default());
+        let activation = lore.activate(&LoreInputs {
+            messages: &[LoreMessage { speaker: "", text }],
+            num_turns: MANY_TURNS,
+            num_replies: MANY_TURNS,
+            settings: &self.settings.lore,
+            context_tokens: model.context_tokens,
+            character: &name,
+            tags: &tags,
+            trigger: "normal",
+            extras: &[],
+            greeting: None,
+            user_icon: None,
+            is_context_full: false,
+            count_tokens: &|text| tokenizer.count(text),
+            expand: &|text| text.to_owned(),
+            seed: 0,
+            effects: &effects,
+        });
+        Ok(full_report(&activation))
     }
 }
 

@@ -6,7 +6,6 @@
 //! is stored, and whatever is stored is shown once.
 
 mod anticipate;
-mod cards;
 mod characters;
 mod curtain;
 mod dice;
@@ -16,9 +15,9 @@ mod export;
 mod file_out;
 mod generate;
 mod jobs;
+mod library;
 mod line;
 mod lore;
-mod lorebooks;
 mod opening;
 mod personas;
 mod plan;
@@ -46,21 +45,24 @@ use tokio::sync::watch;
 use lore::Shelf;
 
 use crate::clock::Clock;
-use crate::config::{ChatConfig, GenerationConfig};
-use crate::domain::{GuildId, Length, Scene, SceneId};
+use crate::config::{Auto, ChatConfig, Config, GenerationConfig, LoreConfig, ModelProfile};
+use crate::domain::{GuildId, Length, Scene, SceneId, Template};
+use crate::lore::LoreSettings;
 use crate::pool::Pool;
 use crate::sampling::SamplerParams;
 use crate::store::{Noun, QueueLimits, Stop, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 
-pub use cards::{CardInHand, ImportedCharacter};
 pub use dice::{Rolled, roll};
 pub use error::ChatError;
 pub use export::Export;
 pub use file_out::{FileOut, file_name};
 pub use jobs::run_jobs;
+pub use library::{
+    CardInHand, EntryChange, ImportedCharacter, ImportedLorebook, KeptLorebook, Library,
+    LocalGuild, LorebookInHand,
+};
 pub use lore::{LeftOutEntry, LoreReport, SceneLore, ToldEntry};
-pub use lorebooks::{EntryChange, ImportedLorebook, KeptLorebook, LorebookInHand};
 pub use opening::Opening;
 pub use personas::PersonaScope;
 pub use receipt::{ReplyReceipt, Timings};
@@ -84,6 +86,7 @@ pub struct Chat {
     /// How to stop the replies that this process is making.
     running: Mutex<HashMap<SceneId, Stopper>>,
     shelf: Shelf,
+    library: Library,
 }
 
 /// What stops the reply of one claim.
@@ -101,25 +104,65 @@ struct Settings {
     presets: BTreeMap<String, SamplerParams>,
     lore: LoreSettings,
     template: Template,
+    /// Texts that end a reply beside the template's.
+    stops: Vec<String>,
     poll: std::time::Duration,
     max_attempts: u32,
-    max_turn_bytes: usize,
     limits: QueueLimits,
 }
 
+/// What the rules of the house are made of.
+#[derive(Debug, Clone)]
+pub struct ChatOptions {
+    /// How replies are sampled and how long they may get.
+    pub generation: GenerationConfig,
+    /// The reply queue.
+    pub chat: ChatConfig,
+    /// How lorebooks are read.
+    pub lore: LoreConfig,
+    /// What belongs to the model.
+    pub profile: ModelProfile,
+    /// How its prompts are laid out.
+    pub template: Template,
+}
+
+impl ChatOptions {
+    /// As the settings have it, with the template that they name.
+    pub fn new(config: &Config, template: Template) -> Self {
+        Self {
+            generation: config.generation.clone(),
+            chat: config.chat.clone(),
+            lore: config.lore.clone(),
+            profile: config.profile(),
+            template,
+        }
+    }
+}
+
+/// The preset of those who chose none, where nobody says another.
+const DEFAULT_PRESET: &str = "limarp";
+
 impl Settings {
-    fn new(generation: GenerationConfig, chat: &ChatConfig) -> Result<Self, ChatError> {
+    fn new(options: ChatOptions) -> Result<Self, ChatError> {
+        let ChatOptions { mut generation, chat, lore, profile, template } = options;
+        generation.max_tokens.extend(profile.max_tokens);
+        let default_preset = match &generation.preset {
+            Auto::Set(name) => name.clone(),
+            Auto::Auto => profile.preset.unwrap_or_else(|| DEFAULT_PRESET.to_owned()),
+        };
         let default_length = generation.default_length().map(str::parse).transpose().map_err(
             |error: crate::domain::ParseLengthError| ChatError::refused(error.to_string()),
         )?;
         Ok(Self {
-            default_preset: generation.preset.clone(),
+            default_preset,
             default_length,
             presets: presets::read_all(&generation.presets)?,
             generation,
+            lore: lore_settings(&lore),
+            template,
+            stops: profile.stops,
             poll: chat.poll(),
             max_attempts: chat.max_attempts,
-            max_turn_bytes: chat.max_turn_bytes,
             limits: QueueLimits {
                 per_person: chat.max_waiting_per_person,
                 per_guild: chat.max_waiting_per_guild,
@@ -134,6 +177,21 @@ impl Settings {
     }
 }
 
+/// The lore room's defaults with what the house says otherwise.
+fn lore_settings(config: &LoreConfig) -> LoreSettings {
+    LoreSettings {
+        scan_depth: config.scan_depth,
+        budget_percent: config.budget_percent,
+        budget_cap_tokens: config.budget_tokens.set().copied(),
+        recursive: config.recursive,
+        max_recursion_steps: config.max_rounds,
+        case_sensitive: config.case_sensitive,
+        match_whole_words: config.match_whole_words,
+        use_group_scoring: config.group_scoring,
+        ..LoreSettings::default()
+    }
+}
+
 impl Chat {
     /// Joins the parts.
     ///
@@ -143,11 +201,11 @@ impl Chat {
         store: Store,
         pool: Pool,
         clock: Arc<dyn Clock>,
-        generation: GenerationConfig,
-        chat: &ChatConfig,
+        options: ChatOptions,
         metrics: Arc<Metrics>,
     ) -> Result<Self, ChatError> {
-        let settings = Settings::new(generation, chat)?;
+        let library = Library::new(store.clone(), options.chat.max_turn_bytes);
+        let settings = Settings::new(options)?;
         Ok(Self {
             store,
             pool,
@@ -156,12 +214,18 @@ impl Chat {
             metrics,
             running: Mutex::default(),
             shelf: Shelf::default(),
+            library,
         })
     }
 
     /// The store, for what needs no verb.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// A guild's characters, lorebooks, presets and chats, as files.
+    pub fn library(&self) -> &Library {
+        &self.library
     }
 
     /// The workers.

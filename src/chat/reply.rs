@@ -155,7 +155,7 @@ impl Chat {
             seed: written.seed,
             length: plan.length,
             max_tokens: max_tokens.min(plan.view.room_after(&prompt)),
-            stops: prompt.stops.clone(),
+            stops: self.stops(&prompt),
             standing_bytes: plan.standing_text.len(),
             prompt: prompt.receipt.clone(),
             lore,

@@ -14,7 +14,7 @@ use super::pictures::Pictures;
 use super::webhooks::Webhooks;
 use crate::chat::{Chat, ChatError, clean_name};
 use crate::config::DiscordConfig;
-use crate::domain::{self, Participant, Person, SceneId};
+use crate::domain::{self, CharacterId, Participant, Person, SceneId};
 use crate::store::StoreError;
 
 /// How we call ourselves in the store.

@@ -131,7 +131,7 @@ impl Known {
         if let Some(emoji) = emojis.get(name) {
             return Ok(Some(*emoji));
         }
-        let Some(image) = chat.small_picture(guild, sum).await else {
+        let Some(image) = chat.library().small_picture(guild, sum).await else {
             if self.useless.len() >= MAX_USELESS {
                 self.useless.clear();
             }

@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Cast(CastChange),
     /// Show or choose the sampling preset.
     Preset(Option<String>),
+    /// Show the lorebooks, or what a text would call.
+    Lore(Option<String>),
     /// Dice fall.
     Roll {
         /// Which.
@@ -137,7 +139,7 @@ const fn spec(
 }
 
 /// Every command, in the order in which help lists them.
-pub(crate) const COMMANDS: [CommandSpec; 18] = [
+pub(crate) const COMMANDS: [CommandSpec; 19] = [
     spec(
         "length",
         "/length [tag | auto]",
@@ -188,6 +190,12 @@ pub(crate) const COMMANDS: [CommandSpec; 18] = [
         Completes::Words(&["add", "remove"]),
     ),
     spec("preset", "/preset [NAME]", "how words are chosen", Completes::Presets),
+    spec(
+        "lore",
+        "/lore [TEXT]",
+        "the lorebooks here, or what a text would call of them",
+        Completes::Nothing,
+    ),
     spec("roll", "/roll DICE [WHAT FOR]", "dice fall, and the story knows", Completes::Nothing),
     spec("help", "/help [COMMAND]", "this list", Completes::Commands),
     spec("quit", "/quit", "leave; the scene waits for you", Completes::Nothing),
@@ -251,6 +259,7 @@ impl Command {
             "note" => Self::Note(note(argument)),
             "cast" => Self::Cast(cast(argument)?),
             "preset" => Self::Preset(text),
+            "lore" => Self::Lore(text),
             "roll" => roll(argument)?,
             "help" => Self::Help(text.map(|name| name.trim_start_matches('/').to_owned())),
             "quit" | "exit" => Self::Quit,

@@ -154,7 +154,10 @@ mod tests {
 
     #[test]
     fn paragraphs_lines_and_quotations() {
-        assert_eq!(paragraphs("a\nb\n\n\n> c\n> d"), "<p>a<br>\nb</p>\n<blockquote>c<br>\nd</blockquote>\n");
+        assert_eq!(
+            paragraphs("a\nb\n\n\n> c\n> d"),
+            "<p>a<br>\nb</p>\n<blockquote>c<br>\nd</blockquote>\n"
+        );
         assert_eq!(paragraphs(" \n "), "");
     }
 

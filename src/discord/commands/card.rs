@@ -15,8 +15,8 @@ const MAX_NAME: usize = 80;
 pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     call.may(Deed::CreateCharacter).await?;
     let chat = &call.bot.chat;
-    let card = chat.read_card(attached(call, options).await?).await?;
-    let namesake = chat.namesake(call.guild, &card).await?;
+    let card = chat.library().read_card(attached(call, options).await?).await?;
+    let namesake = chat.library().namesake(call.guild, &card).await?;
     let replaces = match (&namesake, options.boolean("replace")) {
         (Some(old), Some(true)) => {
             may_change(call, old.id).await?;
@@ -33,7 +33,7 @@ pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Ref
     };
     let findings = remarks(&card.findings);
     let person = call.person().await?;
-    let imported = chat.import_character(call.guild, person.id, card, replaces).await?;
+    let imported = chat.library().import_character(call.guild, person.id, card, replaces).await?;
     let lore = match imported.num_lore_entries {
         0 => String::new(),
         1 => " with one entry of lore".to_owned(),
@@ -53,7 +53,8 @@ pub(super) async fn export(call: &Call, options: &Options) -> Result<Answer, Ref
         _ => (Container::Png, Version::V3),
     };
     let chat = &call.bot.chat;
-    let file = chat.export_character(call.guild, character.id, container, version).await?;
+    let file =
+        chat.library().export_character(call.guild, character.id, container, version).await?;
     let name = names::line(character.sheet.stage_name(), MAX_NAME, "The character");
     hand_out(format!("{name}, as a card."), file)
 }
@@ -63,7 +64,7 @@ pub(super) async fn picture(call: &Call, options: &Options) -> Result<Answer, Re
     may_change(call, character.id).await?;
     let person = call.person().await?;
     let wanted = options.text("picture");
-    call.bot.chat.set_picture(call.guild, person.id, character.id, wanted).await?;
+    call.bot.chat.library().set_picture(call.guild, person.id, character.id, wanted).await?;
     let name = names::line(character.sheet.stage_name(), MAX_NAME, "The character");
     Ok(Answer::text(match (wanted, &character.sheet.avatar_url) {
         (_, Some(_)) => format!(

@@ -68,7 +68,7 @@ pub(in super::super) async fn complete(
         Source::Presets => matching(chat.preset_names(call.guild).await?, typed),
         Source::Pictures => matching(pictures(call, command).await?, typed),
         Source::Books => {
-            let books = chat.lorebooks(call.guild).await?;
+            let books = chat.library().lorebooks(call.guild).await?;
             matching(books.into_iter().map(|book| book.name), typed)
         }
         Source::Entries => return entries(call, command, typed).await,
@@ -80,7 +80,7 @@ pub(in super::super) async fn complete(
 async fn pictures(call: &Call, command: &Command) -> Result<Vec<String>, Refusal> {
     let Some(name) = command.options.text("character") else { return Ok(Vec::new()) };
     let character = call.character(name).await?;
-    Ok(call.bot.chat.picture_names(call.guild, character.id).await?)
+    Ok(call.bot.chat.library().picture_names(call.guild, character.id).await?)
 }
 
 /// The entries of the book that is named: shown by their titles, known by their keys in
@@ -88,7 +88,7 @@ async fn pictures(call: &Call, command: &Command) -> Result<Vec<String>, Refusal
 async fn entries(call: &Call, command: &Command, typed: &str) -> Result<Vec<Choice>, Refusal> {
     let Some(name) = command.options.text("book") else { return Ok(Vec::new()) };
     let typed = typed.trim().to_lowercase();
-    let book = call.bot.chat.find_lorebook(call.guild, name).await?;
+    let book = call.bot.chat.library().find_lorebook(call.guild, name).await?;
     let titles = book.titles().into_iter();
     let titles = titles.filter(|(_, title)| title.to_lowercase().contains(&typed));
     Ok(titles

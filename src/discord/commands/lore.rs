@@ -20,10 +20,10 @@ pub(super) async fn list(call: &Call, options: &Options) -> Result<Answer, Refus
     let chat = &call.bot.chat;
     Ok(Answer::text(match options.text("book") {
         Some(name) => {
-            let kept = chat.find_lorebook(call.guild, name).await?;
+            let kept = chat.library().find_lorebook(call.guild, name).await?;
             render::lorebook(&kept.book)
         }
-        None => render::lorebooks(&chat.lorebooks(call.guild).await?),
+        None => render::lorebooks(&chat.library().lorebooks(call.guild).await?),
     }))
 }
 
@@ -35,7 +35,8 @@ pub(super) async fn add(call: &Call, options: &Options) -> Result<Answer, Refusa
         None => call.may(Deed::CreateLore).await?,
     }
     let person = call.person().await?;
-    let (kept, entry) = chat.add_lore(call.guild, person.id, name, &change(options)).await?;
+    let (kept, entry) =
+        chat.library().add_lore(call.guild, person.id, name, &change(options)).await?;
     let unused = match used_anywhere(call, kept.id).await? {
         true => "",
         false => " No scene uses the book yet; /lore use says where.",
@@ -45,17 +46,18 @@ pub(super) async fn add(call: &Call, options: &Options) -> Result<Answer, Refusa
 
 pub(super) async fn edit(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     let chat = &call.bot.chat;
-    let kept = chat.find_lorebook(call.guild, required(options, "book")?).await?;
+    let kept = chat.library().find_lorebook(call.guild, required(options, "book")?).await?;
     may_change(call, kept.id).await?;
     let uid = kept.entry(required(options, "entry")?)?.uid.clone();
     let (person, name) = (call.person().await?, kept.name.clone());
-    let entry = chat.edit_lore(call.guild, person.id, kept, &uid, &change(options)).await?;
+    let entry =
+        chat.library().edit_lore(call.guild, person.id, kept, &uid, &change(options)).await?;
     Ok(Answer::text(render::lore_entry(&name, &entry)))
 }
 
 pub(super) async fn remove(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     let chat = &call.bot.chat;
-    let kept = chat.find_lorebook(call.guild, required(options, "book")?).await?;
+    let kept = chat.library().find_lorebook(call.guild, required(options, "book")?).await?;
     may_change(call, kept.id).await?;
     let Some(wanted) = options.text("entry") else {
         return Ok(Answer {
@@ -70,7 +72,7 @@ pub(super) async fn remove(call: &Call, options: &Options) -> Result<Answer, Ref
     };
     let entry = kept.entry(wanted)?.clone();
     let (person, name) = (call.person().await?, kept.name.clone());
-    chat.remove_lore(call.guild, person.id, kept, &entry.uid).await?;
+    chat.library().remove_lore(call.guild, person.id, kept, &entry.uid).await?;
     Ok(Answer::text(format!("“{}” is no more in {name}.", render::lore_title(&entry))))
 }
 
@@ -78,12 +80,13 @@ pub(super) async fn remove(call: &Call, options: &Options) -> Result<Answer, Ref
 pub(in super::super) async fn delete(call: &Call, book: LorebookId) -> Result<Answer, Refusal> {
     may_change(call, book).await?;
     let person = call.person().await?;
-    let gone = call.bot.chat.delete_lorebook(call.guild, person.id, book).await?;
+    let gone = call.bot.chat.library().delete_lorebook(call.guild, person.id, book).await?;
     Ok(Answer::text(if gone { "The lorebook is gone." } else { "It was gone already." }))
 }
 
 pub(super) async fn set_use(call: &Call, options: &Options) -> Result<Answer, Refusal> {
-    let kept = call.bot.chat.find_lorebook(call.guild, required(options, "book")?).await?;
+    let kept =
+        call.bot.chat.library().find_lorebook(call.guild, required(options, "book")?).await?;
     let on = options.boolean("on").unwrap_or(true);
     let words = put_to_use(call, options, &kept, on).await?;
     let what = if on { "is used" } else { "is not used any more" };
@@ -115,7 +118,7 @@ async fn put_to_use(
         }
     };
     let person = call.person().await?;
-    call.bot.chat.use_lorebook(call.guild, person.id, kept.id, scope, on).await?;
+    call.bot.chat.library().use_lorebook(call.guild, person.id, kept.id, scope, on).await?;
     Ok(words)
 }
 
@@ -124,21 +127,19 @@ pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Ref
     let chat = &call.bot.chat;
     let replaces = options.boolean("replace").unwrap_or(false);
     let bytes = attached(call, options).await?;
-    let read = chat.read_lorebook(bytes, options.text("name")).await?;
+    let read = chat.library().read_lorebook(bytes, options.text("name")).await?;
     if replaces
         && let Some(old) = chat.store().get_lorebook_by_name(call.guild, read.name()).await?
     {
         may_change(call, old.id).await?;
     }
     let person = call.person().await?;
-    let imported = chat.import_lorebook(call.guild, person.id, read, replaces).await?;
-    let mut text = format!(
-        "{} is on this server now, with {} entries",
-        imported.name, imported.num_entries
-    );
+    let imported = chat.library().import_lorebook(call.guild, person.id, read, replaces).await?;
+    let mut text =
+        format!("{} is on this server now, with {} entries", imported.name, imported.num_entries);
     match options.text("for") {
         Some(_) => {
-            let kept = chat.find_lorebook(call.guild, &imported.name).await?;
+            let kept = chat.library().find_lorebook(call.guild, &imported.name).await?;
             let words = put_to_use(call, options, &kept, true).await?;
             text.push_str(&format!(", used {words}."));
         }
@@ -150,13 +151,13 @@ pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Ref
 
 pub(super) async fn export(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     let chat = &call.bot.chat;
-    let kept = chat.find_lorebook(call.guild, required(options, "book")?).await?;
+    let kept = chat.library().find_lorebook(call.guild, required(options, "book")?).await?;
     let format = match options.text("format") {
         Some("world") => Some(BookFormat::WorldInfo),
         Some("v3") => Some(BookFormat::Standalone),
         _ => None,
     };
-    let file = chat.export_lorebook(&kept, format)?;
+    let file = chat.library().export_lorebook(&kept, format)?;
     hand_out(format!("{}, as a file.", kept.name), file)
 }
 
@@ -164,15 +165,17 @@ pub(super) async fn test(call: &Call, options: &Options) -> Result<Answer, Refus
     let text = required(options, "text")?;
     let chat = &call.bot.chat;
     let book = match options.text("book") {
-        Some(name) => Some(chat.find_lorebook(call.guild, name).await?),
+        Some(name) => Some(chat.library().find_lorebook(call.guild, name).await?),
         None => None,
     };
     let scene = match (&book, call.bot.place(call.guild_id, call.channel).await?) {
         (_, Some(place)) => Some(place.scene),
         (Some(_), None) => None,
-        (None, None) => return Err(Refusal::plain(
-            "no scene is being played here; name a book to try, or try it in a scene",
-        )),
+        (None, None) => {
+            return Err(Refusal::plain(
+                "no scene is being played here; name a book to try, or try it in a scene",
+            ));
+        }
     };
     let report = chat.test_lore(call.guild, scene, book.as_ref(), text).await?;
     Ok(Answer::text(render::lore_test(&report)))
@@ -194,7 +197,7 @@ fn change(options: &Options) -> EntryChange {
 }
 
 async fn used_anywhere(call: &Call, book: LorebookId) -> Result<bool, Refusal> {
-    let books = call.bot.chat.lorebooks(call.guild).await?;
+    let books = call.bot.chat.library().lorebooks(call.guild).await?;
     let listed = books.iter().find(|listed| listed.id == book);
     Ok(listed.is_some_and(|it| it.everywhere || it.num_scenes > 0 || !it.characters.is_empty()))
 }

@@ -41,11 +41,7 @@ pub(in crate::discord) fn lorebooks(books: &[ListedLorebook]) -> String {
 
 /// What is in a lorebook.
 pub(in crate::discord) fn lorebook(book: &Lorebook) -> String {
-    let mut begin = format!(
-        "**{}** · {}\n",
-        plain(&book.name, NAME),
-        entries(book.entries.len())
-    );
+    let mut begin = format!("**{}** · {}\n", plain(&book.name, NAME), entries(book.entries.len()));
     if !book.description.trim().is_empty() {
         let _ = writeln!(begin, "{}", plain(&book.description, SUMMARY));
     }
@@ -119,8 +115,7 @@ pub(in crate::discord) fn lore(report: &LoreReport) -> String {
         let _ = write!(out, "\n- {} · {}", plain(&told.name, NAME), plain(&told.cause, NAME));
     }
     for left in report.left_out.iter().take(MAX_NAMED) {
-        let _ =
-            write!(out, "\n- ~~{}~~ {}", plain(&left.name, NAME), plain(&left.reason, NAME));
+        let _ = write!(out, "\n- ~~{}~~ {}", plain(&left.name, NAME), plain(&left.reason, NAME));
     }
     out
 }

@@ -84,8 +84,14 @@ async fn chat(store: &Store) -> Arc<Chat> {
     let pool = tokio::task::spawn_blocking(small).await.unwrap();
     let clock = Arc::new(SystemClock);
     Arc::new(
-        Chat::new(store.clone(), pool, clock, config.generation, &config.chat, Arc::default())
-            .unwrap(),
+        Chat::new(
+            store.clone(),
+            pool,
+            clock,
+            ChatOptions::new(&config, Template::Limarp),
+            Arc::default(),
+        )
+        .unwrap(),
     )
 }
 

@@ -60,7 +60,8 @@ pub(super) fn chat_with(store: Store, pool: Pool, settings: &[(&str, &str)]) -> 
     let config = Config::load(&options).unwrap();
     let clock = Arc::new(SystemClock);
     Arc::new(
-        Chat::new(store, pool, clock, config.generation, &config.chat, Arc::default()).unwrap(),
+        Chat::new(store, pool, clock, ChatOptions::new(&config, Template::Limarp), Arc::default())
+            .unwrap(),
     )
 }
 

@@ -3,24 +3,18 @@
 
 use serde_json::json;
 
-use crate::domain::{
-    GuildId, LoreEntry, LorePosition, LorebookId, Lorebook, PersonId, PromptRole,
-    SceneId,
-};
+use crate::domain::{GuildId, LoreEntry, LorePosition, Lorebook, LorebookId, PersonId, PromptRole};
 use crate::formats::Limits;
 use crate::formats::book::{BookFile, BookFormat};
 use crate::formats::card::CardFile;
-use crate::lore::{LoreInputs, LoreMessage, LoreScope, LoreSource, TimedEffects};
 use crate::store::{self, ListedLorebook, StoreError};
 
-use super::lore::{self, LoreReport};
-use super::{Chat, ChatError, FileOut, clean_name, file_name};
+use super::super::lore::title;
+use super::super::{ChatError, FileOut, clean_name, file_name};
+use super::Library;
 
 /// How many names a refusal lists.
 const MAX_OFFERED: usize = 25;
-/// A test is as if in the middle of a long scene: nothing waits for its time.
-const MANY_TURNS: usize = 1_000_000;
-
 /// A lorebook in hand: what it is called, and what is in it.
 #[derive(Debug, Clone)]
 pub struct KeptLorebook {
@@ -85,7 +79,7 @@ pub struct ImportedLorebook {
     pub findings: Vec<String>,
 }
 
-impl Chat {
+impl Library {
     /// A guild's lorebooks, by name.
     ///
     /// # Errors
@@ -282,65 +276,6 @@ impl Chat {
         self.note_lore(guild, person, "lorebook.use", book).await
     }
 
-    /// What a text would call if it were said now: in one book, or in all that a scene
-    /// uses. Everything that stays silent is in the report, with its reason.
-    ///
-    /// # Errors
-    /// There is no such scene, or the database fails.
-    pub async fn test_lore(
-        &self,
-        guild: GuildId,
-        scene: Option<SceneId>,
-        book: Option<&KeptLorebook>,
-        text: &str,
-    ) -> Result<LoreReport, ChatError> {
-        let lore = match (book, scene) {
-            (Some(book), _) => {
-                let source = LoreSource {
-                    scope: LoreScope::Guild,
-                    id: book.id.to_string(),
-                    book: book.book.clone(),
-                };
-                Some(lore::compile(vec![source]).await?)
-            }
-            (None, Some(scene)) => {
-                let cast = self.store.list_cast(guild, scene).await?;
-                self.scene_lore(guild, scene, &cast).await?.books
-            }
-            (None, None) => None,
-        };
-        let Some(lore) = lore else { return Ok(LoreReport::default()) };
-        let who = match scene {
-            Some(scene) => self.store.list_cast(guild, scene).await?.into_iter().next(),
-            None => None,
-        };
-        let (name, tags) = who.map_or_else(Default::default, |member| {
-            let sheet = member.character.sheet;
-            (sheet.stage_name().to_owned(), sheet.tags)
-        });
-        let model = self.pool.model();
-        let (tokenizer, effects) = (&model.tokenizer, TimedEffects::default());
-        let activation = lore.activate(&LoreInputs {
-            messages: &[LoreMessage { speaker: "", text }],
-            num_turns: MANY_TURNS,
-            num_replies: MANY_TURNS,
-            settings: &self.settings.lore,
-            context_tokens: model.context_tokens,
-            character: &name,
-            tags: &tags,
-            trigger: "normal",
-            extras: &[],
-            greeting: None,
-            user_icon: None,
-            is_context_full: false,
-            count_tokens: &|text| tokenizer.count(text),
-            expand: &|text| text.to_owned(),
-            seed: 0,
-            effects: &effects,
-        });
-        Ok(lore::full_report(&activation))
-    }
-
     /// An entry with what is to be changed of it.
     fn changed(&self, old: LoreEntry, change: &EntryChange) -> Result<LoreEntry, ChatError> {
         let text = |new: &Option<String>, old: String| match new {
@@ -409,7 +344,7 @@ impl Chat {
         book: LorebookId,
     ) -> Result<(), ChatError> {
         let detail = json!({ "lorebook": book });
-        Ok(self.store.insert_audit(guild, Some(person), action, &detail).await?)
+        Ok(self.note(guild, person, action, &detail).await?)
     }
 }
 
@@ -431,10 +366,10 @@ impl KeptLorebook {
         let found = entries
             .iter()
             .find(|entry| entry.uid == wanted)
-            .or_else(|| entries.iter().find(|entry| same(&lore::title(entry))))
+            .or_else(|| entries.iter().find(|entry| same(&title(entry))))
             .or_else(|| entries.iter().find(|entry| entry.keys.iter().any(same)));
         found.ok_or_else(|| {
-            let names: Vec<String> = entries.iter().map(lore::title).collect();
+            let names: Vec<String> = entries.iter().map(title).collect();
             ChatError::refused(format!("in “{}” {}", self.name, none_such(wanted, &names)))
         })
     }
@@ -442,7 +377,7 @@ impl KeptLorebook {
     /// Its entries as lists show them: their keys in the book, and their titles.
     pub fn titles(&self) -> Vec<(String, String)> {
         let entries = self.book.entries.iter();
-        entries.map(|entry| (entry.uid.clone(), lore::title(entry))).collect()
+        entries.map(|entry| (entry.uid.clone(), title(entry))).collect()
     }
 }
 

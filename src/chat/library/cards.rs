@@ -13,7 +13,8 @@ use crate::formats::picture::{self, Picture};
 use crate::formats::{FormatError, Limits};
 use crate::store::{CharacterAsset, CharacterFile, NewBook, Noun, StoreError, name_key};
 
-use super::{Chat, ChatError, FileOut, clean_name, file_name};
+use super::super::{ChatError, FileOut, clean_name, file_name};
+use super::Library;
 
 /// What the store calls the image that a card was written into.
 const PICTURE: &str = "picture";
@@ -50,7 +51,7 @@ pub struct ImportedCharacter {
     pub num_assets: usize,
 }
 
-impl Chat {
+impl Library {
     /// Reads a card from the bytes of a file; nothing is kept yet.
     ///
     /// # Errors
@@ -107,7 +108,12 @@ impl Chat {
         let detail = json!({ "character": character.id });
         // The same words as for a character that is made by hand: it is whose it is.
         let action = if replaces.is_some() { "character.update" } else { "character.insert" };
-        self.store.insert_audit(guild, Some(person), action, &detail).await?;
+        self.note(guild, person, action, &detail).await?;
+        let book = self.store.get_embedded_lorebook(guild, character.id).await?;
+        if let Some(book) = book {
+            // Whose the character is, theirs is its lore.
+            self.note(guild, person, "lorebook.import", &json!({ "lorebook": book })).await?;
+        }
         Ok(ImportedCharacter { character, num_lore_entries, num_assets })
     }
 
@@ -168,7 +174,8 @@ impl Chat {
     /// The picture of that sum as a small PNG; `None` where it cannot be shown.
     pub async fn small_picture(&self, guild: GuildId, sha256: [u8; 32]) -> Option<Vec<u8>> {
         let bytes = self.store.get_asset(guild, sha256).await.ok()??;
-        let small = tokio::task::spawn_blocking(move || picture::small(&bytes, &Limits::default())).await;
+        let small =
+            tokio::task::spawn_blocking(move || picture::small(&bytes, &Limits::default())).await;
         match small.ok()? {
             Ok(png) => Some(png),
             Err(error) => {
@@ -212,7 +219,7 @@ impl Chat {
         }
         self.store.set_character_picture(guild, character, chosen.map(String::as_str)).await?;
         let detail = json!({ "character": character });
-        Ok(self.store.insert_audit(guild, Some(person), "character.picture", &detail).await?)
+        Ok(self.note(guild, person, "character.picture", &detail).await?)
     }
 }
 
@@ -249,7 +256,11 @@ fn card_file(card: Card, assets: Vec<CharacterAsset>) -> Result<CardFile, Format
 }
 
 /// What the card says, with those fields that are not as they came.
-fn changed(written: &CharacterSheet, came: &CharacterSheet, now: &CharacterSheet) -> CharacterSheet {
+fn changed(
+    written: &CharacterSheet,
+    came: &CharacterSheet,
+    now: &CharacterSheet,
+) -> CharacterSheet {
     let fields = |sheet: &CharacterSheet| -> Map<String, Value> {
         match serde_json::to_value(sheet) {
             Ok(Value::Object(fields)) => fields,
@@ -286,7 +297,8 @@ mod tests {
         let came = CharacterSheet { name: "Ada".into(), greeting: "Hi.".into(), ..written.clone() };
         assert_eq!(changed(&written, &came, &came), written, "cleaning is no change");
         let now = CharacterSheet { scenario: "Rain.".into(), avatar_url: None, ..came.clone() };
-        let wanted = CharacterSheet { scenario: "Rain.".into(), avatar_url: None, ..written.clone() };
+        let wanted =
+            CharacterSheet { scenario: "Rain.".into(), avatar_url: None, ..written.clone() };
         assert_eq!(changed(&written, &came, &now), wanted);
     }
 }
