@@ -112,7 +112,7 @@ fn an_archive_may_stand_behind_a_picture() {
 
 #[test]
 fn a_card_without_a_picture_gets_a_plain_one() {
-    let bare = CardFile::new(Card::read_json(r#"{"name":"Ava"}"#).unwrap());
+    let bare = CardFile::new(Card::read_json(r#"{"name":"Ava","first_mes":""}"#).unwrap());
     let png = CardFile::read(&write(&bare, Container::Png), &limits()).unwrap();
     assert_eq!(png.picture.unwrap().bytes, picture::placeholder().unwrap());
     assert_eq!(bare.avatar(&limits()).unwrap(), None);
@@ -139,7 +139,8 @@ fn files_without_a_card_say_what_they_are() {
 
 #[test]
 fn a_broken_newer_card_gives_way_to_the_older() {
-    let cards = [("chara", r#"{"name":"Old"}"#.to_owned()), ("ccv3", "{".to_owned())];
+    let cards =
+        [("chara", r#"{"name":"Old","first_mes":""}"#.to_owned()), ("ccv3", "{".to_owned())];
     let bytes = png::write(&picture::placeholder().unwrap(), &cards, &limits()).unwrap();
     let file = CardFile::read(&bytes, &limits()).unwrap();
     assert_eq!(file.card.name(), "Old");

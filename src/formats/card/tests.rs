@@ -35,13 +35,20 @@ fn versions_are_told_apart() {
         (V2, Version::V2),
         (V3, Version::V3),
         (r#"{"char_name":"Old","char_persona":"A"}"#, Version::V1),
-        (r#"{"data":{"name":"x"}}"#, Version::V2),
+        (r#"{"data":{"name":"x","description":""}}"#, Version::V2),
         (r#"{"spec":"chara_card_v4","data":{"name":"x"}}"#, Version::V3),
-        (r#"{"spec":"chara_card_v2","name":"flat"}"#, Version::V1),
+        (r#"{"spec":"chara_card_v2","name":"flat","first_mes":""}"#, Version::V1),
     ] {
         assert_eq!(read(text).version(), version, "{text}");
     }
-    for text in ["{}", r#"{"entries":{}}"#, r#"{"spec":"lorebook_v3","data":{}}"#, "[]", "nul"] {
+    for text in [
+        "{}",
+        r#"{"name":"a package","description":"of code"}"#,
+        r#"{"name":"a book","description":"","entries":[]}"#,
+        r#"{"spec":"lorebook_v3","data":{}}"#,
+        "[]",
+        "nul",
+    ] {
         assert!(Card::read_json(text).is_err(), "{text}");
     }
 }
@@ -173,7 +180,8 @@ fn checks_find_what_is_wrong() {
             "assets":[3,{"type":"icon","name":"a","uri":"embedded://x","ext":".PNG"},
               {"type":"icon","name":"a","uri":""}],
             "character_book":{"entries":[{"id":1,"keys":["/(/"],"content":"x"},
-              {"id":1,"keys":[],"content":"y","extensions":{"position":7,"probability":101}}]}}}"#,
+              {"id":1,"keys":[],"content":"y","extensions":{"position":7,"probability":101}},
+              {"content":"z"}]}}}"#,
     );
     let findings = card.validate();
     let all: Vec<String> = findings.iter().map(ToString::to_string).collect();
@@ -200,7 +208,7 @@ fn checks_find_what_is_wrong() {
         "data.character_book.entries[1].id: another entry",
         "data.character_book.entries[1].extensions.position",
         "data.character_book.entries[1].extensions.probability: it is 101",
-        "data.character_book.entries[1]: nothing makes it fire",
+        "data.character_book.entries[2]: nothing makes it fire",
     ] {
         assert!(all.contains(path), "{path} is not in\n{all}");
     }
