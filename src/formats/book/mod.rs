@@ -12,6 +12,7 @@ mod entry;
 mod legacy;
 mod places;
 mod regex_key;
+mod validate;
 mod world;
 
 use serde_json::value::RawValue;

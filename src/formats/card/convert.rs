@@ -13,8 +13,24 @@ use crate::formats::fields::{Object, raw};
 /// Texts that V2 requires beside those of V1.
 const V2_TEXTS: [&str; 5] =
     ["creator_notes", "system_prompt", "post_history_instructions", "creator", "character_version"];
+/// The fields that are texts.
+pub(super) const TEXTS: [&str; 12] = [
+    "name",
+    "description",
+    "personality",
+    "scenario",
+    "first_mes",
+    "mes_example",
+    "creator_notes",
+    "system_prompt",
+    "post_history_instructions",
+    "creator",
+    "character_version",
+    "nickname",
+];
 /// Lists of texts; the last one is V3's.
-const TEXT_LISTS: [&str; 3] = ["alternate_greetings", "tags", "group_only_greetings"];
+pub(super) const LISTS_OF_TEXTS: [&str; 3] =
+    ["alternate_greetings", "tags", "group_only_greetings"];
 /// What else the versions name in `data`.
 const OTHER_FIELDS: [&str; 8] = [
     "extensions",
@@ -33,7 +49,7 @@ const BACKFILL_NOTE: &str = "This is a card of version 3, loaded as version 2. S
 
 /// Whether a field is named by a version of the specification.
 fn is_named(key: &str) -> bool {
-    let mut named = V1_FIELDS.iter().chain(&V2_TEXTS).chain(&TEXT_LISTS).chain(&OTHER_FIELDS);
+    let mut named = V1_FIELDS.iter().chain(&V2_TEXTS).chain(&LISTS_OF_TEXTS).chain(&OTHER_FIELDS);
     named.any(|name| *name == key)
 }
 
@@ -132,10 +148,10 @@ impl Card {
         }
         let number_of_lists = match self.version {
             Version::V1 => 0,
-            Version::V2 => TEXT_LISTS.len() - 1,
-            Version::V3 => TEXT_LISTS.len(),
+            Version::V2 => LISTS_OF_TEXTS.len() - 1,
+            Version::V3 => LISTS_OF_TEXTS.len(),
         };
-        for key in &TEXT_LISTS[..number_of_lists] {
+        for key in &LISTS_OF_TEXTS[..number_of_lists] {
             require_list(&mut body, key);
         }
         if self.version != Version::V1 && matches!(body.object("extensions"), Ok(None)) {
