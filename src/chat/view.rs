@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::FixedOffset;
+use chrono::{DateTime, FixedOffset, Utc};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -109,6 +109,12 @@ impl SceneView {
         self.line[from..].iter().map(|turn| turn.swipe.text.as_str()).collect::<Vec<_>>().join("\n")
     }
 
+    /// When a person spoke last.
+    fn last_written(&self) -> Option<DateTime<Utc>> {
+        let mut turns = self.line.iter().rev();
+        turns.find(|turn| !turn.speaker.is_character()).map(|turn| turn.swipe.created_at)
+    }
+
     /// The length of a reply by that member of the cast: as asked for once, else
     /// the character's own, else the scene's.
     pub(super) fn length(&self, answering: usize, once: Option<Length>) -> Option<Length> {
@@ -155,6 +161,7 @@ impl SceneView {
             anchor: self.scene.anchor,
             macro_seed: self.scene.id.0.unsigned_abs(),
             now: chat.clock.now().with_timezone(&FixedOffset::east_opt(0).expect("UTC")),
+            idle: self.last_written().map(|written| chat.clock.now() - written),
         };
         Ok(prompt::build(&inputs, &self.model.tokenizer, budget)?)
     }
