@@ -1,7 +1,7 @@
 //! Opening a scene: its characters enter and the first of them greets.
 
 use crate::domain::{Character, GuildId, Length, Scene, Speaker, SwipeOrigin};
-use crate::prompt::{MacroContext, expand};
+use crate::prompt::{MacroContext, StoryMacros, expand};
 use crate::store::{NewScene, NewTurn, name_key};
 
 use super::{Chat, ChatError, starters};
@@ -84,6 +84,7 @@ impl Chat {
             now: self.clock.now().fixed_offset(),
             seed: character.id.0.unsigned_abs(),
             place: "greeting",
+            story: StoryMacros::default(),
         };
         let mut greetings = character.sheet.greetings().map(|greeting| expand(greeting, &context));
         Some(NewTurn {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, FixedOffset};
+use chrono::{DateTime, FixedOffset, Utc};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -14,7 +14,7 @@ use crate::lore::{TimedEffects, UiPrompt};
 use crate::pool::PoolModel;
 use crate::prompt::{
     self, Budget, MacroContext, NoteAuthor, Prompt, PromptCharacter, PromptInputs, PromptLore,
-    PromptNote, PromptPerson, PromptTurn,
+    PromptNote, PromptPerson, PromptTurn, StoryMacros,
 };
 use crate::store::Line;
 
@@ -127,6 +127,12 @@ impl SceneView {
         self.line[from..].iter().map(|turn| turn.swipe.text.as_str()).collect::<Vec<_>>().join("\n")
     }
 
+    /// When a person spoke last.
+    fn last_written(&self) -> Option<DateTime<Utc>> {
+        let mut turns = self.line.iter().rev();
+        turns.find(|turn| !turn.speaker.is_character()).map(|turn| turn.swipe.created_at)
+    }
+
     /// The length of a reply by that member of the cast: as asked for once, else
     /// the character's own, else the scene's.
     pub(super) fn length(&self, answering: usize, once: Option<Length>) -> Option<Length> {
@@ -184,6 +190,7 @@ impl SceneView {
             anchor: self.scene.anchor,
             macro_seed: self.scene.id.0.unsigned_abs(),
             now,
+            idle: self.last_written().map(|written| chat.clock.now() - written),
         };
         let prompt = prompt::build(&inputs, &self.model.tokenizer, budget)?;
         let (lore, effects) =
@@ -213,7 +220,9 @@ impl SceneView {
     fn expand(&self, text: &str, character: &str, now: DateTime<FixedOffset>) -> String {
         let user = self.people.first().map_or("you", Participant::name);
         let seed = self.scene.id.0.unsigned_abs();
-        let context = MacroContext { character, user, original: None, now, seed, place: "lore" };
+        let story = StoryMacros::default();
+        let context =
+            MacroContext { character, user, original: None, now, seed, place: "lore", story };
         prompt::expand(text, &context)
     }
 }

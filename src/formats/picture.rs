@@ -9,8 +9,8 @@ use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, 
 
 use super::{FormatError, Limits};
 
-/// The longest side of a picture that stands beside messages, in pixels.
-pub const AVATAR_SIDE: u32 = 512;
+/// The side of a picture that stands beside messages, in pixels.
+pub const AVATAR_SIDE: u32 = 128;
 
 /// What kind of file a picture is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,17 +103,20 @@ impl Picture {
         Ok(image)
     }
 
-    /// The picture as it stands beside messages: PNG, of at most [`AVATAR_SIDE`] pixels
-    /// on its longer side.
+    /// The picture as it stands beside messages: a square PNG of at most [`AVATAR_SIDE`]
+    /// pixels. Of a tall picture it is near the top, where cards have the face.
     ///
     /// # Errors
     /// `Picture` where it cannot be decoded.
     pub fn to_avatar(&self, limits: &Limits) -> Result<Vec<u8>, FormatError> {
-        let mut image = self.decode(limits)?;
-        if image.width().max(image.height()) > AVATAR_SIDE {
-            image = image.thumbnail(AVATAR_SIDE, AVATAR_SIDE);
+        let image = self.decode(limits)?;
+        let side = image.width().min(image.height());
+        let (left, top) = ((image.width() - side) / 2, (image.height() - side) / 8);
+        let mut square = image.crop_imm(left, top, side, side);
+        if side > AVATAR_SIDE {
+            square = square.thumbnail_exact(AVATAR_SIDE, AVATAR_SIDE);
         }
-        encode(&image.into_rgba8())
+        encode(&square.into_rgba8())
     }
 
     /// The picture as PNG; one that is PNG already stays as it is.
@@ -159,11 +162,11 @@ mod tests {
         assert_eq!((picture.kind, picture.width, picture.height), (PictureKind::Jpeg, 1000, 600));
         let avatar = picture.to_avatar(&Limits::default()).unwrap();
         let avatar = Picture::check(avatar, &Limits::default()).unwrap();
-        assert_eq!((avatar.kind, avatar.width, avatar.height), (PictureKind::Png, 512, 307));
+        assert_eq!((avatar.kind, avatar.width, avatar.height), (PictureKind::Png, AVATAR_SIDE, AVATAR_SIDE));
         let small = Picture::check(jpeg(20, 10), &Limits::default()).unwrap();
         let small =
             Picture::check(small.to_avatar(&Limits::default()).unwrap(), &Limits::default());
-        assert_eq!(small.map(|picture| picture.width).unwrap(), 20);
+        assert_eq!(small.map(|picture| picture.width).unwrap(), 10);
     }
 
     #[test]

@@ -69,6 +69,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
+    use crate::prompt::macros::StoryMacros;
 
     fn read(dialogue: &str) -> Vec<Vec<(Side, String)>> {
         let now = DateTime::parse_from_rfc3339("2026-11-23T16:05:00Z").unwrap();
@@ -79,6 +80,7 @@ mod tests {
             now,
             seed: 0,
             place: "test",
+            story: StoryMacros::default(),
         };
         let examples = examples(dialogue, &context).into_iter();
         examples

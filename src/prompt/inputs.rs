@@ -3,7 +3,7 @@
 //! Every text is as its author wrote it: macros are still unexpanded in what
 //! cards, personas and scenes say, and nothing is neutralised yet.
 
-use chrono::{DateTime, FixedOffset};
+use chrono::{DateTime, FixedOffset, TimeDelta};
 
 use crate::domain::{Length, LorePosition, PromptRole, Speaker, Template, TurnId};
 
@@ -46,6 +46,9 @@ pub struct PromptInputs<'a> {
     pub macro_seed: u64,
     /// What `{{time}}` and `{{date}}` say.
     pub now: DateTime<FixedOffset>,
+    /// What `{{idle_duration}}` says: how long ago a person spoke last; `None` where
+    /// nobody did.
+    pub idle: Option<TimeDelta>,
 }
 
 /// A character, as far as a prompt needs to know it.

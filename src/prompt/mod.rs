@@ -19,6 +19,7 @@ mod lore;
 mod macros;
 mod neutralise;
 mod notes;
+mod quotes;
 mod receipt;
 mod rendered;
 mod sections;
@@ -32,7 +33,7 @@ pub use inputs::{
     NoteAuthor, PromptCharacter, PromptInputs, PromptLore, PromptNote, PromptPerson, PromptTurn,
 };
 pub use instruct::handlebars::StoryStringError;
-pub use macros::{MacroContext, expand};
+pub use macros::{MacroContext, StoryMacros, expand};
 pub use receipt::{PromptReceipt, Section, SectionKind, Trimmed, TrimmedLore};
 pub use shipped::{check_template, shipped_template, shipped_templates};
 

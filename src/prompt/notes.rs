@@ -70,7 +70,7 @@ fn own_line(stage: &Stage<'_>, index: usize, note: &PromptNote<'_>) -> Option<No
         NoteAuthor::Scene => (stage.direction(note.text, None, &place), None),
         NoteAuthor::Character(i) => {
             let name = stage.cast.get(i)?;
-            (stage.reminder(note.text, name, &place), Some(name))
+            (stage.reminder(note.text, i, &place), Some(name))
         }
     };
     let depth = format!("at depth {}", note.depth);

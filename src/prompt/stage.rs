@@ -10,6 +10,7 @@ use super::alpaca::{self, Side};
 use super::examples::examples;
 use super::macros::{MacroContext, expand};
 use super::neutralise::{Markers, Neutraliser, neutral_name_among};
+use super::quotes::{Quotes, Who};
 use super::{PromptError, PromptInputs};
 use crate::domain::{Speaker, Template};
 
@@ -28,6 +29,8 @@ pub(super) struct Stage<'a> {
     speakers: BTreeSet<String>,
     /// What the inputs' lore says, neutralised.
     pub(super) lore: Vec<String>,
+    /// What the texts may quote of one another.
+    quotes: Quotes<'a>,
     /// The template's own words, which nobody else may write.
     markers: Arc<Markers>,
     /// For all texts but the characters' own.
@@ -63,7 +66,9 @@ impl<'a> Stage<'a> {
         let labels = labels.chain(headers.iter().map(String::as_str));
         let neutraliser = Neutraliser::new(labels).with_markers(&markers);
         let lore = inputs.lore.iter().map(|lore| neutraliser.neutralise(lore.text)).collect();
-        Ok(Self { inputs, cast, people, speakers, lore, markers, neutraliser })
+        let [group, everyone] = [&cast, &people].map(|names| alpaca::join_names(names));
+        let quotes = Quotes::new(inputs, &cast, group, &everyone);
+        Ok(Self { inputs, cast, people, speakers, lore, quotes, markers, neutraliser })
     }
 
     /// Who answers.
@@ -96,13 +101,12 @@ impl<'a> Stage<'a> {
 
     /// A text of the scene as a whole: `{{char}}` is everyone in the cast.
     pub(super) fn shared(&self, text: &str, place: &str) -> String {
-        let cast = alpaca::join_names(&self.cast);
-        self.speech(&self.expand(text, &cast, None, place))
+        self.speech(&self.expand(text, Who::Everyone, None, place))
     }
 
     /// A text for the one who answers; `original` is what it replaces.
     pub(super) fn direction(&self, text: &str, original: Option<&str>, place: &str) -> String {
-        self.speech(&self.expand(text, self.answering(), original, place))
+        self.speech(&self.expand(text, Who::One(self.inputs.answering), original, place))
     }
 
     /// What is known of a character. Cards show its manner in lines of dialogue,
@@ -118,7 +122,7 @@ impl<'a> Stage<'a> {
     /// A text on a character, in which `{{char}}` is that one.
     pub(super) fn of_character(&self, text: &str, index: usize) -> String {
         let name = &self.cast[index];
-        let text = self.expand(text, name, None, &format!("character {index}"));
+        let text = self.expand(text, Who::One(index), None, &format!("character {index}"));
         if *self.inputs.template != Template::Limarp {
             return self.speech(&text);
         }
@@ -165,8 +169,8 @@ impl<'a> Stage<'a> {
     }
 
     /// A character's reminder of itself.
-    pub(super) fn reminder(&self, text: &str, name: &str, place: &str) -> String {
-        self.speech(&self.expand(text, name, None, place))
+    pub(super) fn reminder(&self, text: &str, index: usize, place: &str) -> String {
+        self.speech(&self.expand(text, Who::One(index), None, place))
     }
 
     /// What the reply already begins with; may be empty.
@@ -182,7 +186,7 @@ impl<'a> Stage<'a> {
     fn examples(&self, index: usize) -> Vec<StandingExample> {
         let place = format!("character {index}");
         let (name, user) = (&self.cast[index], &self.people[0]);
-        let context = self.macros(name, user, None, &place);
+        let context = self.macros(Who::One(index), user, None, &place);
         let examples = examples(self.inputs.cast[index].example_dialogue, &context);
         let standing = examples.into_iter().enumerate().map(|(i, turns)| {
             let turns = turns.into_iter().map(|turn| {
@@ -196,28 +200,28 @@ impl<'a> Stage<'a> {
 
     /// The template's own words with their macros expanded; names are put in elsewhere.
     pub(super) fn words(&self, words: &str) -> String {
-        if !words.contains("{{") {
-            return words.to_owned();
-        }
-        let [characters, people] =
-            [&self.cast, &self.people].map(|names| alpaca::join_names(names));
-        expand(words, &self.macros(&characters, &people, None, "template"))
+        self.expand(words, Who::Everyone, None, "template")
     }
 
-    fn expand(&self, text: &str, char: &str, original: Option<&str>, place: &str) -> String {
+    fn expand(&self, text: &str, who: Who, original: Option<&str>, place: &str) -> String {
         let user = alpaca::join_names(&self.people);
-        expand(text, &self.macros(char, &user, original, place))
+        expand(text, &self.macros(who, &user, original, place))
     }
 
     fn macros<'m>(
-        &self,
-        character: &'m str,
+        &'m self,
+        who: Who,
         user: &'m str,
         original: Option<&'m str>,
         place: &'m str,
     ) -> MacroContext<'m> {
         let (now, seed) = (self.inputs.now, self.inputs.macro_seed);
-        MacroContext { character, user, original, now, seed, place }
+        let story = self.quotes.of(who, self.inputs);
+        let character = match who {
+            Who::Everyone => self.quotes.group(),
+            Who::One(index) => &self.cast[index],
+        };
+        MacroContext { character, user, original, now, seed, place, story }
     }
 }
 

@@ -34,6 +34,7 @@ fn inputs<'a>(cast: &'a [PromptCharacter<'a>], people: &'a [PromptPerson<'a>]) -
         anchor: None,
         macro_seed: 7,
         now: DateTime::parse_from_rfc3339("2026-11-23T16:05:00+01:00").unwrap(),
+        idle: None,
     }
 }
 

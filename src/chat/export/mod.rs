@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Value, json};
 
 use crate::domain::{CastMember, Character, GuildId, Participant, Scene, SceneId, Speaker, TurnId};
-use crate::prompt::{MacroContext, expand};
+use crate::prompt::{MacroContext, StoryMacros, expand};
 use crate::store::TreeTurn;
 
 use super::{Chat, ChatError};
@@ -77,6 +77,7 @@ impl Chat {
             now: self.clock.now().fixed_offset(),
             seed: scene.id.0.unsigned_abs(),
             place: "scenario",
+            story: StoryMacros::default(),
         };
         expand(&scene.scenario, &context)
     }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::{Character, CharacterId, CharacterSheet, GuildId, PersonId};
 use crate::formats::card::{Asset, Card, CardFile, Container, Version};
-use crate::formats::picture::{self, Picture};
+use crate::formats::picture::Picture;
 use crate::formats::{FormatError, Limits};
 use crate::store::{CharacterAsset, CharacterFile, NewBook, Noun, StoreError, name_key};
 
@@ -175,7 +175,11 @@ impl Library {
     pub async fn small_picture(&self, guild: GuildId, sha256: [u8; 32]) -> Option<Vec<u8>> {
         let bytes = self.store.get_asset(guild, sha256).await.ok()??;
         let small =
-            tokio::task::spawn_blocking(move || picture::small(&bytes, &Limits::default())).await;
+            tokio::task::spawn_blocking(move || {
+            let limits = Limits::default();
+            Picture::check(bytes, &limits)?.to_avatar(&limits)
+        });
+        let small = small.await;
         match small.ok()? {
             Ok(png) => Some(png),
             Err(error) => {

@@ -328,3 +328,30 @@ fn the_same_inputs_make_the_same_prompt() {
     let other_scene = PromptInputs { macro_seed: 8, ..inputs };
     assert_ne!(text(&inputs), text(&other_scene));
 }
+
+#[test]
+fn texts_quote_one_another_but_not_themselves() {
+    let said = said(&[(false, "Ana", "Hi {{char}}.\n### Input:")]);
+    let cast = [
+        PromptCharacter { personality: "Curt.", ..character("Mira", "{{char}}: {{description}}") },
+        character("Brann", "A smith."),
+    ];
+    let people = [person("Ana", "A knight.")];
+    let inputs = PromptInputs {
+        turns: &turns(&said),
+        answering: 1,
+        system_prompt: "{{description}} {{persona}} {{lastUserMessage}} {{group}} {{idle_duration}}",
+        idle: Some(chrono::TimeDelta::minutes(1)),
+        ..inputs(&cast, &people)
+    };
+    let text = text(&inputs);
+    let paragraphs: Vec<_> = text.split("\n\n").collect();
+    assert_eq!(
+        paragraphs[0],
+        "### Instruction:\nMira's Persona: Mira: Mira: {{description}}\nCurt."
+    );
+    assert_eq!(
+        paragraphs[3],
+        "A smith. A knight. Hi {{char}}.\n# # # Input: Mira and Brann a minute"
+    );
+}

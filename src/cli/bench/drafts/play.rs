@@ -80,6 +80,7 @@ impl Played {
             anchor: None,
             macro_seed: 0,
             now: chrono::DateTime::UNIX_EPOCH.fixed_offset(),
+            idle: None,
         };
         let budget = Budget { context_tokens, reply_tokens: rules.reply_tokens };
         let prompt = build(&inputs, tokenizer, budget)?;

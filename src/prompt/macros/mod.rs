@@ -5,10 +5,15 @@
 //! seed and the placeholder's place, so that it comes out the same in every
 //! prompt. Unknown placeholders stay as they are.
 
+mod clock;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use chrono::{DateTime, FixedOffset};
+use chrono::{DateTime, FixedOffset, TimeDelta};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
@@ -17,6 +22,8 @@ use unicode_segmentation::UnicodeSegmentation;
 /// Placeholders nested deeper than this stay as they are.
 const MAX_DEPTH: usize = 16;
 const MAX_DICE: u32 = 100;
+/// What the story's texts may add to one text; what would be more stays as it is.
+const MAX_STORY_BYTES: usize = 256 * 1024;
 
 /// What the placeholders of one text stand for.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +40,33 @@ pub struct MacroContext<'a> {
     pub seed: u64,
     /// Which text of the scene this is: texts draw apart from one another.
     pub place: &'a str,
+    /// What of the story can be put in.
+    pub story: StoryMacros<'a>,
+}
+
+/// What of a story its texts can quote; a placeholder for what is absent stays as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StoryMacros<'a> {
+    /// `{{group}}` and `{{charIfNotGroup}}`: everyone in the cast.
+    pub group: Option<&'a str>,
+    /// `{{description}}`.
+    pub description: Option<&'a str>,
+    /// `{{personality}}`.
+    pub personality: Option<&'a str>,
+    /// `{{scenario}}`.
+    pub scenario: Option<&'a str>,
+    /// `{{persona}}`.
+    pub persona: Option<&'a str>,
+    /// `{{mesExamples}}`.
+    pub examples: Option<&'a str>,
+    /// `{{lastMessage}}`.
+    pub last_message: Option<&'a str>,
+    /// `{{lastUserMessage}}`, and `{{input}}`, since nothing is being typed here.
+    pub last_user_message: Option<&'a str>,
+    /// `{{lastCharMessage}}`.
+    pub last_character_message: Option<&'a str>,
+    /// `{{idle_duration}}`: since a person spoke last.
+    pub idle: Option<TimeDelta>,
 }
 
 /// Replaces the placeholders of a text, in any letter case:
@@ -44,10 +78,16 @@ pub struct MacroContext<'a> {
 /// | `{{random:a,b}}`, `{{pick:a,b}}` (also `::` between) | one of them |
 /// | `{{roll:d20}}`, `{{roll:2d6+1}}`, `{{roll:20}}` | the sum of the dice |
 /// | `{{time}}`, `{{date}}`, `{{weekday}}`, `{{isotime}}`, `{{isodate}}` | the time given |
+/// | `{{time_UTC+2}}`, `{{datetimeformat DD.MM.YYYY HH:mm}}` | the same elsewhere, or in other words |
+/// | `{{idle_duration}}` | how long nobody has spoken, in words |
+/// | `{{group}}`, `{{charIfNotGroup}}`, `<GROUP>`, `<CHARIFNOTGROUP>` | everyone in the cast |
+/// | `{{description}}`, `{{personality}}`, `{{scenario}}`, `{{persona}}`, `{{mesExamples}}` | those texts |
+/// | `{{lastMessage}}`, `{{lastUserMessage}}`, `{{input}}`, `{{lastCharMessage}}` | what was said |
 /// | `{{newline}}`, `{{trim}}`, `{{reverse:abc}}` | a line break, none around it, `cba` |
-/// | `{{// …}}`, `{{comment:…}}`, `{{hidden_key:…}}`, `{{noop}}` | nothing |
+/// | `{{// …}}`, `{{comment:…}}`, `{{hidden_key:…}}`, `{{banned "…"}}`, `{{noop}}` | nothing |
 pub fn expand(text: &str, context: &MacroContext<'_>) -> String {
-    let expander = Expander { text, pairs: pairs(text), context };
+    let story_bytes = Cell::new(MAX_STORY_BYTES);
+    let expander = Expander { text, pairs: pairs(text), context, story_bytes };
     let mut out = String::with_capacity(text.len());
     expander.expand(0..text.len(), 0, &mut out);
     out
@@ -77,15 +117,20 @@ fn pairs(text: &str) -> HashMap<usize, usize> {
     pairs
 }
 
-/// Where the name in a placeholder's body ends: at its colon, its space in
-/// `roll d20`, or at its end. `None` if no name is that long.
+/// Where the name in a placeholder's body ends: at its colon, its space in `roll d20`,
+/// or at its end. `None` if no name is that long.
 fn name_end(body: &str) -> Option<usize> {
-    const LONGEST: usize = "hidden_key".len();
+    const LONGEST: usize = "lastUserMessage".len();
+    const SPACED: [&str; 3] = ["roll ", "datetimeformat ", "banned "];
     let bytes = body.as_bytes();
-    if bytes.len() > 4 && bytes[..5].eq_ignore_ascii_case(b"roll ") {
-        return Some(4);
+    let begins = |word: &&str| {
+        let begun = bytes.get(..word.len());
+        begun.is_some_and(|begun| begun.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    if let Some(word) = SPACED.iter().find(|word| begins(word)) {
+        return Some(word.len() - 1);
     }
-    let colon = bytes.iter().take(LONGEST + 1).position(|byte| *byte == b':');
+    let colon = bytes.iter().take(LONGEST + 2).position(|byte| *byte == b':');
     colon.or_else(|| (bytes.len() <= LONGEST).then_some(bytes.len()))
 }
 
@@ -93,6 +138,8 @@ struct Expander<'a> {
     text: &'a str,
     pairs: HashMap<usize, usize>,
     context: &'a MacroContext<'a>,
+    /// What the story's texts may still add.
+    story_bytes: Cell<usize>,
 }
 
 /// What a placeholder came to.
@@ -140,7 +187,7 @@ impl Expander<'_> {
             return Some((at + 2..close, close + 2));
         }
         let rest = &self.text.as_bytes()[at..end];
-        let len = rest.iter().take("<USER>".len()).position(|byte| *byte == b'>')? + 1;
+        let len = rest.iter().take("<CHARIFNOTGROUP>".len()).position(|byte| *byte == b'>')? + 1;
         rest.starts_with(b"<").then_some((at..at + len, at + len))
     }
 
@@ -151,7 +198,7 @@ impl Expander<'_> {
             return Outcome::Replaced;
         }
         let Some(name_end) = name_end(text) else { return Outcome::Unknown };
-        let name = text[..name_end].to_ascii_lowercase();
+        let name = text[..name_end].trim_end().to_ascii_lowercase();
         let arguments = (body.start + name_end + 1).min(body.end)..body.end;
         let now = self.context.now;
         match name.as_str() {
@@ -167,9 +214,27 @@ impl Expander<'_> {
             "isotime" => out.push_str(&now.format("%H:%M").to_string()),
             "isodate" => out.push_str(&now.format("%Y-%m-%d").to_string()),
             "newline" => out.push('\n'),
-            "noop" | "comment" | "hidden_key" => {}
+            "noop" | "comment" | "hidden_key" | "banned" => {}
             "trim" => return Outcome::Trim,
+            "idle_duration" => match self.context.story.idle {
+                Some(idle) => out.push_str(&clock::in_words(idle)),
+                None => return Outcome::Unknown,
+            },
+            name if name.starts_with("time_utc") => {
+                match clock::offset(&name["time_utc".len()..]) {
+                    Some(offset) => {
+                        let there = now.with_timezone(&offset);
+                        out.push_str(&there.format("%-I:%M %p").to_string());
+                    }
+                    None => return Outcome::Unknown,
+                }
+            }
+            name if let Some(text) = self.story(name) => match self.spend(text.len()) {
+                true => out.push_str(text),
+                false => return Outcome::Unknown,
+            },
             _ if depth >= MAX_DEPTH || arguments.is_empty() => return Outcome::Unknown,
+            "datetimeformat" => clock::format(now, &self.text[arguments], out),
             "random" | "pick" => self.pick(arguments, depth, out),
             "reverse" => {
                 let mut inner = String::new();
@@ -183,6 +248,29 @@ impl Expander<'_> {
             _ => return Outcome::Unknown,
         }
         Outcome::Replaced
+    }
+
+    /// What of the story a name stands for.
+    fn story(&self, name: &str) -> Option<&str> {
+        let story = &self.context.story;
+        match name {
+            "group" | "<group>" | "charifnotgroup" | "<charifnotgroup>" => story.group,
+            "description" => story.description,
+            "personality" => story.personality,
+            "scenario" => story.scenario,
+            "persona" => story.persona,
+            "mesexamples" => story.examples,
+            "lastmessage" => story.last_message,
+            "lastusermessage" | "input" => story.last_user_message,
+            "lastcharmessage" => story.last_character_message,
+            _ => None,
+        }
+    }
+
+    /// Whether so much of the story may still be put in; then it counts as put in.
+    fn spend(&self, num_bytes: usize) -> bool {
+        let left = self.story_bytes.get().checked_sub(num_bytes);
+        left.map(|left| self.story_bytes.set(left)).is_some()
     }
 
     /// Appends one of the alternatives, which may hold placeholders.
@@ -257,114 +345,5 @@ impl Expander<'_> {
             .chain_update((at as u64).to_le_bytes())
             .chain_update(self.context.place);
         ChaCha8Rng::from_seed(lot.finalize().into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn context(seed: u64) -> MacroContext<'static> {
-        let now = DateTime::parse_from_rfc3339("2026-11-23T16:05:00+01:00").unwrap();
-        MacroContext { character: "Mira", user: "Ana", original: None, now, seed, place: "test" }
-    }
-
-    fn expanded(text: &str) -> String {
-        expand(text, &context(7))
-    }
-
-    #[test]
-    fn names_in_any_case_and_both_spellings() {
-        assert_eq!(
-            expanded("{{char}} {{Char}} <BOT> <bot> {{USER}} <User>"),
-            "Mira Mira Mira Mira Ana Ana"
-        );
-        assert_eq!(
-            expanded("{{{char}}} {char} <b>bot</b> <BOTH>"),
-            "{Mira} {char} <b>bot</b> <BOTH>"
-        );
-    }
-
-    #[test]
-    fn values_are_never_expanded_again() {
-        let sly = MacroContext { character: "{{user}}", user: "{{char}},<BOT>", ..context(7) };
-        assert_eq!(expand("{{char}} and {{user}}", &sly), "{{user}} and {{char}},<BOT>");
-        assert_eq!(expand("{{random:{{user}}}}", &sly), "{{char}},<BOT>");
-    }
-
-    #[test]
-    fn the_unknown_and_the_unclosed_stay() {
-        for text in [
-            "{{unknown}}",
-            "{{unknown:{{}}",
-            "{{char",
-            "}}{{",
-            "{{original}}",
-            "{{roll:x}}",
-            "{{}}",
-            "<",
-            "a < b > c",
-            "{{random}}",
-        ] {
-            assert_eq!(expanded(text), text);
-        }
-        assert_eq!(expanded("{{unknown:{{char}}}}"), "{{unknown:Mira}}");
-    }
-
-    #[test]
-    fn original_stands_where_there_is_one() {
-        let with = MacroContext { original: Some("Ours."), ..context(7) };
-        assert_eq!(expand("{{original}} Theirs.", &with), "Ours. Theirs.");
-    }
-
-    #[test]
-    fn lots_are_stable_within_a_scene_and_differ_between_scenes() {
-        let text = "{{random:a,b,c,d}}{{pick::a::b::c::d}}{{roll:d1000}} {{roll:3d6+2}}";
-        assert_eq!(expand(text, &context(1)), expand(text, &context(1)));
-        let all: std::collections::BTreeSet<_> =
-            (0..20).map(|seed| expand(text, &context(seed))).collect();
-        assert!(all.len() > 15, "{all:?}");
-        for seed in 0..100 {
-            let sum: i64 = expand("{{roll:3d6+2}}", &context(seed)).parse().unwrap();
-            assert!((5..=20).contains(&sum), "{sum}");
-        }
-        let elsewhere = MacroContext { place: "elsewhere", ..context(1) };
-        assert_ne!(expand(text, &context(1)), expand(text, &elsewhere));
-    }
-
-    #[test]
-    fn alternatives_keep_inner_placeholders_and_escaped_commas_whole() {
-        let drawn = |text: &str| {
-            (0..50)
-                .map(|seed| expand(text, &context(seed)))
-                .collect::<std::collections::BTreeSet<_>>()
-        };
-        let set = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
-        assert_eq!(drawn(r"{{random: {{pick:x,y}}, b\,c }}"), set(&["x", "y", "b,c"]));
-        assert_eq!(drawn("{{random::a, b::{{char}}}}"), set(&["a, b", "Mira"]));
-        assert_eq!(drawn("{{random:a,}}"), set(&["a", ""]));
-    }
-
-    #[test]
-    fn time_and_the_small_ones() {
-        assert_eq!(
-            expanded("{{time}}, {{date}}, {{weekday}}"),
-            "4:05 PM, November 23, 2026, Monday"
-        );
-        assert_eq!(expanded("{{isodate}} {{isotime}}"), "2026-11-23 16:05");
-        assert_eq!(
-            expanded("a{{newline}}b{{// a {{char}} note }}c{{comment: x}}{{noop}}"),
-            "a\nbc"
-        );
-        assert_eq!(expanded("a\n\n{{trim}}\n\nb"), "ab");
-        assert_eq!(expanded("{{reverse:{{char}}!}}"), "!ariM");
-    }
-
-    #[test]
-    fn hostile_nesting_takes_linear_time() {
-        let deep = format!("{}{}", "{{random:".repeat(20_000), "}}".repeat(20_000));
-        assert!(expanded(&deep).len() <= deep.len());
-        let open = "{{".repeat(100_000) + &"<".repeat(100_000);
-        assert_eq!(expanded(&open), open);
     }
 }
