@@ -122,7 +122,10 @@ fn rank(name: &str, written: &str) -> Option<u8> {
 }
 
 /// The only one that is meant by what was written.
-pub(super) fn meant(names: &[(CharacterId, String)], written: &str) -> Result<CharacterId, ChatError> {
+pub(super) fn meant(
+    names: &[(CharacterId, String)],
+    written: &str,
+) -> Result<CharacterId, ChatError> {
     let key = name_key(written);
     let known = |names: &[&str]| {
         let more = if names.len() > MAX_OFFERED { ", …" } else { "" };

@@ -59,7 +59,7 @@ pub use export::Export;
 pub use file_out::{FileOut, file_name};
 pub use jobs::run_jobs;
 pub use library::{
-    CardInHand, EntryChange, ImportedCharacter, ImportedLorebook, KeptLorebook, Library,
+    CardInHand, ChatInHand, ChatPlace, EntryChange, ImportedCharacter, ImportedChat, ImportedLorebook, ImportedPreset, KeptLorebook, Library,
     LocalGuild, LorebookInHand,
 };
 pub use lore::{LeftOutEntry, LoreReport, SceneLore, ToldEntry};

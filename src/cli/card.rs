@@ -116,7 +116,11 @@ pub(super) fn run(session: &Session, command: &CardCommand) -> anyhow::Result<Ex
     match command {
         CardCommand::Show { file, json } => {
             let card = CardFile::read(&read(file)?, &Limits::default())?;
-            if *json { line(card.card.to_json()) } else { show(&card) }
+            if *json {
+                line(card.card.to_json())
+            } else {
+                show(&card)
+            }
             Ok(ExitCode::SUCCESS)
         }
         CardCommand::Validate { files } => validate(files),
@@ -151,9 +155,8 @@ fn show(file: &CardFile) {
     let depth_prompt = sheet.depth_prompt.as_ref();
     row(
         "reminder",
-        depth_prompt.map_or_else(String::new, |it| {
-            format!("{} at depth {}", text(&it.text), it.depth)
-        }),
+        depth_prompt
+            .map_or_else(String::new, |it| format!("{} at depth {}", text(&it.text), it.depth)),
     );
     row("talkativeness", sheet.talkativeness.to_string());
     let (greetings, group) = (sheet.greetings().count(), sheet.group_only_greetings.len());

@@ -137,8 +137,7 @@ fn list(session: &Session, book: Option<&str>) -> anyhow::Result<ExitCode> {
         };
         let kept = library.find_lorebook(local.guild.id, name).await?;
         for (entry, (_, title)) in kept.book.entries.iter().zip(kept.titles()) {
-            let called =
-                if entry.constant { "always".to_owned() } else { entry.keys.join(", ") };
+            let called = if entry.constant { "always".to_owned() } else { entry.keys.join(", ") };
             let off = if entry.enabled { "" } else { "  (off)" };
             line(format_args!("{title:<32} {called}{off}"));
         }

@@ -13,9 +13,11 @@ mod lore;
 mod model;
 mod output;
 mod play;
+mod preset;
 mod progress;
 mod serve;
 mod session;
+mod template;
 mod worker;
 
 use std::ffi::OsString;
@@ -92,6 +94,12 @@ pub enum Command {
     /// Lorebooks: list, check, bring in, take out
     #[command(subcommand)]
     Lore(lore::LoreCommand),
+    /// Sampling presets: list, bring in, take out
+    #[command(subcommand)]
+    Preset(preset::PresetCommand),
+    /// Prompt templates: list, show, write
+    #[command(subcommand)]
+    Template(template::TemplateCommand),
     /// Check everything that a start needs, and say what to do
     Doctor(doctor::DoctorArgs),
     /// Bring the database up to date
@@ -143,6 +151,8 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Model(command) => model::run(&session, command),
         Command::Card(command) => card::run(&session, command),
         Command::Lore(command) => lore::run(&session, command),
+        Command::Preset(command) => preset::run(&session, command),
+        Command::Template(command) => template::run(&session, command),
         Command::Migrate => database::migrate(&session),
         Command::Config(command) => config::run(&session, command),
         Command::Bench(command) => bench::run(&session, &cli.global, command),

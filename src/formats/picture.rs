@@ -162,7 +162,10 @@ mod tests {
         assert_eq!((picture.kind, picture.width, picture.height), (PictureKind::Jpeg, 1000, 600));
         let avatar = picture.to_avatar(&Limits::default()).unwrap();
         let avatar = Picture::check(avatar, &Limits::default()).unwrap();
-        assert_eq!((avatar.kind, avatar.width, avatar.height), (PictureKind::Png, AVATAR_SIDE, AVATAR_SIDE));
+        assert_eq!(
+            (avatar.kind, avatar.width, avatar.height),
+            (PictureKind::Png, AVATAR_SIDE, AVATAR_SIDE)
+        );
         let small = Picture::check(jpeg(20, 10), &Limits::default()).unwrap();
         let small =
             Picture::check(small.to_avatar(&Limits::default()).unwrap(), &Limits::default());

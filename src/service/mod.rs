@@ -21,6 +21,7 @@ use crate::store::embedded::{EmbeddedOptions, ServerStep};
 use crate::store::{Database, Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
 
+pub use template::{load as template, named as named_template};
 pub use workers::{
     engine_options, local_backend, local_options, pool_options, reload_pool, start_pool,
     weight_type,

@@ -174,8 +174,7 @@ impl Library {
     /// The picture of that sum as a small PNG; `None` where it cannot be shown.
     pub async fn small_picture(&self, guild: GuildId, sha256: [u8; 32]) -> Option<Vec<u8>> {
         let bytes = self.store.get_asset(guild, sha256).await.ok()??;
-        let small =
-            tokio::task::spawn_blocking(move || {
+        let small = tokio::task::spawn_blocking(move || {
             let limits = Limits::default();
             Picture::check(bytes, &limits)?.to_avatar(&limits)
         });
@@ -239,24 +238,36 @@ fn assets(file: &CardFile) -> Vec<CharacterAsset> {
     };
     let own = file.assets.iter().filter_map(|it| {
         let bytes = it.bytes.as_deref()?;
-        Some(kept(&it.kind, &it.name, &it.ext, &it.uri, bytes))
+        Some(kept(&it.kind, &it.name, &it.ext, address(&it.uri), bytes))
     });
     let picture = file.picture.iter().map(|it| kept(PICTURE, "card", "png", "", &it.bytes));
     own.chain(picture).collect()
 }
 
-/// The way back.
-fn card_file(card: Card, assets: Vec<CharacterAsset>) -> Result<CardFile, FormatError> {
+/// The way back: the card says which files it has, and here they are.
+fn card_file(card: Card, kept: Vec<CharacterAsset>) -> Result<CardFile, FormatError> {
     let mut file = CardFile::new(card);
-    for asset in assets {
-        let CharacterAsset { kind, name, ext, uri, bytes, .. } = asset;
-        if kind == PICTURE {
-            file.picture = Some(Picture::check(bytes, &Limits::default())?);
-        } else {
-            file.assets.push(Asset { kind, name, ext, uri, bytes: Some(bytes) });
+    for kept in kept {
+        if kept.kind == PICTURE {
+            file.picture = Some(Picture::check(kept.bytes, &Limits::default())?);
+            continue;
+        }
+        let is_it = |it: &&mut Asset| {
+            it.bytes.is_none()
+                && (&it.kind, &it.name, &it.ext) == (&kept.kind, &kept.name, &kept.ext)
+                && address(&it.uri) == kept.uri
+        };
+        if let Some(asset) = file.assets.iter_mut().find(is_it) {
+            asset.bytes = Some(kept.bytes.into());
         }
     }
     Ok(file)
+}
+
+/// Where an asset is; one that is in its own address is there as a whole, and once is
+/// enough.
+fn address(uri: &str) -> &str {
+    if uri.starts_with("data:") { "data:" } else { uri }
 }
 
 /// What the card says, with those fields that are not as they came.

@@ -5,7 +5,9 @@
 //! that runs.
 
 mod cards;
+mod chats;
 mod lorebooks;
+mod presets;
 
 use crate::domain::{Character, CharacterSheet, DepthPrompt, GuildId, PersonId};
 use crate::store::{Noun, Store, StoreError};
@@ -14,7 +16,9 @@ use super::characters::{self, clean_avatar_url};
 use super::{ChatError, clean_name};
 
 pub use cards::{CardInHand, ImportedCharacter};
+pub use chats::{ChatInHand, ChatPlace, ImportedChat};
 pub use lorebooks::{EntryChange, ImportedLorebook, KeptLorebook, LorebookInHand};
+pub use presets::ImportedPreset;
 
 /// The deepest that a character's reminder stands, in turns.
 const MAX_DEPTH: usize = 1_000;

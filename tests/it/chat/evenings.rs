@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dramatis::chat::{
-    Chat, FinishedReply, Message, Opening, PersonaScope, ReplyReceipt, ReplySink, ReplyStart,
-    SinkError, Stage, SwipeTo, Undone, run_jobs, starters,
+    Chat, ChatOptions, FinishedReply, Message, Opening, PersonaScope, Preview, ReplyReceipt,
+    ReplySink, ReplyStart, SinkError, Stage, SwipeTo, Undone, run_jobs, starters,
 };
 use dramatis::clock::SystemClock;
 use dramatis::config::{Config, Environment, LoadOptions as ConfigOptions, Override};
 use dramatis::domain::{
-    Character, CharacterSheet, GuildId, Length, Participant, Scene, Speaker, SwipeOrigin, Turn,
+    Character, CharacterSheet, GuildId, Length, Participant, Scene, Speaker, SwipeOrigin, Template,
+    Turn,
 };
 use dramatis::store::{Accepted, Generated, JobState, Line, NewTurn, Store, Target};
 use tokio::sync::watch;

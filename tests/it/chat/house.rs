@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use dramatis::chat::{Chat, ChatError, Message, Opening, ReplyReceipt, run_jobs};
+use dramatis::chat::{Chat, ChatError, ChatOptions, Message, Opening, ReplyReceipt, run_jobs};
 use dramatis::clock::SystemClock;
 use dramatis::config::{Config, Environment, LoadOptions, Override};
 use dramatis::domain::{
-    Character, CharacterSheet, GuildId, Participant, Scene, SceneId, Swipe, Turn,
+    Character, CharacterSheet, GuildId, Participant, Scene, SceneId, Swipe, Template, Turn,
 };
 use dramatis::pool::Pool;
 use dramatis::store::{Accepted, Job, Line, Store};

@@ -1,8 +1,9 @@
 //! What comes from files comes in whole, or not at all, and as it was spelled.
 
-use dramatis::domain::{CharacterSheet, Speaker};
+use dramatis::domain::CharacterSheet;
 use dramatis::store::{
-    CharacterAsset, CharacterFile, ImportedTurn, Line, NewBook, NewScene, Noun, StoreError,
+    CharacterAsset, CharacterFile, ImportedMember, ImportedTurn, Line, NewBook, NewImport, NewScene,
+    Noun, StoreError,
 };
 
 use super::stage;
@@ -89,14 +90,14 @@ async fn a_chat_comes_in_with_its_swipes_its_times_and_its_lines() {
     let (store, guild) = (&db.store, stage.guild);
     let at = "2024-03-01T10:00:00Z".parse().ok();
     let spoken = ImportedTurn {
-        speaker: stage.speaks(),
+        member: Some(0),
+        name: "Mira".into(),
         swipes: vec!["One.".into(), "Two.".into(), "Three.".into()],
         standing: 1,
         created_at: at,
         is_removed: false,
         source: r#"{"mes": "Two.", "x": 1.0}"#.into(),
     };
-    let me = Speaker::Person { id: stage.person.id, name: "Then".into() };
     let hidden = ImportedTurn {
         swipes: vec!["Aside.".into()],
         standing: 0,
@@ -104,7 +105,8 @@ async fn a_chat_comes_in_with_its_swipes_its_times_and_its_lines() {
         ..spoken.clone()
     };
     let said = ImportedTurn {
-        speaker: me,
+        member: None,
+        name: "Then".into(),
         swipes: vec!["Mine.".into()],
         standing: 0,
         created_at: None,
@@ -114,12 +116,22 @@ async fn a_chat_comes_in_with_its_swipes_its_times_and_its_lines() {
         channel: "there".into(),
         title: "Then".into(),
         preset: "limarp".into(),
-        cast: vec![stage.character.id],
         ..NewScene::default()
     };
-    let turns = [spoken, hidden, said];
-    let person = stage.person.id;
-    let scene = store.import_scene(guild, &new, person, r#"{"h": 1.0}"#, &turns).await.unwrap();
+    let ada = CharacterSheet { name: "Ada".into(), ..CharacterSheet::default() };
+    let import = NewImport {
+        scene: new,
+        cast: vec![ImportedMember::Known(stage.character.id), ImportedMember::New(ada)],
+        person: stage.person.id,
+        header: r#"{"h": 1.0}"#.into(),
+        turns: vec![spoken, hidden, said],
+    };
+    let broken = NewImport { header: "{".into(), ..import.clone() };
+    assert!(store.import_scene(guild, &broken).await.is_err());
+    assert!(store.get_character_by_name(guild, "Ada").await.unwrap().is_none(), "nothing of it");
+    let scene = store.import_scene(guild, &import).await.unwrap();
+    assert_eq!(store.list_cast(guild, scene.id).await.unwrap().len(), 2);
+    let turns = import.turns;
     let line = store.list_line(guild, scene.id, Line::default()).await.unwrap();
     let texts: Vec<_> = line.iter().map(|turn| turn.swipe.text.as_str()).collect();
     assert_eq!(texts, ["Two.", "Mine."], "what is hidden is in no line");

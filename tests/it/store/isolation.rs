@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use dramatis::domain::{CharacterSheet, GuildId, SceneState, Speaker, SwipeOrigin};
+use dramatis::domain::{
+    CharacterId, CharacterSheet, GuildId, PersonId, SceneState, SwipeOrigin,
+};
 use dramatis::store::{
     Accepted, ChannelSettings, CharacterAsset, CharacterFile, Generated, GuildSettings,
-    ImportedTurn, JobKey, Line, LoreScope, NewBook, NewBranch, NewMessage, NewPost, NewScene,
+    ImportedMember, ImportedTurn, JobKey, Line, LoreScope, NewBook, NewBranch, NewImport, NewMessage, NewPost, NewScene,
     NewSwipe, PostOwner, PostRoute, Preset, QueueLimits, SceneOpening, SceneSource, SceneUpdate,
     StoreError, Target, Work,
 };
@@ -60,14 +62,22 @@ fn character_file(name: &str) -> CharacterFile {
     }
 }
 
-fn imported_turn(speaker: &Speaker) -> ImportedTurn {
-    ImportedTurn {
-        speaker: speaker.clone(),
+fn import(channel: &str, cast: CharacterId, person: PersonId) -> NewImport {
+    let turn = ImportedTurn {
+        member: Some(0),
+        name: "secret".into(),
         swipes: vec!["secret".into()],
         standing: 0,
         created_at: None,
         is_removed: false,
         source: "{}".into(),
+    };
+    NewImport {
+        scene: NewScene { channel: channel.into(), ..NewScene::default() },
+        cast: vec![ImportedMember::Known(cast)],
+        person,
+        header: r#""secret""#.into(),
+        turns: vec![turn],
     }
 }
 
@@ -102,18 +112,8 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     let their_character = store.import_character(guild, &file, None).await.unwrap().id;
     let asset = file.assets[0].sha256;
     let embedded = store.get_embedded_lorebook(guild, their_character).await.unwrap().unwrap();
-    let elsewhere = NewScene { channel: "elsewhere".into(), ..NewScene::default() };
-    let imported = store
-        .import_scene(
-            guild,
-            &elsewhere,
-            own.person.id,
-            r#""secret""#,
-            &[imported_turn(&own.speaks())],
-        )
-        .await
-        .unwrap()
-        .id;
+    let elsewhere = import("elsewhere", own.character.id, own.person.id);
+    let imported = store.import_scene(guild, &elsewhere).await.unwrap().id;
     store.set_lore_effects(guild, scene, Some(&json!("secret"))).await.unwrap();
     let preset = Preset { name: "Wild".into(), params: json!({}), source: None };
     store.upsert_preset(guild, &preset).await.unwrap();
@@ -301,11 +301,9 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     store.set_lore_effects(us, scene, None).await.unwrap();
     refused(store.set_character_picture(us, their_character, Some("main")).await);
     refused(store.import_character(us, &file, Some(their_character)).await);
-    let turns = [imported_turn(&own.speaks())];
-    let foreign_cast = NewScene { cast: vec![their_character], ..elsewhere.clone() };
-    refused(store.import_scene(us, &foreign_cast, we, "1", &[]).await);
-    refused(store.import_scene(us, &elsewhere, own.person.id, "1", &[]).await);
-    refused(store.import_scene(us, &elsewhere, we, "1", &turns).await);
+    refused(store.import_scene(us, &import("elsewhere", own.character.id, we)).await);
+    let theirs_among_ours = import("elsewhere", foreign.character.id, own.person.id);
+    refused(store.import_scene(us, &theirs_among_ours).await);
     let with_theirs = ChannelSettings { channel: "z".into(), ..settings };
     refused(store.upsert_channel_settings(us, &with_theirs).await);
     assert!(!store.delete_channel_settings(us, "here").await.unwrap());
