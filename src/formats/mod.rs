@@ -7,11 +7,14 @@
 
 pub mod book;
 pub mod card;
+pub mod chat;
 mod error;
 pub mod fields;
 mod finding;
 mod lenient;
 mod limits;
+pub mod preset;
+pub mod template;
 
 pub use error::FormatError;
 pub use finding::{Finding, Severity};
