@@ -11,7 +11,6 @@ mod curtain;
 mod dice;
 mod edit;
 mod error;
-mod export;
 mod file_out;
 mod generate;
 mod jobs;
@@ -45,7 +44,7 @@ use tokio::sync::watch;
 use lore::Shelf;
 
 use crate::clock::Clock;
-use crate::config::{Auto, ChatConfig, Config, GenerationConfig, LoreConfig, ModelProfile};
+use crate::config::{ChatConfig, Config, GenerationConfig, LoreConfig, ModelProfile};
 use crate::domain::{GuildId, Length, Scene, SceneId, Template};
 use crate::lore::LoreSettings;
 use crate::pool::Pool;
@@ -55,12 +54,11 @@ use crate::telemetry::metrics::Metrics;
 
 pub use dice::{Rolled, roll};
 pub use error::ChatError;
-pub use export::Export;
 pub use file_out::{FileOut, file_name};
 pub use jobs::run_jobs;
 pub use library::{
-    CardInHand, ChatInHand, ChatPlace, EntryChange, ImportedCharacter, ImportedChat, ImportedLorebook, ImportedPreset, KeptLorebook, Library,
-    LocalGuild, LorebookInHand,
+    CardInHand, ChatInHand, ChatPlace, EntryChange, Export, ImportedCharacter, ImportedChat,
+    ImportedLorebook, ImportedPreset, KeptLorebook, Library, LocalGuild, LorebookInHand,
 };
 pub use lore::{LeftOutEntry, LoreReport, SceneLore, ToldEntry};
 pub use opening::Opening;
@@ -142,17 +140,30 @@ impl ChatOptions {
 /// The preset of those who chose none, where nobody says another.
 const DEFAULT_PRESET: &str = "limarp";
 
+impl ChatOptions {
+    /// The preset of those who chose none.
+    pub fn default_preset(&self) -> &str {
+        let own = self.generation.preset.set().or(self.profile.preset.as_ref());
+        own.map_or(DEFAULT_PRESET, String::as_str)
+    }
+
+    /// The length of replies where nobody chose one; `None` leaves it to the model.
+    ///
+    /// # Errors
+    /// The settings name no length.
+    pub fn default_length(&self) -> Result<Option<Length>, ChatError> {
+        let length = self.generation.default_length().map(str::parse).transpose();
+        length
+            .map_err(|error: crate::domain::ParseLengthError| ChatError::refused(error.to_string()))
+    }
+}
+
 impl Settings {
     fn new(options: ChatOptions) -> Result<Self, ChatError> {
+        let (default_preset, default_length) =
+            (options.default_preset().to_owned(), options.default_length()?);
         let ChatOptions { mut generation, chat, lore, profile, template } = options;
         generation.max_tokens.extend(profile.max_tokens);
-        let default_preset = match &generation.preset {
-            Auto::Set(name) => name.clone(),
-            Auto::Auto => profile.preset.unwrap_or_else(|| DEFAULT_PRESET.to_owned()),
-        };
-        let default_length = generation.default_length().map(str::parse).transpose().map_err(
-            |error: crate::domain::ParseLengthError| ChatError::refused(error.to_string()),
-        )?;
         Ok(Self {
             default_preset,
             default_length,
@@ -250,6 +261,20 @@ impl Chat {
     pub async fn scene(&self, guild: GuildId, scene: SceneId) -> Result<Scene, ChatError> {
         let found = self.store.get_scene(guild, scene).await?;
         Ok(found.ok_or(StoreError::NotFound(Noun::Scene))?)
+    }
+
+    /// Takes a scene out, those that are over too.
+    ///
+    /// # Errors
+    /// There is no such scene, or the database fails.
+    pub async fn export_scene(&self, guild: GuildId, scene: SceneId) -> Result<Export, ChatError> {
+        self.library.export_scene(guild, scene, self.clock.now()).await
+    }
+
+    /// Where a chat goes on that was played elsewhere, with everything as the house has it.
+    pub fn chat_place(&self, channel: String, title: Option<String>) -> ChatPlace {
+        let (length, preset) = (self.settings.default_length, self.settings.default_preset.clone());
+        ChatPlace { channel, title, length, preset }
     }
 
     /// Ends the reply that is being written in a scene: what is written so far

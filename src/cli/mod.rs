@@ -5,6 +5,7 @@
 
 mod bench;
 mod card;
+mod chat;
 mod config;
 mod database;
 mod doctor;
@@ -94,6 +95,9 @@ pub enum Command {
     /// Lorebooks: list, check, bring in, take out
     #[command(subcommand)]
     Lore(lore::LoreCommand),
+    /// Chats: bring in, take out
+    #[command(subcommand)]
+    Chat(chat::ChatCommand),
     /// Sampling presets: list, bring in, take out
     #[command(subcommand)]
     Preset(preset::PresetCommand),
@@ -151,6 +155,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Model(command) => model::run(&session, command),
         Command::Card(command) => card::run(&session, command),
         Command::Lore(command) => lore::run(&session, command),
+        Command::Chat(command) => chat::run(&session, command),
         Command::Preset(command) => preset::run(&session, command),
         Command::Template(command) => template::run(&session, command),
         Command::Migrate => database::migrate(&session),

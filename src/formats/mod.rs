@@ -8,12 +8,15 @@
 mod base64;
 pub mod book;
 pub mod card;
+pub mod chat;
 mod error;
 pub mod fields;
 mod finding;
 mod lenient;
 mod limits;
 pub mod picture;
+pub mod preset;
+pub mod template;
 
 pub use error::FormatError;
 pub use finding::{Finding, Severity};

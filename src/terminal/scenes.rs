@@ -32,7 +32,9 @@ pub(super) async fn enter(chat: &Chat, options: &PlayOptions) -> Result<Entrance
         None
     } else {
         match &lead {
-            Some(lead) => waiting.iter().find(|scene| scene.channel == channel(lead)),
+            Some(lead) => {
+                waiting.iter().find(|scene| scene.channel == chat.library().local_channel(lead.id))
+            }
             None => waiting.first(),
         }
     };
@@ -55,11 +57,6 @@ pub(super) async fn enter(chat: &Chat, options: &PlayOptions) -> Result<Entrance
     Ok(Entrance { guild, person, library, scene, is_new })
 }
 
-/// A scene of the terminal is found again by the character it began with.
-fn channel(lead: &Character) -> String {
-    format!("character-{}", lead.id)
-}
-
 async fn open(
     chat: &Chat,
     guild: &Guild,
@@ -68,13 +65,15 @@ async fn open(
     waiting: &[Scene],
     options: &PlayOptions,
 ) -> Result<Scene, PlayError> {
-    if let Some(old) = waiting.iter().find(|scene| scene.channel == channel(lead)) {
+    if let Some(old) =
+        waiting.iter().find(|scene| scene.channel == chat.library().local_channel(lead.id))
+    {
         chat.end_scene(guild.id, old.id).await?;
     }
     let cast = std::slice::from_ref(lead);
     let opening = Opening {
         length: options.length,
-        ..Opening::new(guild.id, channel(lead), cast, &person.display_name)
+        ..Opening::new(guild.id, chat.library().local_channel(lead.id), cast, &person.display_name)
     };
     Ok(chat.open_scene(opening).await?)
 }

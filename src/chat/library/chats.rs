@@ -16,7 +16,9 @@ use crate::domain::{
 };
 use crate::formats::Limits;
 use crate::formats::chat::{ChatFile, ChatMessage, ChatSwipe, NewChatMessage};
-use crate::store::{ImportedMember, ImportedTurn, NewImport, NewScene, Noun, StoreError, TreeTurn, name_key};
+use crate::store::{
+    ImportedMember, ImportedTurn, NewImport, NewScene, Noun, StoreError, TreeTurn, name_key,
+};
 
 /// The most characters that a chat may bring along.
 const MAX_CAST: usize = 32;
@@ -239,10 +241,9 @@ impl Part {
     fn into_member(self) -> ImportedMember {
         match self.known {
             Some(character) => ImportedMember::Known(character.id),
-            None => ImportedMember::New(CharacterSheet {
-                name: self.name,
-                ..CharacterSheet::default()
-            }),
+            None => {
+                ImportedMember::New(CharacterSheet { name: self.name, ..CharacterSheet::default() })
+            }
         }
     }
 }

@@ -6,10 +6,11 @@
 
 mod cards;
 mod chats;
+mod export;
 mod lorebooks;
 mod presets;
 
-use crate::domain::{Character, CharacterSheet, DepthPrompt, GuildId, PersonId};
+use crate::domain::{Character, CharacterId, CharacterSheet, DepthPrompt, GuildId, PersonId};
 use crate::store::{Noun, Store, StoreError};
 
 use super::characters::{self, clean_avatar_url};
@@ -17,6 +18,7 @@ use super::{ChatError, clean_name};
 
 pub use cards::{CardInHand, ImportedCharacter};
 pub use chats::{ChatInHand, ChatPlace, ImportedChat};
+pub use export::Export;
 pub use lorebooks::{EntryChange, ImportedLorebook, KeptLorebook, LorebookInHand};
 pub use presets::ImportedPreset;
 
@@ -65,6 +67,11 @@ impl Library {
         let guild = self.store.upsert_guild(PLATFORM, GUILD, "this terminal").await?;
         let person = self.store.upsert_person(guild.id, PERSON, &clean_name(user)?).await?;
         Ok(LocalGuild { guild, person })
+    }
+
+    /// The place of the terminal's scene with a character.
+    pub fn local_channel(&self, character: CharacterId) -> String {
+        format!("character-{character}")
     }
 
     /// The character that a person means: of that name, or the only one whose name,

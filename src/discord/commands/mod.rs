@@ -178,7 +178,7 @@ pub(super) async fn run(call: &Call, command: &Command) -> Result<Answer, Refusa
         Verb::SceneEnd => scene::ask_end(call).await,
         Verb::SceneBranch => scene::branch(call, options).await,
         Verb::SceneExport => scene::export(call, options).await,
-        Verb::SceneImport => Err(unknown()), // TODO
+        Verb::SceneImport => scene::import(call, options).await,
         Verb::CastAdd => cast::add(call, options).await,
         Verb::CastRemove => cast::remove(call, options).await,
         Verb::CastList => cast::list(call).await,

@@ -2,8 +2,8 @@
 
 use dramatis::domain::CharacterSheet;
 use dramatis::store::{
-    CharacterAsset, CharacterFile, ImportedMember, ImportedTurn, Line, NewBook, NewImport, NewScene,
-    Noun, StoreError,
+    CharacterAsset, CharacterFile, ImportedMember, ImportedTurn, Line, NewBook, NewImport,
+    NewScene, Noun, StoreError,
 };
 
 use super::stage;

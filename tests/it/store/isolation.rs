@@ -4,14 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use dramatis::domain::{
-    CharacterId, CharacterSheet, GuildId, PersonId, SceneState, SwipeOrigin,
-};
+use dramatis::domain::{CharacterId, CharacterSheet, GuildId, PersonId, SceneState, SwipeOrigin};
 use dramatis::store::{
     Accepted, ChannelSettings, CharacterAsset, CharacterFile, Generated, GuildSettings,
-    ImportedMember, ImportedTurn, JobKey, Line, LoreScope, NewBook, NewBranch, NewImport, NewMessage, NewPost, NewScene,
-    NewSwipe, PostOwner, PostRoute, Preset, QueueLimits, SceneOpening, SceneSource, SceneUpdate,
-    StoreError, Target, Work,
+    ImportedMember, ImportedTurn, JobKey, Line, LoreScope, NewBook, NewBranch, NewImport,
+    NewMessage, NewPost, NewScene, NewSwipe, PostOwner, PostRoute, Preset, QueueLimits,
+    SceneOpening, SceneSource, SceneUpdate, StoreError, Target, Work,
 };
 use serde_json::{Value, json};
 
