@@ -14,6 +14,8 @@ mod finding;
 mod lenient;
 mod limits;
 pub mod picture;
+#[cfg(test)]
+mod strategies;
 
 pub use error::FormatError;
 pub use finding::{Finding, Severity};

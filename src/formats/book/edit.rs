@@ -182,6 +182,10 @@ fn overlaid(dialect: Dialect, object: Object, uid: &str, new: &LoreEntry) -> Obj
     if old.character_filter != new.character_filter {
         put_filter(&mut entry, new.character_filter.as_ref());
     }
+    // Last, as it depends on the keys and on which extensions there are.
+    if entry.to_lore(String::new()).use_regex != new.use_regex {
+        entry.put_use_regex(new.use_regex);
+    }
     entry.into_object()
 }
 
@@ -241,9 +245,6 @@ fn put_flags(entry: &mut Entry, old: &LoreEntry, new: &LoreEntry) {
             }
             Dialect::World => entry.set("caseSensitive", &new.case_sensitive),
         }
-    }
-    if old.use_regex != new.use_regex {
-        entry.put_use_regex(new.use_regex);
     }
 }
 
