@@ -51,6 +51,14 @@ impl BookFile {
         }
     }
 
+    /// The same book as one of V2 whose contents are all meant as they stand, as those
+    /// in a V2 card are.
+    pub(in crate::formats) fn meant_as_v2(&self) -> Self {
+        let mut book = self.converted(BookFormat::V3, true);
+        book.format = BookFormat::V2;
+        book
+    }
+
     fn with_entries_of(&self, format: BookFormat, change: impl Fn(&mut Object)) -> Self {
         let mut book = self.clone();
         book.format = format;

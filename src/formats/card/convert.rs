@@ -67,7 +67,11 @@ impl Card {
             (_, Version::V1) => self.flattened(),
             _ => self.respelled(version),
         };
-        card.with_defaults().with_book_as(self.book_file().ok().flatten(), true)
+        let book = self.book_file().ok().flatten().map(|book| match book.format() {
+            BookFormat::WorldInfo if self.version == Version::V2 => book.meant_as_v2(),
+            _ => book,
+        });
+        card.with_defaults().with_book_as(book, true)
     }
 
     /// The V2 card that stands beside this one of V3 for older readers: without
