@@ -16,6 +16,8 @@ mod lenient;
 mod limits;
 pub mod picture;
 pub mod preset;
+#[cfg(test)]
+mod strategies;
 pub mod template;
 
 pub use error::FormatError;

@@ -92,9 +92,9 @@ impl Picture {
     /// The picture decoded, turned as its file asks; of a moving one the first frame.
     fn decode(&self, limits: &Limits) -> Result<DynamicImage, FormatError> {
         let mut reader = ImageReader::with_format(Cursor::new(&self.bytes), self.kind.format());
-        // Up to 16 bytes a pixel, and as much again for the decoder's own use.
+        // Up to 8 bytes a pixel, and something for the decoder's own use.
         let mut bounds = image::Limits::default();
-        bounds.max_alloc = Some(limits.pixels.saturating_mul(32).max(1 << 20));
+        bounds.max_alloc = Some(limits.pixels.saturating_mul(8).saturating_add(64 << 20));
         reader.limits(bounds);
         let mut decoder = reader.into_decoder().map_err(|error| damaged(&error))?;
         let turned = decoder.orientation().map_err(|error| damaged(&error))?;

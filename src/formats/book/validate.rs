@@ -8,7 +8,11 @@ use super::regex_key::{fault, parts};
 use super::{BookFile, Slot, legacy};
 use crate::domain::LoreEntry;
 use crate::formats::fields::Object;
+use crate::formats::finding::MAX_FINDINGS;
 use crate::formats::{Finding, FormatError};
+
+/// Expressions take time to check; a book that has more has only these checked.
+const MAX_CHECKED_REGEXES: usize = 1000;
 
 impl BookFile {
     /// What is wrong with the book, or odd about it.
@@ -32,7 +36,11 @@ impl BookFile {
             findings.push(wrong(&error));
         }
         let mut ids = HashSet::new();
+        let mut left = MAX_CHECKED_REGEXES;
         for slot in self.slots() {
+            if findings.len() >= MAX_FINDINGS {
+                break;
+            }
             let Ok(object) = slot.object() else {
                 let advice = "it is passed over; take it out";
                 findings.push(Finding::error(slot.path, "it is no entry", advice));
@@ -48,7 +56,7 @@ impl BookFile {
             }
             check_types(dialect, &object, &mut findings);
             let entry = Entry::new(dialect, object);
-            check_meaning(&entry, &slot, &mut findings);
+            check_meaning(&entry, &slot, &mut left, &mut findings);
         }
         findings
     }
@@ -85,12 +93,12 @@ fn check_types(dialect: Dialect, object: &Object, findings: &mut Vec<Finding>) {
     }
 }
 
-fn check_meaning(entry: &Entry, slot: &Slot, findings: &mut Vec<Finding>) {
+fn check_meaning(entry: &Entry, slot: &Slot, left: &mut usize, findings: &mut Vec<Finding>) {
     let lore = entry.to_lore(slot.uid.clone());
     let (keys, keys_name) = entry.at("key");
-    check_keys(&lore, &lore.keys, &keys.path_of(keys_name), findings);
+    check_keys(&lore, &lore.keys, &keys.path_of(keys_name), left, findings);
     let (keys, keys_name) = entry.at("keysecondary");
-    check_keys(&lore, &lore.secondary_keys, &keys.path_of(keys_name), findings);
+    check_keys(&lore, &lore.secondary_keys, &keys.path_of(keys_name), left, findings);
     let (object, key) = entry.at("position");
     if object.integer(key).ok().flatten() == Some(OUTLET) {
         let advice = "nothing asks for it here, so it stays off; choose another position";
@@ -117,13 +125,21 @@ fn check_meaning(entry: &Entry, slot: &Slot, findings: &mut Vec<Finding>) {
     }
 }
 
-fn check_keys(lore: &LoreEntry, keys: &[String], path: &str, findings: &mut Vec<Finding>) {
+fn check_keys(
+    lore: &LoreEntry,
+    keys: &[String],
+    path: &str,
+    left: &mut usize,
+    findings: &mut Vec<Finding>,
+) {
     for (index, key) in keys.iter().enumerate() {
         let (pattern, flags) = match parts(key) {
             Some(parts) => parts,
             None if lore.use_regex => (&**key, ""),
             None => continue,
         };
+        let Some(rest) = left.checked_sub(1) else { return };
+        *left = rest;
         if let Some(fault) = fault(pattern, flags) {
             let what = format!("it is no regular expression: {fault}");
             let advice = "it matches nothing until it is mended";

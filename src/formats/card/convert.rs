@@ -67,7 +67,11 @@ impl Card {
             (_, Version::V1) => self.flattened(),
             _ => self.respelled(version),
         };
-        card.with_defaults().with_book_as(self.book_file().ok().flatten(), true)
+        let book = self.book_file().ok().flatten().map(|book| match book.format() {
+            BookFormat::WorldInfo if self.version == Version::V2 => book.meant_as_v2(),
+            _ => book,
+        });
+        card.with_defaults().with_book_as(book, true)
     }
 
     /// The V2 card that stands beside this one of V3 for older readers: without
@@ -103,13 +107,14 @@ impl Card {
         root.set_raw("data", raw("{}".to_owned()));
         let mut data = self.root.object("data").ok().flatten().unwrap_or(Object::new("data"));
         for key in self.root.keys() {
-            let Some(value) = self.root.raw(key) else { continue };
             let new = OLD_NAMES.iter().find(|(_, old)| *old == key).map(|(new, _)| *new);
-            match new {
-                Some(new) if !self.root.has(new) => data.set_raw(new, value.to_owned()),
-                _ if is_named(key) => data.set_raw(key, value.to_owned()),
+            match (new, self.root.raw(key)) {
+                (Some(new), Some(value)) if !self.root.has(new) => {
+                    data.set_raw(new, value.to_owned());
+                }
+                _ if is_named(key) => data.copy_field(&self.root, key),
                 _ if ["spec", "spec_version", "data"].contains(&key) => {}
-                _ => root.set_raw(key, value.to_owned()),
+                _ => root.copy_field(&self.root, key),
             }
         }
         hoist_old_extensions(&self.root, &mut data);
@@ -122,15 +127,18 @@ impl Card {
         let mut rest = Object::new("data");
         let data = self.body();
         for key in data.keys() {
-            let Some(value) = data.raw(key) else { continue };
             let target = if is_named(key) { &mut root } else { &mut rest };
-            target.set_raw(key, value.to_owned());
+            target.copy_field(&data, key);
         }
-        for key in self.root.keys() {
-            let Some(value) = self.root.raw(key) else { continue };
-            if !["spec", "spec_version", "data"].contains(&key) && !root.has(key) {
-                root.set_raw(key, value.to_owned());
-            }
+        // What stands flat beside `data` says it a second time, or would be new in V1.
+        let is_flat = |key: &str| {
+            is_named(key)
+                || ["spec", "spec_version", "data", "creatorcomment", "talkativeness"]
+                    .contains(&key)
+                || OLD_NAMES.iter().any(|(_, old)| *old == key)
+        };
+        for key in self.root.keys().filter(|key| !is_flat(key)) {
+            root.copy_field(&self.root, key);
         }
         if !rest.is_empty() {
             root.set_object("data", &rest);
@@ -164,8 +172,8 @@ impl Card {
     fn with_book_as(&self, book: Option<BookFile>, keeps_decorators: bool) -> Self {
         let Some(book) = book else { return self.clone() };
         let format = match self.version {
-            Version::V1 | Version::V2 => BookFormat::V2,
-            Version::V3 => BookFormat::V3,
+            Version::V2 => BookFormat::V2,
+            Version::V1 | Version::V3 => BookFormat::V3,
         };
         self.with_book(Some(&book.converted(format, keeps_decorators).root().to_raw()))
     }
@@ -200,8 +208,12 @@ fn hoist_old_extensions(root: &Object, data: &mut Object) {
     let mut extensions = extensions.unwrap_or(Object::new("data.extensions"));
     let mut is_changed = false;
     for key in ["talkativeness", "fav"] {
+        let is_known = match key {
+            "fav" => matches!(extensions.flag(key), Ok(Some(_))),
+            _ => matches!(extensions.number(key), Ok(Some(_))),
+        };
         if let Some(value) = root.raw(key)
-            && !extensions.has(key)
+            && !is_known
         {
             extensions.set_raw(key, value.to_owned());
             is_changed = true;

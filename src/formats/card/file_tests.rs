@@ -185,3 +185,15 @@ fn a_picture_that_says_it_is_huge_is_left_out() {
     let read = CardFile::read(&bytes, &limits()).unwrap();
     assert_eq!((read.card.name().as_str(), read.picture.is_some()), ("Ava", false));
 }
+
+#[test]
+fn many_empty_chunks_or_ends_of_archives_take_little_time() {
+    let started = std::time::Instant::now();
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    png.extend(b"\0\0\0\0abCd\0\0\0\0".repeat(200_000));
+    assert_eq!(CardFile::read(&png, &limits()).unwrap_err().kind(), "too_big");
+    let mut ends = b"PK\x03\x04".to_vec();
+    ends.extend(b"PK\x05\x06\0\0\0\0\xff\x00\xff\x00\x10\0\0\0\x04\0\0\0\0\0".repeat(100_000));
+    assert_eq!(CardFile::read(&ends, &limits()).unwrap_err().kind(), "zip");
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}

@@ -218,4 +218,6 @@ impl Card {
 #[cfg(test)]
 mod file_tests;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

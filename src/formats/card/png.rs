@@ -9,6 +9,9 @@ const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// What the keywords of assets begin with.
 const ASSET: &str = "chara-ext-asset_:";
 
+/// No picture has more chunks than this; each takes memory, however short it is.
+const MAX_CHUNKS: usize = 100_000;
+
 /// One chunk of a PNG file.
 struct Chunk<'a> {
     offset: usize,
@@ -65,9 +68,13 @@ fn chunks<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Vec<Chunk<'a>>, Format
         let is_sound = crc32fast::hash(body).to_be_bytes() == *checksum;
         let chunk = Chunk { offset, kind, data: &body[4..], whole, is_sound };
         texts += usize::from(chunk.kind[1..] == *b"EXt" || chunk.kind[1..] == *b"TXt");
-        if texts > limits.parts {
-            let (size, max) = (texts as u64, limits.parts as u64);
-            return Err(FormatError::TooBig { at: chunk.at(), size, max, unit: "texts" });
+        for (count, max, unit) in
+            [(texts, limits.parts, "texts"), (chunks.len() + 1, MAX_CHUNKS, "chunks")]
+        {
+            if count > max {
+                let (size, max) = (count as u64, max as u64);
+                return Err(FormatError::TooBig { at: chunk.at(), size, max, unit });
+            }
         }
         chunks.push(chunk);
         if kind == *b"IEND" {

@@ -6,6 +6,7 @@ use super::assets::EMBEDDED;
 use super::convert::{LISTS_OF_TEXTS, TEXTS};
 use super::{Card, Version};
 use crate::formats::fields::Object;
+use crate::formats::finding::MAX_FINDINGS;
 use crate::formats::{Finding, FormatError, lenient};
 
 impl Card {
@@ -121,7 +122,7 @@ fn check_texts(body: &Object, findings: &mut Vec<Finding>) {
                 continue;
             }
         };
-        for (index, item) in items.iter().enumerate() {
+        for (index, item) in items.iter().enumerate().take(MAX_FINDINGS) {
             if lenient::kind(item.get()) != "a text" {
                 let path = format!("{}[{index}]", body.path_of(key));
                 let what = format!("it is {}", lenient::kind(item.get()));
@@ -173,7 +174,7 @@ fn check_notes(body: &Object, findings: &mut Vec<Finding>) {
         Ok(languages) => languages.unwrap_or_default(),
         Err(error) => return findings.push(wrong("", &error)),
     };
-    for language in languages.keys() {
+    for language in languages.keys().take(MAX_FINDINGS) {
         let is_code = language.len() == 2 && language.bytes().all(|b| b.is_ascii_lowercase());
         if !is_code {
             let path = languages.path_of(&short(language));
@@ -208,7 +209,7 @@ fn check_assets(body: &Object, findings: &mut Vec<Finding>) {
     };
     let mut named = HashSet::new();
     let (mut icons, mut main_icons) = (0, 0);
-    for (index, item) in items.iter().enumerate() {
+    for (index, item) in items.iter().enumerate().take(MAX_FINDINGS) {
         let path = format!("{}[{index}]", body.path_of("assets"));
         let asset = match Object::parse(item.get(), path.clone()) {
             Ok(asset) => asset,
