@@ -8,6 +8,7 @@ mod discord;
 mod double;
 mod engine;
 mod fetch;
+mod files;
 mod floors;
 mod model;
 mod play;

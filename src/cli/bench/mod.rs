@@ -11,6 +11,7 @@ mod engine;
 mod greedy;
 mod load;
 mod loaded;
+mod lore;
 mod measure;
 mod memory;
 mod perplexity;
@@ -42,6 +43,8 @@ pub enum BenchCommand {
     Greedy(greedy::GreedyArgs),
     /// Measure whether drafts from the text so far would make replies faster
     Drafts(drafts::DraftsArgs),
+    /// Measure what a large lorebook costs before each reply
+    Lore(lore::LoreArgs),
     /// What `load` runs in a process of its own
     #[command(hide = true)]
     LoadOnce(chosen::ModelArgs),
@@ -59,6 +62,7 @@ pub(super) fn run(
         BenchCommand::Perplexity(args) => perplexity::run(session, args)?,
         BenchCommand::Greedy(args) => greedy::run(session, args)?,
         BenchCommand::Drafts(args) => drafts::run(session, args)?,
+        BenchCommand::Lore(args) => lore::run(args)?,
         BenchCommand::LoadOnce(args) => load::once(session, args)?,
     }
     Ok(ExitCode::SUCCESS)

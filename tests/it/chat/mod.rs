@@ -3,6 +3,7 @@
 
 mod cards;
 mod casts;
+mod chats;
 mod curtains;
 mod evenings;
 mod exports;
