@@ -10,6 +10,7 @@
 mod activation;
 mod admit;
 mod automaton;
+mod backtrack;
 mod check;
 mod compiled;
 mod decorators;
@@ -18,6 +19,7 @@ mod inputs;
 mod javascript;
 mod keys;
 mod outcome;
+mod pattern;
 mod problem;
 mod regex_key;
 mod run;
