@@ -14,6 +14,7 @@ mod backtrack;
 mod check;
 mod compiled;
 mod decorators;
+mod escapes;
 mod groups;
 mod inputs;
 mod javascript;
@@ -24,6 +25,7 @@ mod problem;
 mod regex_key;
 mod run;
 mod scan;
+mod search;
 mod source;
 #[cfg(test)]
 mod tests;
