@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn the_empty_and_the_doubled_are_not_found() {
         assert_eq!(found(&["", "a", "a"], "a"), [(1, 1)]);
-        assert_eq!(found(&[], "a"), []);
+        assert!(found(&[], "a").is_empty());
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
             all
         };
         assert_eq!(told(1, "ba ba a"), [1, 0]);
-        assert_eq!(told(1, "ba a"), []);
+        assert!(told(1, "ba a").is_empty());
         assert_eq!(told(2, "a"), [0]);
     }
 

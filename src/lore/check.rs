@@ -1,7 +1,7 @@
 //! Whether one entry would fire, check by check.
 
 use super::activation::{Cause, NotFired};
-use super::keys::Key;
+use super::keys::{Key, is_space};
 use super::run::{Round, Run, level};
 use super::scan::How;
 use super::source::LoreScope;
@@ -122,7 +122,7 @@ impl Run<'_> {
 
     fn key_fires(&mut self, at: usize) -> Result<Cause, NotFired> {
         let (entry, compiled) = (self.written(at), self.compiled(at));
-        if compiled.keys.is_empty() {
+        if entry.keys.iter().all(|key| key.trim_matches(is_space).is_empty()) {
             return Err(NotFired::Keyless);
         }
         let num_never = compiled.keys.iter().filter(|key| self.scanner.is_never(**key)).count();

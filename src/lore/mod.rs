@@ -10,18 +10,22 @@
 mod activation;
 mod admit;
 mod automaton;
+mod backtrack;
 mod check;
 mod compiled;
 mod decorators;
+mod escapes;
 mod groups;
 mod inputs;
 mod javascript;
 mod keys;
 mod outcome;
+mod pattern;
 mod problem;
 mod regex_key;
 mod run;
 mod scan;
+mod search;
 mod source;
 #[cfg(test)]
 mod tests;

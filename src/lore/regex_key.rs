@@ -1,17 +1,31 @@
 //! Keys that are regular expressions, each with a bound on what it may cost.
 //!
 //! What needs no look-around runs on the engine that is linear in the text; the rest
-//! backtracks, up to a limit.
+//! backtracks, and every step is counted.
 
-use super::javascript::{Flags, RegexError, translate};
+use super::backtrack::Program;
+use super::javascript::{Flags, RegexError, read};
+use super::pattern::Node;
 
-/// How often the backtracking engine may go back in one search.
-const BACKTRACK_LIMIT: usize = 50_000;
 /// How large a compiled regular expression may be.
 const SIZE_LIMIT_BYTES: usize = 1 << 20;
-/// What one search with the backtracking engine counts for at least; at its limit it
-/// takes about as long as the other engine takes for so much text.
-const BACKTRACK_COST_BYTES: u64 = 1 << 19;
+/// How many steps one search may take.
+const MAX_STEPS: u64 = 2_000_000;
+
+/// What all searches of an activation may still cost together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Work {
+    /// How much text the linear engine may go through.
+    bytes_left: u64,
+    /// How many steps the backtracking engine may take.
+    steps_left: u64,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self { bytes_left: 256 << 20, steps_left: 20_000_000 }
+    }
+}
 
 /// A compiled key.
 #[derive(Debug, Clone)]
@@ -26,7 +40,7 @@ pub(super) struct RegexKey {
 #[derive(Debug, Clone)]
 enum Engine {
     Linear(regex::Regex),
-    Backtracking(Box<fancy_regex::Regex>),
+    Backtracking(Box<Program>),
 }
 
 impl RegexKey {
@@ -35,41 +49,49 @@ impl RegexKey {
     /// # Errors
     /// If it is no valid pattern, or larger than we bear.
     pub(super) fn new(pattern: &str, flags: &str) -> Result<Self, RegexError> {
-        let translated = translate(pattern, Flags::parse(flags)?)?;
-        let engine = if translated.needs_backtracking {
-            let compiled = fancy_regex::RegexBuilder::new(&translated.pattern)
-                .backtrack_limit(BACKTRACK_LIMIT)
-                .delegate_size_limit(SIZE_LIMIT_BYTES)
-                .build();
-            Engine::Backtracking(Box::new(compiled.map_err(|_| RegexError::Unsupported)?))
+        let flags = Flags::parse(flags)?;
+        let node = read(pattern, flags)?;
+        let engine = if node.needs_backtracking() {
+            let program = Program::new(&node, flags).ok_or(RegexError::Unsupported)?;
+            Engine::Backtracking(Box::new(program))
         } else {
-            let compiled = regex::RegexBuilder::new(&translated.pattern)
-                .size_limit(SIZE_LIMIT_BYTES)
-                .dfa_size_limit(SIZE_LIMIT_BYTES)
-                .build();
-            Engine::Linear(compiled.map_err(|error| match error {
-                regex::Error::CompiledTooBig(_) => RegexError::TooLarge,
-                _ => RegexError::Unsupported,
-            })?)
+            Engine::Linear(linear(&node, flags)?)
         };
-        Ok(Self { engine, literal: translated.literal, num_atoms: translated.num_atoms })
+        Ok(Self { engine, literal: node.common_literal(), num_atoms: node.num_atoms() })
     }
 
-    /// What a search of so long a text counts for.
-    pub(super) fn cost_bytes(&self, text_len: usize) -> u64 {
-        match self.engine {
-            Engine::Linear(_) => text_len as u64,
-            Engine::Backtracking(_) => (text_len as u64 * 16).max(BACKTRACK_COST_BYTES),
-        }
-    }
-
-    /// Whether it matches anywhere; `None` if that took too long to find out.
-    pub(super) fn is_match(&self, text: &str) -> Option<bool> {
+    /// Whether it matches anywhere; `None` if what work is left did not suffice.
+    pub(super) fn is_match(&self, text: &str, work: &mut Work) -> Option<bool> {
         match &self.engine {
-            Engine::Linear(regex) => Some(regex.is_match(text)),
-            Engine::Backtracking(regex) => regex.is_match(text).ok(),
+            Engine::Linear(regex) => {
+                work.bytes_left = work.bytes_left.checked_sub(text.len() as u64)?;
+                Some(regex.is_match(text))
+            }
+            Engine::Backtracking(program) => {
+                let most = work.steps_left.min(MAX_STEPS);
+                let mut left = most;
+                let found = program.is_match(text, &mut left);
+                work.steps_left -= most - left;
+                found
+            }
         }
     }
+}
+
+/// Compiles a tree for the linear engine.
+fn linear(node: &Node, flags: Flags) -> Result<regex::Regex, RegexError> {
+    let mut pattern = String::from(if flags.sticky { r"\A(?:" } else { "(?:" });
+    node.write(&mut pattern);
+    pattern.push(')');
+    regex::RegexBuilder::new(&pattern)
+        .case_insensitive(flags.ignore_case)
+        .size_limit(SIZE_LIMIT_BYTES)
+        .dfa_size_limit(SIZE_LIMIT_BYTES)
+        .build()
+        .map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => RegexError::TooLarge,
+            _ => RegexError::Unsupported,
+        })
 }
 
 /// The pattern and the flags of a key that is written `/…/flags`; `None` if it is not.
@@ -89,7 +111,7 @@ mod tests {
 
     fn matches(key: &str, text: &str) -> bool {
         let (pattern, flags) = parse_slashes(key).unwrap();
-        RegexKey::new(pattern, flags).unwrap().is_match(text).unwrap()
+        RegexKey::new(pattern, flags).unwrap().is_match(text, &mut Work::default()).unwrap()
     }
 
     fn error(key: &str) -> RegexError {
@@ -151,7 +173,7 @@ mod tests {
         assert!(!matches("/(?<!red )dragon/", "red dragon"));
         assert!(matches(r"/(a|b)x\1/", "axa") && !matches(r"/(a|b)x\1/", "axb"));
         assert!(matches(r"/(?<c>a|b)x\k<c>/", "bxb"));
-        assert!(matches(r"/(a)\10/", "aa0"));
+        assert!(matches(r"/(a)\10/", "a\u{8}") && matches(r"/(a)\1(?:0)/", "aa0"));
     }
 
     #[test]
@@ -180,12 +202,79 @@ mod tests {
     }
 
     #[test]
+    fn both_engines_agree() {
+        let patterns = [
+            "a+b",
+            "(a|b)*c",
+            "a{2,3}?b",
+            "x|yz?",
+            "[^a-c]d",
+            "^a.c$",
+            r"\bé",
+            r"\w+\s\d",
+            "(?:ab){2}",
+            r"[\W_]x",
+            "",
+            "a*?",
+            "(a*)*b",
+            "(?:a?)+b",
+            "[]|a",
+            "É",
+            "[À-Þ]",
+            r"\u{1F600}+",
+        ];
+        let texts =
+            ["", "aab", "abc", "ababc", "yz", "dd", "a\nc", "é x 5", "ÉTÉ", "_x", "😀b", "þ"];
+        for pattern in patterns {
+            for flags in ["", "i", "m", "s", "u", "iu", "y"] {
+                let Ok(linear) = RegexKey::new(pattern, flags) else { continue };
+                let other = RegexKey::new(&format!("(?=)(?:{pattern})"), flags).unwrap();
+                assert!(matches!(linear.engine, Engine::Linear(_)));
+                assert!(matches!(other.engine, Engine::Backtracking(_)));
+                for text in texts {
+                    let find = |key: &RegexKey| key.is_match(text, &mut Work::default());
+                    assert_eq!(find(&linear), find(&other), "/{pattern}/{flags} on {text:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn catastrophic_patterns_end() {
         let text = "a".repeat(10_000) + "!";
         let linear = RegexKey::new("(a+)+$", "").unwrap();
-        assert_eq!(linear.is_match(&text), Some(false));
-        let backtracking = RegexKey::new("(a|aa)+(?=!)x", "").unwrap();
-        assert_eq!(backtracking.is_match(&text), None);
+        assert_eq!(linear.is_match(&text, &mut Work::default()), Some(false));
+        for pattern in ["(a|aa)+(?=!)x", "(?=(a+)+b)x", "(a*)*\\1b", "(?<!a+b)b", "(?:(a)|b)*\\1c"]
+        {
+            let mut work = Work::default();
+            let before = work.steps_left;
+            let found = RegexKey::new(pattern, "").unwrap().is_match(&text, &mut work);
+            assert!(found != Some(true) && before - work.steps_left <= MAX_STEPS, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn work_is_shared_and_ends() {
+        let key = RegexKey::new("b", "").unwrap();
+        let mut work = Work { bytes_left: 5, steps_left: 0 };
+        assert_eq!(key.is_match("aaa", &mut work), Some(false));
+        assert_eq!(key.is_match("aaa", &mut work), None);
+        assert_eq!(RegexKey::new("(?=b)", "").unwrap().is_match("b", &mut work), None);
+    }
+
+    #[test]
+    fn look_behind_may_be_of_any_length() {
+        assert!(matches("/(?<=red|scarlet +)dragon/", "scarlet  dragon"));
+        assert!(matches(r"/(?<=(\d)(\d))x\1\2/", "12x12") && !matches(r"/(?<!\d*)x/", "12x"));
+        assert!(matches(r"/(?<=\1(a))b/", "aab") && !matches(r"/(?<=\1(a))b/", "ab"));
+    }
+
+    #[test]
+    fn captures_are_those_of_the_last_time() {
+        assert!(matches(r"/^(?:(a)|b)*\1$/", "ab"), "a group that took no part is nothing");
+        assert!(!matches(r"/^(?:(a)|b)*\1$/", "aba\u{1}") && matches(r"/^(?:(a)|b)*\1c/", "baac"));
+        assert!(matches(r"/(?=(a+))a*b\1/", "baaabac") && matches(r"/(?!(a)b)\1c/", "c"));
+        assert!(matches(r"/(É)\1/i", "Éé") && !matches(r"/(É)\1/", "Éé"));
     }
 
     #[test]

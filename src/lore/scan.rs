@@ -7,11 +7,10 @@
 use super::automaton::Settled;
 use super::inputs::{LoreInputs, LoreMessage};
 use super::keys::{Index, Key, KeyTable, is_space};
+use super::regex_key::Work;
 
 /// More messages than this are not scanned.
 pub(super) const MAX_SCAN_DEPTH: usize = 1_000;
-/// How much text all searches by regular expressions may go through together.
-const MAX_REGEX_BYTES: u64 = 256 << 20;
 /// Stands before every message, so that a regular expression can ask for the speaker.
 const MATCHER: char = '\u{1}';
 /// Not found in any message.
@@ -176,7 +175,7 @@ pub(super) struct Scanner<'a> {
     tables: Vec<Searched<'a>>,
     expanded: Vec<Key>,
     text: Joined,
-    regex_bytes_left: u64,
+    work: Work,
     num_given_up: usize,
 }
 
@@ -196,7 +195,7 @@ impl<'a> Scanner<'a> {
             tables: vec![Searched::new(keys, needs_exact), Searched::new(now, needs_exact)],
             expanded,
             text: Joined::default(),
-            regex_bytes_left: MAX_REGEX_BYTES,
+            work: Work::default(),
             num_given_up: 0,
         };
         for extra in inputs.extras.iter().filter(|extra| !extra.is_empty()) {
@@ -270,15 +269,7 @@ impl<'a> Scanner<'a> {
         {
             return result;
         }
-        let text = self.text.of(depth, how.with_recursion);
-        let cost = regex.cost_bytes(text.len());
-        let result = match self.regex_bytes_left.checked_sub(cost) {
-            Some(left) => {
-                self.regex_bytes_left = left;
-                regex.is_match(text)
-            }
-            None => None,
-        };
+        let result = regex.is_match(self.text.of(depth, how.with_recursion), &mut self.work);
         if result.is_none() {
             self.num_given_up += 1;
         }

@@ -206,7 +206,7 @@ mod tests {
         for num_turns in [9, 10] {
             let active = at(&effects, num_turns);
             assert!(!active.is_sticky(0) && active.rests_for(0, ENTRY.key).is_none());
-            assert_eq!(active.fired_before(ENTRY.key), false);
+            assert!(!active.fired_before(ENTRY.key));
             assert_eq!(active.into_effects(), TimedEffects::default());
         }
         assert!(at(&effects, 11).fired_before(ENTRY.key));
