@@ -268,7 +268,8 @@ impl CardFile {
                 uris.push(asset.uri.clone());
                 continue;
             };
-            let known = asset.embedded_path().map(str::to_owned);
+            let known = asset.embedded_path().filter(|path| charx::is_free_path(path));
+            let known = known.map(str::to_owned);
             // Two assets may share one file.
             let is_shared = |path: &String| parts.iter().any(|(p, b)| p == path && *b == bytes);
             let is_free = |path: &String| parts.iter().all(|(known, _)| known != path);
