@@ -38,6 +38,10 @@ COMMENT ON COLUMN character_asset.name IS 'Its name: `main` for the usual icon, 
 COMMENT ON COLUMN character_asset.ext IS 'Its extension, lower case, without a dot.';
 COMMENT ON COLUMN character_asset.uri IS 'Where the card says it is; empty where the card does not speak of it.';
 
+ALTER TABLE character ADD COLUMN picture text;
+
+COMMENT ON COLUMN character.picture IS 'The name of the file by which it is seen; absent is its usual picture.';
+
 CREATE TABLE character_lorebook (
     guild_id     bigint NOT NULL,
     character_id bigint NOT NULL,

@@ -53,11 +53,16 @@ impl Chat {
         let mut view = self.view(claim.guild_id, claim.scene_id, None).await?;
         let Some(answering) = view.last_to_answer() else { return Ok(None) };
         let Some(expected) = view.expected_turn() else { return Ok(None) };
-        let casting =
-            Casting { answering, length: view.length(answering, None), continuation: None };
+        let casting = Casting {
+            answering,
+            length: view.length(answering, None),
+            continuation: None,
+            trigger: "normal",
+            num_expected: 1,
+        };
         let budget = view.budget(self.settings.max_tokens(casting.length));
         view.line.push(expected);
-        let prompt = view.prompt(self, casting, budget)?;
+        let prompt = view.prompt(self, casting, budget)?.prompt;
         if prompt.anchor != view.scene.anchor {
             self.store.set_anchor(claim.guild_id, claim.scene_id, prompt.anchor).await?;
             view.scene.anchor = prompt.anchor;
@@ -67,7 +72,7 @@ impl Chat {
             let text = &mut turn.swipe.text;
             *text = if text.starts_with('A') { "*".into() } else { "A".into() };
         }
-        let other = view.prompt(self, casting, budget)?;
+        let other = view.prompt(self, casting, budget)?.prompt;
         let pairs = prompt.token_ids.iter().zip(&other.token_ids);
         let num_shared = pairs.take_while(|(a, b)| a == b).count();
         Ok((num_shared > 0).then(|| (view.model, prompt.token_ids[..num_shared].to_vec())))

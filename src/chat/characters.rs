@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use crate::domain::{Character, CharacterId, CharacterSheet, DepthPrompt, GuildId, PersonId};
+use crate::domain::{Character, CharacterId, CharacterSheet, GuildId, PersonId};
 use crate::store::{Noun, StoreError, name_key};
 
-use super::{Chat, ChatError, clean_name};
+use super::{Chat, ChatError};
 
 /// How many names are looked through for one that is like what was written.
-const MAX_NAMES: u32 = 1_000;
+pub(super) const MAX_NAMES: u32 = 1_000;
 /// How many names a completion offers, and a refusal lists.
 const MAX_OFFERED: usize = 25;
 /// The longest address of a picture.
@@ -28,7 +28,8 @@ impl Chat {
         person: PersonId,
         sheet: &CharacterSheet,
     ) -> Result<Character, ChatError> {
-        let character = self.store.insert_character(guild, &self.clean_sheet(sheet)?).await?;
+        let character =
+            self.store.insert_character(guild, &self.library.clean_sheet(sheet)?).await?;
         self.note_character(guild, person, "character.insert", character.id).await?;
         Ok(character)
     }
@@ -45,7 +46,7 @@ impl Chat {
         character: CharacterId,
         sheet: &CharacterSheet,
     ) -> Result<Character, ChatError> {
-        let sheet = self.clean_sheet(sheet)?;
+        let sheet = self.library.clean_sheet(sheet)?;
         let character = self.store.update_character(guild, character, &sheet).await?;
         self.note_character(guild, person, "character.update", character.id).await?;
         Ok(character)
@@ -73,13 +74,7 @@ impl Chat {
     /// # Errors
     /// None is meant, or more than one; says which there are. Or the database fails.
     pub async fn find_character(&self, guild: GuildId, name: &str) -> Result<Character, ChatError> {
-        if let Some(character) = self.store.get_character_by_name(guild, name).await? {
-            return Ok(character);
-        }
-        let names = self.store.list_character_names(guild, "", MAX_NAMES).await?;
-        let id = meant(&names, name)?;
-        let character = self.store.get_character(guild, id).await?;
-        Ok(character.ok_or(StoreError::NotFound(Noun::Character))?)
+        self.library.find_character(guild, name).await
     }
 
     /// Names of characters that go on from what was written so far: those that begin
@@ -113,50 +108,6 @@ impl Chat {
         let detail = json!({ "character": character });
         Ok(self.store.insert_audit(guild, Some(person), action, &detail).await?)
     }
-
-    /// A sheet whose names can head turns and whose texts can stand in prompts.
-    fn clean_sheet(&self, sheet: &CharacterSheet) -> Result<CharacterSheet, ChatError> {
-        let nickname = sheet.nickname.as_deref().filter(|nickname| !nickname.trim().is_empty());
-        let depth_prompt = sheet.depth_prompt.as_ref();
-        Ok(CharacterSheet {
-            name: clean_name(&sheet.name)?,
-            avatar_url: sheet.avatar_url.as_deref().map(clean_avatar_url).transpose()?,
-            nickname: nickname.map(clean_name).transpose()?,
-            description: self.clean_text(&sheet.description)?,
-            personality: self.clean_text(&sheet.personality)?,
-            scenario: self.clean_text(&sheet.scenario)?,
-            greeting: self.clean_text(&sheet.greeting)?,
-            alternate_greetings: self.clean_texts(&sheet.alternate_greetings)?,
-            group_only_greetings: self.clean_texts(&sheet.group_only_greetings)?,
-            example_dialogue: self.clean_text(&sheet.example_dialogue)?,
-            system_prompt: self.clean_text(&sheet.system_prompt)?,
-            post_history_instructions: self.clean_text(&sheet.post_history_instructions)?,
-            depth_prompt: depth_prompt.map(|it| self.clean_depth_prompt(it)).transpose()?,
-            talkativeness: if sheet.talkativeness.is_nan() {
-                CharacterSheet::default().talkativeness
-            } else {
-                sheet.talkativeness.clamp(0.0, 1.0)
-            },
-            tags: self.clean_texts(&sheet.tags)?,
-            creator_notes: self.clean_text(&sheet.creator_notes)?,
-            creator: self.clean_text(&sheet.creator)?,
-            character_version: self.clean_text(&sheet.character_version)?,
-        })
-    }
-}
-
-/// The deepest that a character's reminder stands, in turns.
-const MAX_DEPTH: usize = 1_000;
-
-impl Chat {
-    fn clean_texts(&self, texts: &[String]) -> Result<Vec<String>, ChatError> {
-        texts.iter().map(|text| self.clean_text(text)).collect()
-    }
-
-    fn clean_depth_prompt(&self, prompt: &DepthPrompt) -> Result<DepthPrompt, ChatError> {
-        let depth = prompt.depth.min(MAX_DEPTH);
-        Ok(DepthPrompt { text: self.clean_text(&prompt.text)?, depth, role: prompt.role })
-    }
 }
 
 /// How well a name goes on from what was written, both folded; lower is better.
@@ -171,7 +122,10 @@ fn rank(name: &str, written: &str) -> Option<u8> {
 }
 
 /// The only one that is meant by what was written.
-fn meant(names: &[(CharacterId, String)], written: &str) -> Result<CharacterId, ChatError> {
+pub(super) fn meant(
+    names: &[(CharacterId, String)],
+    written: &str,
+) -> Result<CharacterId, ChatError> {
     let key = name_key(written);
     let known = |names: &[&str]| {
         let more = if names.len() > MAX_OFFERED { ", …" } else { "" };
@@ -211,7 +165,7 @@ fn meant(names: &[(CharacterId, String)], written: &str) -> Result<CharacterId, 
 
 /// The address of a picture. It is handed to the platform, which fetches it; so
 /// nothing but `https`, and no login in it.
-fn clean_avatar_url(url: &str) -> Result<String, ChatError> {
+pub(super) fn clean_avatar_url(url: &str) -> Result<String, ChatError> {
     let url = url.trim();
     let host = url.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next());
     let is_plain = url.chars().all(|c| c.is_ascii_graphic()) && url.len() <= MAX_URL_BYTES;

@@ -1,5 +1,6 @@
 //! What can go wrong with a person's wish, and what they may read of it.
 
+use crate::formats::FormatError;
 use crate::pool::PoolError;
 use crate::prompt::PromptError;
 use crate::sampling::SamplerParamsError;
@@ -24,6 +25,9 @@ pub enum ChatError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Format(#[from] FormatError),
     /// No worker made the reply.
     #[error(transparent)]
     Pool(#[from] PoolError),
@@ -51,7 +55,7 @@ impl ChatError {
             Self::Store(error) => error.is_transient(),
             Self::Pool(error) => error.is_transient(),
             Self::Sink(error) => error.retry,
-            Self::Refused(_) | Self::Prompt(_) | Self::Preset { .. } => false,
+            Self::Refused(_) | Self::Prompt(_) | Self::Preset { .. } | Self::Format(_) => false,
         }
     }
 
@@ -67,6 +71,7 @@ impl ChatError {
             | Self::Refused(_)
             | Self::Prompt(_)
             | Self::Preset { .. }
+            | Self::Format(_)
             | Self::Pool(_)
             | Self::Sink(_) => self.to_string(),
             Self::Store(_) => {
@@ -83,6 +88,7 @@ impl ChatError {
             Self::Refused(_) => "refused",
             Self::Prompt(error) => error.kind(),
             Self::Preset { .. } => "preset",
+            Self::Format(error) => error.kind(),
             Self::Pool(error) => error.kind(),
             Self::Sink(_) => "sink",
             Self::Store(error) => error.kind(),

@@ -46,7 +46,7 @@ impl Chat {
             cache_salt: claim.guild_id.0.unsigned_abs(),
             cache_owner: claim.scene_id.0.unsigned_abs(),
             max_tokens: max_tokens.min(plan.view.room_after(prompt)),
-            stop: prompt.stops.clone(),
+            stop: self.stops(prompt),
             sampler: sampler.clone(),
             seed: seed(claim, 0),
             trim_start_space: plan.standing_text.is_empty(),
@@ -54,6 +54,11 @@ impl Chat {
             trim_end: true,
             ..GenerationRequest::new(prompt.token_ids.clone())
         }
+    }
+
+    /// What ends a reply: the prompt's stops, and the model's own.
+    pub(super) fn stops(&self, prompt: &Prompt) -> Vec<String> {
+        prompt.stops.iter().chain(&self.settings.stops).cloned().collect()
     }
 
     /// Asks the pool until something is said, and shows it while it grows.

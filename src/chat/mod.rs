@@ -8,12 +8,15 @@
 mod anticipate;
 mod characters;
 mod curtain;
+mod dice;
 mod edit;
 mod error;
-mod export;
+mod file_out;
 mod generate;
 mod jobs;
+mod library;
 mod line;
+mod lore;
 mod opening;
 mod personas;
 mod plan;
@@ -38,22 +41,31 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
+use lore::Shelf;
+
 use crate::clock::Clock;
-use crate::config::{ChatConfig, GenerationConfig};
-use crate::domain::{GuildId, Length, Scene, SceneId};
+use crate::config::{ChatConfig, Config, GenerationConfig, LoreConfig, ModelProfile};
+use crate::domain::{GuildId, Length, Scene, SceneId, Template};
+use crate::lore::LoreSettings;
 use crate::pool::Pool;
 use crate::sampling::SamplerParams;
 use crate::store::{Noun, QueueLimits, Stop, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 
+pub use dice::{Rolled, roll};
 pub use error::ChatError;
-pub use export::Export;
+pub use file_out::{FileOut, file_name};
 pub use jobs::run_jobs;
+pub use library::{
+    CardInHand, ChatInHand, ChatPlace, EntryChange, Export, ImportedCharacter, ImportedChat,
+    ImportedLorebook, ImportedPreset, KeptLorebook, Library, LocalGuild, LorebookInHand,
+};
+pub use lore::{LeftOutEntry, LoreReport, SceneLore, ToldEntry};
 pub use opening::Opening;
 pub use personas::PersonaScope;
 pub use receipt::{ReplyReceipt, Timings};
 pub use reproduce::Reproduction;
-pub use settings::clean_name;
+pub use settings::{Preview, clean_name};
 pub use sink::{FinishedReply, ReplySink, ReplyStart, SinkError, Stage};
 pub use starters::starters;
 pub use story_text::story_text;
@@ -71,6 +83,8 @@ pub struct Chat {
     metrics: Arc<Metrics>,
     /// How to stop the replies that this process is making.
     running: Mutex<HashMap<SceneId, Stopper>>,
+    shelf: Shelf,
+    library: Library,
 }
 
 /// What stops the reply of one claim.
@@ -86,25 +100,80 @@ struct Settings {
     default_length: Option<Length>,
     generation: GenerationConfig,
     presets: BTreeMap<String, SamplerParams>,
+    lore: LoreSettings,
+    template: Template,
+    /// Texts that end a reply beside the template's.
+    stops: Vec<String>,
     poll: std::time::Duration,
     max_attempts: u32,
-    max_turn_bytes: usize,
     limits: QueueLimits,
 }
 
+/// What the rules of the house are made of.
+#[derive(Debug, Clone)]
+pub struct ChatOptions {
+    /// How replies are sampled and how long they may get.
+    pub generation: GenerationConfig,
+    /// The reply queue.
+    pub chat: ChatConfig,
+    /// How lorebooks are read.
+    pub lore: LoreConfig,
+    /// What belongs to the model.
+    pub profile: ModelProfile,
+    /// How its prompts are laid out.
+    pub template: Template,
+}
+
+impl ChatOptions {
+    /// As the settings have it, with the template that they name.
+    pub fn new(config: &Config, template: Template) -> Self {
+        Self {
+            generation: config.generation.clone(),
+            chat: config.chat.clone(),
+            lore: config.lore.clone(),
+            profile: config.profile(),
+            template,
+        }
+    }
+}
+
+/// The preset of those who chose none, where nobody says another.
+const DEFAULT_PRESET: &str = "limarp";
+
+impl ChatOptions {
+    /// The preset of those who chose none.
+    pub fn default_preset(&self) -> &str {
+        let own = self.generation.preset.set().or(self.profile.preset.as_ref());
+        own.map_or(DEFAULT_PRESET, String::as_str)
+    }
+
+    /// The length of replies where nobody chose one; `None` leaves it to the model.
+    ///
+    /// # Errors
+    /// The settings name no length.
+    pub fn default_length(&self) -> Result<Option<Length>, ChatError> {
+        let length = self.generation.default_length().map(str::parse).transpose();
+        length
+            .map_err(|error: crate::domain::ParseLengthError| ChatError::refused(error.to_string()))
+    }
+}
+
 impl Settings {
-    fn new(generation: GenerationConfig, chat: &ChatConfig) -> Result<Self, ChatError> {
-        let default_length = generation.default_length().map(str::parse).transpose().map_err(
-            |error: crate::domain::ParseLengthError| ChatError::refused(error.to_string()),
-        )?;
+    fn new(options: ChatOptions) -> Result<Self, ChatError> {
+        let (default_preset, default_length) =
+            (options.default_preset().to_owned(), options.default_length()?);
+        let ChatOptions { mut generation, chat, lore, profile, template } = options;
+        generation.max_tokens.extend(profile.max_tokens);
         Ok(Self {
-            default_preset: generation.preset.clone(),
+            default_preset,
             default_length,
             presets: presets::read_all(&generation.presets)?,
             generation,
+            lore: lore_settings(&lore),
+            template,
+            stops: profile.stops,
             poll: chat.poll(),
             max_attempts: chat.max_attempts,
-            max_turn_bytes: chat.max_turn_bytes,
             limits: QueueLimits {
                 per_person: chat.max_waiting_per_person,
                 per_guild: chat.max_waiting_per_guild,
@@ -119,6 +188,21 @@ impl Settings {
     }
 }
 
+/// The lore room's defaults with what the house says otherwise.
+fn lore_settings(config: &LoreConfig) -> LoreSettings {
+    LoreSettings {
+        scan_depth: config.scan_depth,
+        budget_percent: config.budget_percent,
+        budget_cap_tokens: config.budget_tokens.set().copied(),
+        recursive: config.recursive,
+        max_recursion_steps: config.max_rounds,
+        case_sensitive: config.case_sensitive,
+        match_whole_words: config.match_whole_words,
+        use_group_scoring: config.group_scoring,
+        ..LoreSettings::default()
+    }
+}
+
 impl Chat {
     /// Joins the parts.
     ///
@@ -128,17 +212,31 @@ impl Chat {
         store: Store,
         pool: Pool,
         clock: Arc<dyn Clock>,
-        generation: GenerationConfig,
-        chat: &ChatConfig,
+        options: ChatOptions,
         metrics: Arc<Metrics>,
     ) -> Result<Self, ChatError> {
-        let settings = Settings::new(generation, chat)?;
-        Ok(Self { store, pool, clock, settings, metrics, running: Mutex::default() })
+        let library = Library::new(store.clone(), options.chat.max_turn_bytes);
+        let settings = Settings::new(options)?;
+        Ok(Self {
+            store,
+            pool,
+            clock,
+            settings,
+            metrics,
+            running: Mutex::default(),
+            shelf: Shelf::default(),
+            library,
+        })
     }
 
     /// The store, for what needs no verb.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// A guild's characters, lorebooks, presets and chats, as files.
+    pub fn library(&self) -> &Library {
+        &self.library
     }
 
     /// The workers.
@@ -163,6 +261,20 @@ impl Chat {
     pub async fn scene(&self, guild: GuildId, scene: SceneId) -> Result<Scene, ChatError> {
         let found = self.store.get_scene(guild, scene).await?;
         Ok(found.ok_or(StoreError::NotFound(Noun::Scene))?)
+    }
+
+    /// Takes a scene out, those that are over too.
+    ///
+    /// # Errors
+    /// There is no such scene, or the database fails.
+    pub async fn export_scene(&self, guild: GuildId, scene: SceneId) -> Result<Export, ChatError> {
+        self.library.export_scene(guild, scene, self.clock.now()).await
+    }
+
+    /// Where a chat goes on that was played elsewhere, with everything as the house has it.
+    pub fn chat_place(&self, channel: String, title: Option<String>) -> ChatPlace {
+        let (length, preset) = (self.settings.default_length, self.settings.default_preset.clone());
+        ChatPlace { channel, title, length, preset }
     }
 
     /// Ends the reply that is being written in a scene: what is written so far

@@ -68,14 +68,17 @@ impl Chat {
             length: opening.length.unwrap_or(self.settings.default_length),
             preset: opening.preset.unwrap_or_else(|| self.settings.default_preset.clone()),
             cast: opening.cast.iter().map(|character| character.id).collect(),
-            greetings: self.greeting(lead, opening.user).into_iter().collect(),
+            greetings: self
+                .greeting(lead, opening.user, opening.cast.len() > 1)
+                .into_iter()
+                .collect(),
         };
         Ok(self.store.insert_scene(opening.guild, &new).await?)
     }
 
-    /// The first turn of a character, with its alternatives; `None` if it has no
-    /// greeting.
-    fn greeting(&self, character: &Character, user: &str) -> Option<NewTurn> {
+    /// The first turn of a character, with its alternatives, in company those for
+    /// company, too; `None` if it has no greeting.
+    fn greeting(&self, character: &Character, user: &str, in_company: bool) -> Option<NewTurn> {
         let name = character.sheet.stage_name();
         let context = MacroContext {
             character: name,
@@ -86,7 +89,10 @@ impl Chat {
             place: "greeting",
             story: StoryMacros::default(),
         };
-        let mut greetings = character.sheet.greetings().map(|greeting| expand(greeting, &context));
+        let for_company = character.sheet.group_only_greetings.iter().map(String::as_str);
+        let for_company = for_company.filter(|text| in_company && !text.trim().is_empty());
+        let greetings = character.sheet.greetings().chain(for_company);
+        let mut greetings = greetings.map(|greeting| expand(greeting, &context));
         Some(NewTurn {
             text: greetings.next()?,
             alternates: greetings.collect(),

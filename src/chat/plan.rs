@@ -5,7 +5,7 @@ use crate::domain::{CharacterId, Length, Speaker, SwipeId, SwipeOrigin, TurnId};
 use crate::prompt::{Budget, Prompt};
 use crate::store::{Claim, Target, Work};
 
-use super::view::{Casting, SceneView};
+use super::view::{Casting, Made, SceneView};
 use super::{Chat, ChatError};
 
 /// A reply about to be written.
@@ -103,11 +103,17 @@ impl Chat {
         })
     }
 
-    pub(super) fn prompt(&self, plan: &Plan, max_tokens: usize) -> Result<Prompt, ChatError> {
+    pub(super) fn prompt(&self, plan: &Plan, max_tokens: usize) -> Result<Made, ChatError> {
         let casting = Casting {
             answering: plan.answering,
             length: plan.length,
             continuation: (!plan.standing_text.is_empty()).then_some(&plan.standing_text),
+            trigger: match (&plan.target, plan.origin) {
+                (_, SwipeOrigin::Continued) => "continue",
+                (Target::Swipe(_), _) => "swipe",
+                (Target::Turn(_), _) => "normal",
+            },
+            num_expected: 0,
         };
         plan.view.prompt(self, casting, plan.view.budget(max_tokens))
     }

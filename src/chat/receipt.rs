@@ -9,6 +9,8 @@ use crate::domain::{Length, Swipe};
 use crate::prompt::PromptReceipt;
 use crate::sampling::SamplerParams;
 
+use super::lore::LoreReport;
+
 /// The accounts of one reply, kept with its swipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplyReceipt {
@@ -32,6 +34,9 @@ pub struct ReplyReceipt {
     pub standing_bytes: usize,
     /// The prompt, section by section.
     pub prompt: PromptReceipt,
+    /// What lore did for it.
+    #[serde(default)]
+    pub lore: LoreReport,
     /// Why it ended.
     pub finish: String,
     /// Where the time went.

@@ -19,6 +19,7 @@ use crate::telemetry::metrics;
 
 use super::receipt::{ReplyReceipt, Timings};
 use super::sink::{FinishedReply, ReplySink, ReplyStart, Stage};
+use super::view::Made;
 use super::{Chat, ChatError};
 
 /// How long a reply rests after its first failure; twice as long after each more.
@@ -127,10 +128,15 @@ impl Chat {
         let preset = plan.view.scene.preset.clone();
         let sampler = self.sampler_params(claim.guild_id, &preset).await?;
         let max_tokens = self.settings.max_tokens(plan.length);
-        let prompt = self.prompt(&plan, max_tokens)?;
+        let Made { prompt, lore, effects } = self.prompt(&plan, max_tokens)?;
         let prompt_ms = ms(began.elapsed());
         if matches!(plan.target, Target::Turn(_)) {
             self.store.set_anchor(claim.guild_id, claim.scene_id, prompt.anchor).await?;
+        }
+        if let Some(effects) = effects {
+            let effects = serde_json::to_value(effects).expect("effects are plain data");
+            let (guild, scene) = (claim.guild_id, claim.scene_id);
+            self.store.set_lore_effects(guild, scene, Some(&effects)).await?;
         }
         sink.begin(&ReplyStart {
             job: claim.job.id,
@@ -149,9 +155,10 @@ impl Chat {
             seed: written.seed,
             length: plan.length,
             max_tokens: max_tokens.min(plan.view.room_after(&prompt)),
-            stops: prompt.stops.clone(),
+            stops: self.stops(&prompt),
             standing_bytes: plan.standing_text.len(),
             prompt: prompt.receipt.clone(),
+            lore,
             finish: written.summary.finish_reason.kind().to_owned(),
             timings: timings(&written.summary, claim, prompt_ms),
         };

@@ -4,7 +4,8 @@ use crate::domain::{Character, CharacterId, GuildId, Length, Note, Scene, SceneI
 use crate::prompt::Prompt;
 use crate::store::{SceneUpdate, StoreError, name_key};
 
-use super::view::Casting;
+use super::lore::LoreReport;
+use super::view::{Casting, Made};
 use super::{Chat, ChatError};
 
 /// The most characters of a name: what platforms allow, too.
@@ -167,8 +168,7 @@ impl Chat {
         }
     }
 
-    /// The prompt that the next reply would get, and how many tokens are kept for
-    /// that reply.
+    /// What the next reply would be told.
     ///
     /// # Errors
     /// No prompt can be made, or the database fails.
@@ -176,11 +176,29 @@ impl Chat {
         &self,
         guild: GuildId,
         scene: SceneId,
-    ) -> Result<(Prompt, usize), ChatError> {
+    ) -> Result<Preview, ChatError> {
         let view = self.view(guild, scene, None).await?;
         let length = view.length(0, None);
         let budget = view.budget(self.settings.max_tokens(length));
-        let casting = Casting { answering: 0, length, continuation: None };
-        Ok((view.prompt(self, casting, budget)?, budget.reply_tokens))
+        let casting = Casting {
+            answering: 0,
+            length,
+            continuation: None,
+            trigger: "normal",
+            num_expected: 0,
+        };
+        let Made { prompt, lore, .. } = view.prompt(self, casting, budget)?;
+        Ok(Preview { prompt, lore, reply_tokens: budget.reply_tokens })
     }
+}
+
+/// What the next reply would be told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preview {
+    /// The prompt.
+    pub prompt: Prompt,
+    /// What lore did for it.
+    pub lore: LoreReport,
+    /// How many tokens are kept for the reply.
+    pub reply_tokens: usize,
 }

@@ -87,22 +87,8 @@ impl Chat {
         Ok(text)
     }
 
-    /// Any text of people: line breaks and tabs stay, other control characters go,
-    /// since no screen shows them and terminals obey them.
+    /// Any text of people, as it may be kept.
     pub(super) fn clean_text(&self, text: &str) -> Result<String, ChatError> {
-        let limit = self.settings.max_turn_bytes;
-        if text.len() > limit {
-            return Err(ChatError::refused(format!(
-                "that is {} bytes of text, and a turn may have {limit}; nothing was changed: send \
-                 it in parts",
-                text.len()
-            )));
-        }
-        let text: String = text
-            .replace("\r\n", "\n")
-            .chars()
-            .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
-            .collect();
-        Ok(text.trim().to_owned())
+        self.library.clean_text(text)
     }
 }

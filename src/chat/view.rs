@@ -7,16 +7,18 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::domain::{
-    CastMember, CharacterId, GuildId, JobId, Length, Note, Participant, PromptRole, Scene, SceneId,
-    Speaker, Template, Turn, TurnId,
+    CastMember, CharacterId, GuildId, JobId, Length, Participant, PromptRole, Scene, SceneId,
+    Speaker, Turn, TurnId,
 };
+use crate::lore::{TimedEffects, UiPrompt};
 use crate::pool::PoolModel;
 use crate::prompt::{
-    self, Budget, NoteAuthor, Prompt, PromptCharacter, PromptInputs, PromptNote, PromptPerson,
-    PromptTurn,
+    self, Budget, MacroContext, NoteAuthor, Prompt, PromptCharacter, PromptInputs, PromptLore,
+    PromptNote, PromptPerson, PromptTurn, StoryMacros,
 };
 use crate::store::Line;
 
+use super::lore::{LoreReport, Piece, SceneLore};
 use super::turn_order::{Candidate, natural_order};
 use super::{Chat, ChatError};
 
@@ -35,6 +37,8 @@ pub struct SceneView {
     pub people: Vec<Participant>,
     /// The turns of the line, oldest first.
     pub line: Vec<Turn>,
+    /// The lore that takes part.
+    pub lore: SceneLore,
     /// What its prompts are made for.
     pub model: Arc<PoolModel>,
 }
@@ -48,6 +52,18 @@ pub(super) struct Casting<'a> {
     pub(super) length: Option<Length>,
     /// What the reply begins with.
     pub(super) continuation: Option<&'a str>,
+    /// What is made, in the words of lore: `normal`, `swipe` or `continue`.
+    pub(super) trigger: &'static str,
+    /// How many turns at the end of the line nobody has said yet: they call no lore.
+    pub(super) num_expected: usize,
+}
+
+/// A prompt, and what lore did for it.
+pub(super) struct Made {
+    pub(super) prompt: Prompt,
+    pub(super) lore: LoreReport,
+    /// What sticks or rests from now on; `None` where the scene has no lore.
+    pub(super) effects: Option<TimedEffects>,
 }
 
 impl Chat {
@@ -62,9 +78,11 @@ impl Chat {
         end: Option<TurnId>,
     ) -> Result<SceneView, ChatError> {
         let line = Line { end, start: None, limit: Some(MAX_LINE_TURNS) };
+        let cast = self.store.list_cast(guild, scene).await?;
         Ok(SceneView {
             scene: self.scene(guild, scene).await?,
-            cast: self.store.list_cast(guild, scene).await?,
+            lore: self.scene_lore(guild, scene, &cast).await?,
+            cast,
             people: self.store.list_participants(guild, scene).await?,
             line: self.store.list_line(guild, scene, line).await?,
             model: self.pool.model(),
@@ -128,11 +146,20 @@ impl SceneView {
         chat: &Chat,
         casting: Casting<'_>,
         budget: Budget,
-    ) -> Result<Prompt, ChatError> {
+    ) -> Result<Made, ChatError> {
         let answering = self
             .cast
             .get(casting.answering)
             .ok_or_else(|| ChatError::refused("nobody is in the scene; /cast add NAME"))?;
+        let sheet = &answering.character.sheet;
+        let now = chat.clock.now().with_timezone(&FixedOffset::east_opt(0).expect("UTC"));
+        let told = self.tell(chat, casting, &|text| self.expand(text, sheet.stage_name(), now));
+        let (pieces, disabled): (&[Piece], &[UiPrompt]) = match &told {
+            Some(told) => (&told.pieces, &told.disabled),
+            None => (&[], &[]),
+        };
+        let unless = |prompt, text| if disabled.contains(&prompt) { "" } else { text };
+        let lore: Vec<PromptLore<'_>> = pieces.iter().map(prompt_lore).collect();
         let cast: Vec<PromptCharacter<'_>> = self.cast.iter().map(prompt_character).collect();
         let people: Vec<PromptPerson<'_>> = self
             .people
@@ -144,35 +171,68 @@ impl SceneView {
             .iter()
             .map(|turn| PromptTurn { id: turn.id, speaker: &turn.speaker, text: &turn.swipe.text })
             .collect();
-        let notes: Vec<PromptNote<'_>> = self.scene.note.iter().map(prompt_note).collect();
         let inputs = PromptInputs {
-            template: &Template::Limarp,
+            template: &chat.settings.template,
             cast: &cast,
             answering: casting.answering,
             people: &people,
             scenario: &self.scene.scenario,
-            system_prompt: &answering.character.sheet.system_prompt,
-            post_history_instructions: &answering.character.sheet.post_history_instructions,
-            lore: &[],
-            notes: &notes,
+            system_prompt: unless(UiPrompt::SystemPrompt, &sheet.system_prompt),
+            post_history_instructions: unless(
+                UiPrompt::PostHistoryInstructions,
+                &sheet.post_history_instructions,
+            ),
+            lore: &lore,
+            notes: &self.notes(casting.answering),
             turns: &turns,
             length: casting.length,
             continuation: casting.continuation,
             anchor: self.scene.anchor,
             macro_seed: self.scene.id.0.unsigned_abs(),
-            now: chat.clock.now().with_timezone(&FixedOffset::east_opt(0).expect("UTC")),
+            now,
             idle: self.last_written().map(|written| chat.clock.now() - written),
         };
-        Ok(prompt::build(&inputs, &self.model.tokenizer, budget)?)
+        let prompt = prompt::build(&inputs, &self.model.tokenizer, budget)?;
+        let (lore, effects) =
+            told.map_or_else(Default::default, |told| (told.report, Some(told.effects)));
+        Ok(Made { prompt, lore, effects })
+    }
+
+    /// The reminders between the turns: the scene's, and of who answers.
+    fn notes(&self, answering: usize) -> Vec<PromptNote<'_>> {
+        let own = self.scene.note.iter().map(|note| PromptNote {
+            author: NoteAuthor::Scene,
+            text: &note.text,
+            depth: note.depth,
+            role: PromptRole::System,
+        });
+        let reminder = self.cast[answering].character.sheet.depth_prompt.iter();
+        let reminder = reminder.map(|prompt| PromptNote {
+            author: NoteAuthor::Character(answering),
+            text: &prompt.text,
+            depth: prompt.depth,
+            role: prompt.role,
+        });
+        own.chain(reminder).collect()
+    }
+
+    /// The placeholders of lore; it is told by whoever answers.
+    fn expand(&self, text: &str, character: &str, now: DateTime<FixedOffset>) -> String {
+        let user = self.people.first().map_or("you", Participant::name);
+        let seed = self.scene.id.0.unsigned_abs();
+        let story = StoryMacros::default();
+        let context =
+            MacroContext { character, user, original: None, now, seed, place: "lore", story };
+        prompt::expand(text, &context)
     }
 }
 
-fn prompt_note(note: &Note) -> PromptNote<'_> {
-    PromptNote {
-        author: NoteAuthor::Scene,
-        text: &note.text,
-        depth: note.depth,
-        role: PromptRole::System,
+fn prompt_lore(piece: &Piece) -> PromptLore<'_> {
+    PromptLore {
+        text: &piece.text,
+        place: piece.place,
+        label: &piece.label,
+        keep_rank: piece.keep_rank,
     }
 }
 

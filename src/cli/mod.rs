@@ -4,15 +4,21 @@
 //! 0 is done, 1 is failed with one message on standard error, 2 is wrong usage.
 
 mod bench;
+mod card;
+mod chat;
 mod config;
 mod database;
 mod doctor;
+mod library;
+mod lore;
 mod model;
 mod output;
 mod play;
+mod preset;
 mod progress;
 mod serve;
 mod session;
+mod template;
 mod worker;
 
 use std::ffi::OsString;
@@ -43,6 +49,7 @@ Examples:
   dramatis serve                             run the bot on Discord
   dramatis worker                            serve the engine over HTTP
   dramatis model pull                        fetch the model that is configured
+  dramatis card import seraphina.png         bring a character into `play`
   dramatis doctor                            check everything that a start needs
   dramatis --set engine.threads=4 doctor     the same with another setting
   dramatis config defaults > dramatis.toml   begin a configuration file
@@ -82,6 +89,21 @@ pub enum Command {
     /// Fetch models, list them, look into them
     #[command(subcommand)]
     Model(model::ModelCommand),
+    /// Character cards: show, check, bring in, take out
+    #[command(subcommand)]
+    Card(card::CardCommand),
+    /// Lorebooks: list, check, bring in, take out
+    #[command(subcommand)]
+    Lore(lore::LoreCommand),
+    /// Chats: bring in, take out
+    #[command(subcommand)]
+    Chat(chat::ChatCommand),
+    /// Sampling presets: list, bring in, take out
+    #[command(subcommand)]
+    Preset(preset::PresetCommand),
+    /// Prompt templates: list, show, write
+    #[command(subcommand)]
+    Template(template::TemplateCommand),
     /// Check everything that a start needs, and say what to do
     Doctor(doctor::DoctorArgs),
     /// Bring the database up to date
@@ -131,6 +153,11 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     session.start_logging(LogDestination::Quiet)?;
     match &cli.command {
         Command::Model(command) => model::run(&session, command),
+        Command::Card(command) => card::run(&session, command),
+        Command::Lore(command) => lore::run(&session, command),
+        Command::Chat(command) => chat::run(&session, command),
+        Command::Preset(command) => preset::run(&session, command),
+        Command::Template(command) => template::run(&session, command),
         Command::Migrate => database::migrate(&session),
         Command::Config(command) => config::run(&session, command),
         Command::Bench(command) => bench::run(&session, &cli.global, command),

@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::Invalid;
 use super::error::require;
+use super::{Auto, Invalid};
 
 /// How replies are sampled and how long they may get.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GenerationConfig {
-    /// The sampling preset of channels that chose none.
-    pub preset: String,
+    /// The sampling preset of channels that chose none; `Auto` is what the model's
+    /// profile says, else LimaRP's.
+    pub preset: Auto<String>,
     /// The length of replies where nobody chose one; "auto" lets the model
     /// choose.
     pub length: String,

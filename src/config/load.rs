@@ -1,5 +1,6 @@
 //! Puts the layers together and checks the result.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use config::ConfigError as Cause;
@@ -9,8 +10,8 @@ use super::environment::CONFIG_FILE;
 use super::layers::{self, Layer, Override};
 use super::{
     Auto, ChatConfig, Config, ConfigError, DatabaseConfig, DiscordConfig, EngineConfig,
-    Environment, FetchConfig, GenerationConfig, Invalid, ModelConfig, TelemetryConfig,
-    WorkerConfig, WorkersConfig, data_dir, describe, known, worker,
+    Environment, FetchConfig, GenerationConfig, Invalid, LoreConfig, ModelConfig, ModelProfile,
+    TelemetryConfig, WorkerConfig, WorkersConfig, data_dir, describe, known, worker,
 };
 
 /// The file that is read if nobody names another and it is there.
@@ -40,6 +41,8 @@ struct Sections {
     engine: EngineConfig,
     workers: WorkersConfig,
     generation: GenerationConfig,
+    lore: LoreConfig,
+    profiles: BTreeMap<String, ModelProfile>,
     chat: ChatConfig,
     discord: DiscordConfig,
     worker: WorkerConfig,
@@ -91,6 +94,10 @@ impl Config {
         self.engine.validate()?;
         self.workers.validate()?;
         self.generation.validate()?;
+        self.lore.validate()?;
+        for (name, profile) in &self.profiles {
+            profile.validate(name, &self.generation.max_tokens)?;
+        }
         self.chat.validate()?;
         self.discord.validate()?;
         self.worker.validate()?;
@@ -113,6 +120,8 @@ impl Sections {
             fetch: self.fetch,
             engine: self.engine,
             generation: self.generation,
+            lore: self.lore,
+            profiles: self.profiles,
             chat: self.chat,
             workers: self.workers,
             discord: self.discord,
@@ -122,6 +131,18 @@ impl Sections {
         };
         if let Auto::Set(file) = &mut config.telemetry.file {
             *file = working_dir.join(environment.expand_home(&file.to_string_lossy()));
+        }
+        for profile in config.profiles.values_mut() {
+            if let Some(template) = &mut profile.template
+                && template.starts_with('~')
+            {
+                *template = environment.expand_home(template).to_string_lossy().into_owned();
+            }
+        }
+        if let Auto::Set(template) = &mut config.model.template
+            && template.starts_with('~')
+        {
+            *template = environment.expand_home(template).to_string_lossy().into_owned();
         }
         if config.model.name.starts_with('~') {
             let path = environment.expand_home(&config.model.name);

@@ -18,7 +18,9 @@ mod generation;
 mod known;
 mod layers;
 mod load;
+mod lore;
 mod model;
+mod profile;
 mod secret;
 mod telemetry;
 #[cfg(test)]
@@ -38,11 +40,14 @@ pub use fetch::FetchConfig;
 pub use generation::GenerationConfig;
 pub use layers::Override;
 pub use load::LoadOptions;
+pub use lore::LoreConfig;
 pub use model::{ModelConfig, SlidingWindow, Weights};
+pub use profile::ModelProfile;
 pub use telemetry::{LogFormat, TelemetryConfig};
 pub use worker::WorkerConfig;
 pub use workers::{WorkerPlace, WorkersConfig};
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Every setting in force, checked.
@@ -62,6 +67,10 @@ pub struct Config {
     pub workers: WorkersConfig,
     /// How replies are sampled and how long they may get.
     pub generation: GenerationConfig,
+    /// How lorebooks are read.
+    pub lore: LoreConfig,
+    /// What belongs to single models, by their names.
+    pub profiles: BTreeMap<String, ModelProfile>,
     /// The reply queue.
     pub chat: ChatConfig,
     /// The Discord bot.
@@ -77,6 +86,11 @@ impl Config {
     /// Every effective setting with where it came from, by key; secrets masked.
     pub fn describe(&self) -> &[Setting] {
         &self.settings
+    }
+
+    /// What belongs to the configured model; nothing where nobody said anything.
+    pub fn profile(&self) -> ModelProfile {
+        self.profiles.get(&self.model.name).cloned().unwrap_or_default()
     }
 
     /// Where the private database server keeps its files.

@@ -19,6 +19,9 @@ pub struct ModelConfig {
     pub context_tokens: Auto<usize>,
     /// How many tokens back each token may look.
     pub sliding_window: SlidingWindow,
+    /// How its prompts are laid out: a template's name or the path of one; `Auto` is what
+    /// the model's profile says, else LimaRP's.
+    pub template: Auto<String>,
     /// In which form the weights are computed with.
     pub weights: Weights,
 }

@@ -10,10 +10,11 @@ use super::api::{Api, ApiError, Application, Speaker};
 use super::dispatch::Desk;
 use super::locale::Locale;
 use super::names;
+use super::pictures::Pictures;
 use super::webhooks::Webhooks;
 use crate::chat::{Chat, ChatError, clean_name};
 use crate::config::DiscordConfig;
-use crate::domain::{self, Participant, Person, SceneId};
+use crate::domain::{self, CharacterId, Participant, Person, SceneId};
 use crate::store::StoreError;
 
 /// How we call ourselves in the store.
@@ -28,6 +29,7 @@ pub(super) struct Bot {
     pub(super) chat: Arc<Chat>,
     pub(super) api: Api,
     pub(super) webhooks: Webhooks,
+    pub(super) pictures: Pictures,
     /// Who we are to Discord.
     pub(super) application: Application,
     pub(super) settings: DiscordConfig,
@@ -81,6 +83,7 @@ impl Bot {
     ) -> Self {
         Self {
             webhooks: Webhooks::new(application.id),
+            pictures: Pictures::new(application.id),
             chat,
             api,
             application,
@@ -199,12 +202,23 @@ impl Bot {
         speaker: &domain::Speaker,
     ) -> Result<Speaker, StoreError> {
         let avatar_url = match speaker {
-            domain::Speaker::Character { id, .. } => {
-                let character = self.chat.store().get_character(guild, *id).await?;
-                character.and_then(|character| character.sheet.avatar_url)
-            }
+            domain::Speaker::Character { id, .. } => self.picture(guild, *id).await?,
             domain::Speaker::Person { .. } => None,
         };
         Ok(Speaker { name: names::webhook_name(speaker.name()), avatar_url })
+    }
+
+    /// Where a character's picture is: the address that its sheet gives, else the
+    /// picture that came with its card.
+    async fn picture(
+        &self,
+        guild: domain::GuildId,
+        character: CharacterId,
+    ) -> Result<Option<String>, StoreError> {
+        let known = self.chat.store().get_character(guild, character).await?;
+        match known.and_then(|character| character.sheet.avatar_url) {
+            Some(url) => Ok(Some(url)),
+            None => Ok(self.pictures.url(&self.api, &self.chat, guild, character).await),
+        }
     }
 }

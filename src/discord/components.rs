@@ -53,6 +53,9 @@ pub(super) async fn run(call: &Call, custom_id: &str) -> Result<(Answer, Way), R
         CustomId::Confirm(Confirm::DeleteCharacter(id)) => {
             replaced(commands::delete_character(call, id).await?)
         }
+        CustomId::Confirm(Confirm::DeleteLorebook(id)) => {
+            replaced(commands::delete_lorebook(call, id).await?)
+        }
         CustomId::Confirm(Confirm::EndScene(scene)) => replaced(commands::end(call, scene).await?),
         CustomId::Cancel => replaced(Answer::text("Nothing was changed.")),
         CustomId::Form(_) => Err(unknown()),

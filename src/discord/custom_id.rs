@@ -8,7 +8,7 @@
 //! A button that names an outbox row is also the marker by which a post is known
 //! again after a crash (see [`outbox_of`]).
 
-use crate::domain::{CharacterId, JobId, SceneId, TurnId};
+use crate::domain::{CharacterId, JobId, LorebookId, SceneId, TurnId};
 
 /// The most that Discord takes.
 pub(super) const MAX_CUSTOM_ID: usize = 100;
@@ -97,6 +97,8 @@ pub(super) enum PersonaScope {
 pub(super) enum Confirm {
     /// The character leaves the guild's library.
     DeleteCharacter(CharacterId),
+    /// The lorebook leaves the guild's library.
+    DeleteLorebook(LorebookId),
     /// The scene is over.
     EndScene(SceneId),
 }
@@ -140,6 +142,7 @@ impl CustomId {
             Self::Stop { outbox, job } => join(&["stop", &base36(outbox), &base36(job.0)]),
             Self::Form(form) => form.encode(),
             Self::Confirm(Confirm::DeleteCharacter(id)) => join(&["delete", &base36(id.0)]),
+            Self::Confirm(Confirm::DeleteLorebook(id)) => join(&["delore", &base36(id.0)]),
             Self::Confirm(Confirm::EndScene(id)) => join(&["end", &base36(id.0)]),
             Self::Cancel => join(&["cancel"]),
         }
@@ -164,6 +167,7 @@ impl CustomId {
             ["delete", character] => {
                 Self::Confirm(Confirm::DeleteCharacter(CharacterId(id(character)?)))
             }
+            ["delore", book] => Self::Confirm(Confirm::DeleteLorebook(LorebookId(id(book)?))),
             ["end", scene] => Self::Confirm(Confirm::EndScene(SceneId(id(scene)?))),
             ["cancel"] => Self::Cancel,
             ["form", ref rest @ ..] => Self::Form(Form::from_words(rest)?),
@@ -274,6 +278,7 @@ mod tests {
             form.prop_map(CustomId::Form),
             any::<i64>()
                 .prop_map(|id| CustomId::Confirm(Confirm::DeleteCharacter(CharacterId(id)))),
+            any::<i64>().prop_map(|id| CustomId::Confirm(Confirm::DeleteLorebook(LorebookId(id)))),
             any::<i64>().prop_map(|id| CustomId::Confirm(Confirm::EndScene(SceneId(id)))),
             Just(CustomId::Cancel),
         ]

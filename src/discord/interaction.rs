@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use serenity::model::id::{ChannelId, GuildId, InteractionId, MessageId, RoleId, UserId};
 
+use super::api::Attachment;
+
 /// Where an answer goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Handle {
@@ -103,6 +105,16 @@ impl Options {
 
     pub(super) fn boolean(&self, name: &str) -> Option<bool> {
         self.0.get(name).and_then(Value::as_bool)
+    }
+
+    /// A file that was attached.
+    pub(super) fn attachment(&self, name: &str) -> Option<Attachment> {
+        let file = self.0.get(name)?;
+        Some(Attachment {
+            name: file["filename"].as_str()?.to_owned(),
+            url: file["url"].as_str()?.to_owned(),
+            size: file["size"].as_u64().unwrap_or(0),
+        })
     }
 
     /// A channel, a role or a person.
@@ -215,6 +227,9 @@ fn read_data(raw: &Value) -> Option<Data> {
     })
 }
 
+/// Discord's type of an option that is a file.
+const ATTACHMENT: u64 = 11;
+
 /// A command, and the option that is being typed with what it holds so far.
 fn read_command(data: &Value) -> (Command, Option<(String, String)>) {
     let mut command =
@@ -238,8 +253,12 @@ fn read_command(data: &Value) -> (Command, Option<(String, String)>) {
         };
         (text(&option["name"]), typed)
     });
-    command.options =
-        options.map(|option| (text(&option["name"]), option["value"].clone())).collect();
+    let files = &data["resolved"]["attachments"];
+    let value = |option: &Value| match (option["type"].as_u64(), option["value"].as_str()) {
+        (Some(ATTACHMENT), Some(id)) => files[id].clone(),
+        _ => option["value"].clone(),
+    };
+    command.options = options.map(|option| (text(&option["name"]), value(option))).collect();
     (command, focused)
 }
 
@@ -321,6 +340,23 @@ mod tests {
         assert_eq!(command.options.boolean("clear"), Some(true));
         assert_eq!(command.options.id("channel"), Some(99));
         assert_eq!(command.options.id("nothing"), None);
+    }
+
+    #[test]
+    fn an_attached_file_is_known_by_name_place_and_size() {
+        let options = json!([{ "name": "import", "type": 1, "options": [
+            { "name": "file", "type": 11, "value": "8" },
+            { "name": "lost", "type": 11, "value": "9" },
+        ] }]);
+        let files =
+            json!({ "8": { "id": "8", "filename": "a.png", "url": "https://x/a", "size": 5 } });
+        let resolved = json!({ "attachments": files });
+        let read =
+            read(2, json!({ "name": "character", "options": options, "resolved": resolved }));
+        let Data::Command(command) = read.data else { panic!("a command") };
+        let attachment = Attachment { name: "a.png".into(), url: "https://x/a".into(), size: 5 };
+        assert_eq!(command.options.attachment("file"), Some(attachment));
+        assert_eq!(command.options.attachment("lost"), None);
     }
 
     #[test]

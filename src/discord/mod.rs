@@ -27,6 +27,7 @@ mod menus;
 mod modals;
 mod names;
 mod permissions;
+mod pictures;
 mod pluralkit;
 mod posting;
 mod proxies;

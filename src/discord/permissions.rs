@@ -73,6 +73,10 @@ pub(super) enum Deed<'a> {
     CreateCharacter,
     /// Change a character of the library or delete it.
     EditCharacter(Whose),
+    /// Bring a lorebook into the guild's library.
+    CreateLore,
+    /// Change a lorebook of the library or delete it.
+    EditLore(Whose),
     /// Say where scenes live and who looks after them.
     SetUp,
 }
@@ -105,6 +109,8 @@ pub(super) enum Refusal {
     NotYours,
     #[error("somebody else made that character; they can change it, and moderators can")]
     NotYourCharacter,
+    #[error("somebody else made that lorebook; they can change it, and moderators can")]
+    NotYourLore,
     #[error("that needs the permission Manage Server")]
     NeedsManageServer,
 }
@@ -145,7 +151,9 @@ pub(super) fn may(who: &Who<'_>, deed: Deed<'_>) -> Result<(), Refusal> {
         Deed::Report
         | Deed::CreateCharacter
         | Deed::EditTurn(Whose::Own)
-        | Deed::EditCharacter(Whose::Own) => Ok(()),
+        | Deed::EditCharacter(Whose::Own)
+        | Deed::CreateLore
+        | Deed::EditLore(Whose::Own) => Ok(()),
         Deed::Play | Deed::ChangeScene | Deed::Branch | Deed::EditTurn(Whose::Character) => {
             allow(who.is_at_least(Part::Player), Refusal::NotPlaying)
         }
@@ -154,6 +162,7 @@ pub(super) fn may(who: &Who<'_>, deed: Deed<'_>) -> Result<(), Refusal> {
         }
         Deed::EditTurn(Whose::Others) => allow(who.moderates(), Refusal::NotYours),
         Deed::EditCharacter(_) => allow(who.moderates(), Refusal::NotYourCharacter),
+        Deed::EditLore(_) => allow(who.moderates(), Refusal::NotYourLore),
         Deed::SetUp => allow(who.manages(), Refusal::NeedsManageServer),
     }
 }
@@ -215,6 +224,9 @@ mod tests {
             ("create character", Deed::CreateCharacter),
             ("edit own character", Deed::EditCharacter(Whose::Own)),
             ("edit character", Deed::EditCharacter(Whose::Others)),
+            ("create lore", Deed::CreateLore),
+            ("edit own lore", Deed::EditLore(Whose::Own)),
+            ("edit lore", Deed::EditLore(Whose::Others)),
             ("set up", Deed::SetUp),
         ];
         let nobody = Who {
@@ -263,6 +275,9 @@ mod tests {
         create character        ·          ·          ·          ·          ·          ·          ·          ·
         edit own character      ·          ·          ·          ·          ·          ·          ·          ·
         edit character          maker      maker      maker      maker      ·          ·          ·          ·
+        create lore             ·          ·          ·          ·          ·          ·          ·          ·
+        edit own lore           ·          ·          ·          ·          ·          ·          ·          ·
+        edit lore               lore       lore       lore       lore       ·          ·          ·          ·
         set up                  manager    manager    manager    manager    manager    manager    ·          ·
         ");
     }
@@ -275,6 +290,7 @@ mod tests {
             Refusal::NotOpener => "opener",
             Refusal::NotYours => "author",
             Refusal::NotYourCharacter => "maker",
+            Refusal::NotYourLore => "lore",
             Refusal::NeedsManageServer => "manager",
         }
     }

@@ -17,7 +17,7 @@ use super::bot::{Author, Bot, Place};
 use super::call::{Call, Refusal};
 use super::names;
 use super::permissions::{self, Deed};
-use crate::chat::{ChatError, Opening, PersonaScope};
+use crate::chat::{ChatError, ChatInHand, ImportedChat, Opening, PersonaScope};
 use crate::domain::{self, Character, Length, Scene};
 use crate::store::{ChannelSettings, SceneOpening, StoreError};
 
@@ -65,8 +65,14 @@ fn whither(channel: &Channel, settings: Option<&ChannelSettings>) -> Result<Wher
     }
 }
 
-/// Opens a scene as a command asks for it; gives its channel.
-pub(super) async fn start(call: &Call, wish: Wish) -> Result<ChannelId, Refusal> {
+/// A place in which a scene may begin.
+struct Opened {
+    settings: Option<ChannelSettings>,
+    place: Where,
+}
+
+/// Whether a scene may begin here, and where it would go.
+async fn may_begin(call: &Call) -> Result<Opened, Refusal> {
     let bot = &call.bot;
     // Asked anew: what this process remembers may be older than the store.
     bot.forget_channel(call.channel);
@@ -79,23 +85,65 @@ pub(super) async fn start(call: &Call, wish: Wish) -> Result<ChannelId, Refusal>
     let guild_is_set_up = is_set_up(bot, call.guild).await?;
     let place_of = permissions::Place { settings: settings.as_ref(), guild_is_set_up };
     call.may(Deed::StartScene(place_of)).await?;
+    Ok(Opened { settings, place })
+}
+
+/// The channel in which a scene of that title is played: a new thread, where it goes into
+/// one.
+async fn venue_for(call: &Call, place: Where, title: &str) -> Result<ChannelId, Refusal> {
+    match place {
+        Where::Here => Ok(call.channel),
+        Where::Thread => {
+            let name = names::thread_name(title);
+            let archive = Some(AUTO_ARCHIVE_MINUTES);
+            Ok(call.bot.api.create_thread(call.channel, &name, archive).await?.id)
+        }
+    }
+}
+
+/// Opens a scene as a command asks for it; gives its channel.
+pub(super) async fn start(call: &Call, wish: Wish) -> Result<ChannelId, Refusal> {
+    let bot = &call.bot;
+    let Opened { settings, place } = may_begin(call).await?;
     let wish = completed(bot, call.guild, wish, settings).await?;
     let title = title(&wish);
-    let venue = match place {
-        Where::Here => call.channel,
-        Where::Thread => {
-            let thread = bot
-                .api
-                .create_thread(
-                    call.channel,
-                    &names::thread_name(&title),
-                    Some(AUTO_ARCHIVE_MINUTES),
-                )
-                .await?;
-            thread.id
-        }
-    };
+    let venue = venue_for(call, place, &title).await?;
     let opened = open(bot, call.guild, venue, &call.author(), wish, title).await;
+    settle(call, venue, opened).await
+}
+
+/// Lets a chat that was played elsewhere go on; gives its channel, and what came of it.
+pub(super) async fn import(
+    call: &Call,
+    chat: ChatInHand,
+    lead: Option<Character>,
+    title: Option<&str>,
+) -> Result<(ChannelId, ImportedChat), Refusal> {
+    let bot = &call.bot;
+    let Opened { place, .. } = may_begin(call).await?;
+    let named = lead.as_ref().map(|character| character.sheet.stage_name().to_owned());
+    let title = title.map(str::to_owned).or(named).unwrap_or_else(|| chat.characters.join(", "));
+    let title = names::thread_name(&title);
+    let venue = venue_for(call, place, &title).await?;
+    let person = bot.person(call.guild, &call.author()).await?;
+    let place = bot.chat.chat_place(venue.to_string(), Some(title));
+    let library = bot.chat.library();
+    match library.import_chat(call.guild, &person, chat, lead, place).await {
+        Ok(imported) => {
+            settle(call, venue, Ok(imported.scene.clone())).await?;
+            Ok((venue, imported))
+        }
+        Err(error) => Err(settle(call, venue, Err(error)).await.expect_err("it did not begin")),
+    }
+}
+
+/// A scene begins in its channel, or did not.
+async fn settle(
+    call: &Call,
+    venue: ChannelId,
+    opened: Result<Scene, ChatError>,
+) -> Result<ChannelId, Refusal> {
+    let bot = &call.bot;
     match opened {
         Ok(scene) => {
             // Everything up to the command came before the scene.

@@ -4,6 +4,7 @@
 //! moves them, the prompt room renders them.
 
 mod character;
+mod dice;
 mod guild;
 mod ids;
 mod length;
@@ -14,6 +15,7 @@ mod template;
 mod turn;
 
 pub use character::{Character, CharacterSheet, DepthPrompt};
+pub use dice::{Dice, ParseDiceError, Roll};
 pub use guild::Guild;
 pub use ids::{
     CharacterId, GuildId, JobId, LorebookId, PersonId, PersonaId, ReportId, SceneId, SwipeId,

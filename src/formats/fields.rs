@@ -183,6 +183,18 @@ impl Object {
         }
     }
 
+    /// Takes a field over from another object, its spelling and all; where there is
+    /// none, nothing happens.
+    pub fn copy_field(&mut self, from: &Self, key: &str) {
+        match (from.fields.get(key), self.fields.get_mut(key)) {
+            (Some(field), Some(known)) => known.value = field.value.clone(),
+            (Some(field), None) => {
+                self.fields.insert(key.to_owned(), field.clone());
+            }
+            (None, _) => {}
+        }
+    }
+
     /// Gives a field an object as its value.
     pub fn set_object(&mut self, key: &str, value: &Self) {
         self.set_raw(key, value.to_raw());

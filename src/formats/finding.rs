@@ -24,6 +24,9 @@ impl Severity {
     }
 }
 
+/// A check that has found this much looks no further: nobody reads more.
+pub(crate) const MAX_FINDINGS: usize = 500;
+
 /// One thing that a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {

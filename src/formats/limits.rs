@@ -31,7 +31,7 @@ impl Default for Limits {
             file_bytes: 64 * MIB,
             json_bytes: 32 * MIB,
             json_depth: 64,
-            json_values: 500_000,
+            json_values: 200_000,
             parts: 2_000,
             part_bytes: 32 * MIB,
             total_bytes: 128 * MIB,

@@ -5,6 +5,7 @@
 //! proved otherwise, so sizes are bounded before anything is unpacked. What a file holds
 //! that we have no use for is kept as it was spelled.
 
+mod base64;
 pub mod book;
 pub mod card;
 pub mod chat;
@@ -13,7 +14,10 @@ pub mod fields;
 mod finding;
 mod lenient;
 mod limits;
+pub mod picture;
 pub mod preset;
+#[cfg(test)]
+mod strategies;
 pub mod template;
 
 pub use error::FormatError;

@@ -4,6 +4,7 @@
 //! Up: database, model, chat, jobs. Down: jobs give their scenes back, the workers
 //! end, the database closes. It decides nothing.
 
+mod template;
 mod workers;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::chat::{Chat, Stage, run_jobs};
+use crate::chat::{Chat, ChatOptions, Stage, run_jobs};
 use crate::clock::SystemClock;
 use crate::config::{Config, DatabaseUrl};
 use crate::fetch::{Fetcher, Progress};
@@ -20,6 +21,7 @@ use crate::store::embedded::{EmbeddedOptions, ServerStep};
 use crate::store::{Database, Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
 
+pub use template::{load as template, named as named_template};
 pub use workers::{
     engine_options, local_backend, local_options, pool_options, reload_pool, start_pool,
     weight_type,
@@ -93,8 +95,7 @@ impl Service {
             store,
             pool,
             clock,
-            config.generation.clone(),
-            &config.chat,
+            ChatOptions::new(config, template::load(config)?),
             ground.metrics.clone(),
         )?;
         let chat = Arc::new(chat);

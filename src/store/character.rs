@@ -1,6 +1,7 @@
 //! Characters.
 
 use serde_json::Value;
+use sqlx::PgConnection;
 use tracing::instrument;
 
 use super::text::{clean, clean_json, name_key};
@@ -41,6 +42,25 @@ pub(super) fn sheet_column(sheet: &CharacterSheet) -> Value {
     clean_json(&serde_json::to_value(sheet).expect("a sheet is plain data"))
 }
 
+/// Writes down a character and gives its key.
+pub(super) async fn insert(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    sheet: &CharacterSheet,
+) -> Result<CharacterId, StoreError> {
+    let id = sqlx::query_scalar!(
+        "INSERT INTO character (guild_id, name, name_key, sheet) VALUES ($1, $2, $3, $4)
+         RETURNING id",
+        guild.0,
+        &clean(&sheet.name),
+        name_key(&sheet.name),
+        sheet_column(sheet),
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(CharacterId(id))
+}
+
 impl Store {
     /// Keeps a new character.
     ///
@@ -52,19 +72,9 @@ impl Store {
         guild: GuildId,
         sheet: &CharacterSheet,
     ) -> Result<Character, StoreError> {
-        sqlx::query_as!(
-            CharacterRow,
-            "INSERT INTO character (guild_id, name, name_key, sheet)
-             VALUES ($1, $2, $3, $4)
-             RETURNING guild_id, id, sheet",
-            guild.0,
-            &clean(&sheet.name),
-            name_key(&sheet.name),
-            sheet_column(sheet),
-        )
-        .fetch_one(&self.pool)
-        .await?
-        .try_into()
+        let id = insert(&mut *self.pool.acquire().await?, guild, sheet).await?;
+        let kept = self.get_character(guild, id).await?;
+        kept.ok_or(StoreError::NotFound(Noun::Character))
     }
 
     /// Replaces what is known of a character.

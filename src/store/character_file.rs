@@ -119,8 +119,9 @@ impl Store {
             .collect())
     }
 
-    /// The sum of the picture by which a character is seen: its main icon, else the
-    /// image that its card was written into. `None` where it has neither.
+    /// The sum of the picture by which a character is seen: the one that was chosen,
+    /// else its main icon, else the image that its card was written into. `None` where
+    /// it has none of these.
     #[instrument(name = "db.character.get_picture_sum", skip(self), err(level = "debug"))]
     pub async fn get_picture_sum(
         &self,
@@ -128,9 +129,14 @@ impl Store {
         character: CharacterId,
     ) -> Result<Option<[u8; 32]>, StoreError> {
         let sum = sqlx::query_scalar!(
-            "SELECT sha256 FROM character_asset
-             WHERE guild_id = $1 AND character_id = $2 AND kind IN ('icon', 'picture')
-             ORDER BY kind = 'icon' AND name = 'main' DESC, kind = 'icon' DESC, ordinal
+            "SELECT used.sha256 FROM character_asset AS used
+             JOIN character ON character.guild_id = used.guild_id
+                           AND character.id = used.character_id
+             WHERE used.guild_id = $1 AND used.character_id = $2
+               AND (used.kind IN ('icon', 'picture') OR used.name = character.picture)
+             ORDER BY used.name IS NOT DISTINCT FROM character.picture DESC,
+                      used.kind = 'icon' AND used.name = 'main' DESC, used.kind = 'icon' DESC,
+                      used.ordinal
              LIMIT 1",
             guild.0,
             character.0,
@@ -138,6 +144,49 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         Ok(sum.map(|sum| sum.try_into().expect("a check holds the length")))
+    }
+
+    /// The names of the pictures that a character can be seen by.
+    #[instrument(name = "db.character.list_picture_names", skip(self), err(level = "debug"))]
+    pub async fn list_picture_names(
+        &self,
+        guild: GuildId,
+        character: CharacterId,
+    ) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "SELECT name FROM character_asset
+             WHERE guild_id = $1 AND character_id = $2 AND kind IN ('icon', 'emotion', 'picture')
+             GROUP BY name ORDER BY min(ordinal)",
+            guild.0,
+            character.0,
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// Lets a character be seen by the picture of that name; `None` by its usual one.
+    ///
+    /// # Errors
+    /// `NotFound` where the guild has no such character.
+    #[instrument(name = "db.character.set_picture", skip(self), err(level = "debug"))]
+    pub async fn set_character_picture(
+        &self,
+        guild: GuildId,
+        character: CharacterId,
+        name: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let done = sqlx::query!(
+            "UPDATE character SET picture = $3 WHERE guild_id = $1 AND id = $2",
+            guild.0,
+            character.0,
+            name.map(|name| clean(name).into_owned()),
+        )
+        .execute(&self.pool)
+        .await?;
+        match done.rows_affected() {
+            0 => Err(StoreError::NotFound(Noun::Character)),
+            _ => Ok(()),
+        }
     }
 
     /// The bytes of an asset.

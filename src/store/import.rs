@@ -6,14 +6,42 @@ use tracing::instrument;
 
 use super::moves::place;
 use super::scene::insert;
-use super::{NewScene, NewTurn, Noun, Store, StoreError};
-use crate::domain::{GuildId, PersonId, Scene, SceneId, Speaker, SwipeOrigin, TurnId};
+use super::{NewScene, NewTurn, Noun, Store, StoreError, character};
+use crate::domain::{
+    CharacterId, CharacterSheet, GuildId, PersonId, Scene, SceneId, Speaker, SwipeOrigin, TurnId,
+};
+
+/// A chat that was played elsewhere, about to become a scene.
+#[derive(Debug, Clone)]
+pub struct NewImport {
+    /// The scene; its cast is the chat's.
+    pub scene: NewScene,
+    /// Who plays.
+    pub cast: Vec<ImportedMember>,
+    /// Who takes part, and said what people say.
+    pub person: PersonId,
+    /// The head of the file, as JSON text.
+    pub header: String,
+    /// What was said, in order.
+    pub turns: Vec<ImportedTurn>,
+}
+
+/// A character of a chat.
+#[derive(Debug, Clone)]
+pub enum ImportedMember {
+    /// One that the guild has.
+    Known(CharacterId),
+    /// One that is made for it.
+    New(CharacterSheet),
+}
 
 /// A turn that was played elsewhere.
 #[derive(Debug, Clone)]
 pub struct ImportedTurn {
-    /// Who spoke.
-    pub speaker: Speaker,
+    /// Which of the cast spoke; `None` is the person.
+    pub member: Option<usize>,
+    /// The name of that time.
+    pub name: String,
     /// Its texts, in order; one at least.
     pub swipes: Vec<String>,
     /// Which of them stands.
@@ -37,22 +65,27 @@ pub struct SceneSource {
 
 impl Store {
     /// Begins a scene with turns that were played elsewhere, and lets a person take
-    /// part in it. It is stale until its end is shown.
+    /// part in it; all of it or nothing. It is stale until its end is shown.
     ///
     /// # Errors
-    /// `Taken` where a scene is being played in that place; `NotFound` where the guild
-    /// has no such character or person.
+    /// `Taken` where a scene is being played in that place, or a new character has
+    /// another's name; `NotFound` where the guild has no such character or person.
     #[instrument(name = "db.scene.import", skip_all, err(level = "debug"))]
     pub async fn import_scene(
         &self,
         guild: GuildId,
-        new: &NewScene,
-        person: PersonId,
-        header: &str,
-        turns: &[ImportedTurn],
+        import: &NewImport,
     ) -> Result<Scene, StoreError> {
         let mut tx = self.pool.begin().await?;
-        let scene = insert(&mut tx, guild, new).await?;
+        let mut cast = Vec::with_capacity(import.cast.len());
+        for member in &import.cast {
+            cast.push(match member {
+                ImportedMember::Known(id) => *id,
+                ImportedMember::New(sheet) => character::insert(&mut tx, guild, sheet).await?,
+            });
+        }
+        let new = NewScene { cast, ..import.scene.clone() };
+        let scene = insert(&mut tx, guild, &new).await?;
         sqlx::query!(
             "WITH headed AS (
                 UPDATE scene SET source = $3::text::json, stale = true
@@ -61,13 +94,19 @@ impl Store {
              INSERT INTO participant (guild_id, scene_id, person_id) VALUES ($1, $2, $4)",
             guild.0,
             scene.0,
-            header,
-            person.0,
+            &import.header,
+            import.person.0,
         )
         .execute(&mut *tx)
         .await?;
-        for turn in turns {
-            put(&mut tx, guild, scene, turn).await?;
+        for turn in &import.turns {
+            let name = turn.name.clone();
+            let member = turn.member.and_then(|index| new.cast.get(index));
+            let speaker = match member {
+                Some(&id) => Speaker::Character { id, name },
+                None => Speaker::Person { id: import.person, name },
+            };
+            put(&mut tx, guild, scene, speaker, turn).await?;
         }
         tx.commit().await?;
         let scene = self.get_scene(guild, scene).await?;
@@ -105,16 +144,17 @@ async fn put(
     conn: &mut PgConnection,
     guild: GuildId,
     scene: SceneId,
+    speaker: Speaker,
     turn: &ImportedTurn,
 ) -> Result<(), StoreError> {
     let mut texts = turn.swipes.iter().cloned();
     let new = NewTurn {
-        speaker: turn.speaker.clone(),
         text: texts.next().unwrap_or_default(),
-        origin: match turn.speaker {
+        origin: match speaker {
             Speaker::Character { .. } => SwipeOrigin::Generated,
             Speaker::Person { .. } => SwipeOrigin::Written,
         },
+        speaker,
         receipt: None,
         alternates: texts.collect(),
     };

@@ -60,7 +60,7 @@ pub use character_file::{CharacterAsset, CharacterFile, NewBook};
 pub use connect::{Database, StoreOptions};
 pub use error::{Noun, StoreError};
 pub use guild_settings::GuildSettings;
-pub use import::{ImportedTurn, SceneSource};
+pub use import::{ImportedMember, ImportedTurn, NewImport, SceneSource};
 pub use inbound::{Accepted, NewMessage};
 pub use job::{Job, JobState, Work};
 pub use lane::{Claim, Generated, HEARTBEAT, LEASE, Queued, Target};

@@ -45,6 +45,15 @@ pub(crate) enum Command {
     Cast(CastChange),
     /// Show or choose the sampling preset.
     Preset(Option<String>),
+    /// Show the lorebooks, or what a text would call.
+    Lore(Option<String>),
+    /// Dice fall.
+    Roll {
+        /// Which.
+        dice: String,
+        /// What for.
+        reason: Option<String>,
+    },
     /// What the commands are.
     Help(Option<String>),
     /// Leave; the scene stays.
@@ -130,7 +139,7 @@ const fn spec(
 }
 
 /// Every command, in the order in which help lists them.
-pub(crate) const COMMANDS: [CommandSpec; 17] = [
+pub(crate) const COMMANDS: [CommandSpec; 19] = [
     spec(
         "length",
         "/length [tag | auto]",
@@ -181,6 +190,13 @@ pub(crate) const COMMANDS: [CommandSpec; 17] = [
         Completes::Words(&["add", "remove"]),
     ),
     spec("preset", "/preset [NAME]", "how words are chosen", Completes::Presets),
+    spec(
+        "lore",
+        "/lore [TEXT]",
+        "the lorebooks here, or what a text would call of them",
+        Completes::Nothing,
+    ),
+    spec("roll", "/roll DICE [WHAT FOR]", "dice fall, and the story knows", Completes::Nothing),
     spec("help", "/help [COMMAND]", "this list", Completes::Commands),
     spec("quit", "/quit", "leave; the scene waits for you", Completes::Nothing),
 ];
@@ -243,6 +259,8 @@ impl Command {
             "note" => Self::Note(note(argument)),
             "cast" => Self::Cast(cast(argument)?),
             "preset" => Self::Preset(text),
+            "lore" => Self::Lore(text),
+            "roll" => roll(argument)?,
             "help" => Self::Help(text.map(|name| name.trim_start_matches('/').to_owned())),
             "quit" | "exit" => Self::Quit,
             _ => return Err(CommandError::Unknown { word: word.to_owned() }),
@@ -265,6 +283,17 @@ fn length(argument: &str) -> Result<Option<Option<Length>>, ParseLengthError> {
         "auto" => Ok(Some(None)),
         tag => tag.parse().map(|length| Some(Some(length))),
     }
+}
+
+fn roll(argument: &str) -> Result<Command, CommandError> {
+    let (dice, reason) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
+    if dice.is_empty() {
+        let problem = "say which dice, like d20 or 2d6+1".to_owned();
+        return Err(CommandError::Usage { problem, usage: "/roll DICE [WHAT FOR]" });
+    }
+    let reason = reason.trim();
+    let reason = (!reason.is_empty()).then(|| reason.to_owned());
+    Ok(Command::Roll { dice: dice.to_owned(), reason })
 }
 
 fn swipe(argument: &str) -> Result<SwipeChoice, CommandError> {

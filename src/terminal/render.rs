@@ -4,9 +4,10 @@
 
 use std::fmt::Write;
 
-use crate::chat::ReplyReceipt;
+use crate::chat::{LoreReport, ReplyReceipt};
 use crate::domain::{CastMember, Participant, Scene};
 use crate::prompt::PromptReceipt;
+use crate::store::{ListedLorebook, LoreUse};
 
 use super::commands::{COMMANDS, CommandSpec};
 use super::style::Style;
@@ -97,6 +98,52 @@ pub(crate) fn why(receipt: &ReplyReceipt, style: Style) -> String {
 
 fn short(fingerprint: &str) -> &str {
     fingerprint.get(..12).unwrap_or(fingerprint)
+}
+
+/// What lore did for a reply; nothing where it did nothing.
+pub(crate) fn lore(report: &LoreReport, style: Style) -> String {
+    if report.told.is_empty() && report.left_out.is_empty() {
+        return String::new();
+    }
+    format!("{}\n{}", style.heading("Lore"), lore_lines(report, style))
+}
+
+/// What a text would call, and why the rest stays silent.
+pub(crate) fn lore_test(report: &LoreReport, style: Style) -> String {
+    if report.told.is_empty() && report.left_out.is_empty() {
+        return style.aside("this scene uses no lorebook with entries\n").to_string();
+    }
+    lore_lines(report, style)
+}
+
+fn lore_lines(report: &LoreReport, style: Style) -> String {
+    let mut out = String::new();
+    for told in &report.told {
+        let name = style.name(&told.name);
+        let _ =
+            writeln!(out, "  {name} ({}): {}, {} tokens", told.book, told.cause, told.num_tokens);
+    }
+    for left in &report.left_out {
+        let line = format!("  {} ({}) {}", left.name, left.book, left.reason);
+        let _ = writeln!(out, "{}", style.aside(&line));
+    }
+    let _ = writeln!(out, "  {} of {} tokens", report.num_tokens, report.budget_tokens);
+    out
+}
+
+/// The lorebooks of the library; those that the scene uses are marked.
+pub(crate) fn lorebooks(books: &[ListedLorebook], used: &[LoreUse], style: Style) -> String {
+    if books.is_empty() {
+        let hint = "  there are no lorebooks yet; `dramatis lore import FILE` brings one in\n";
+        return style.aside(hint).to_string();
+    }
+    let mut out = String::new();
+    for book in books {
+        let is_used = used.iter().any(|it| it.id == book.id);
+        let about = if is_used { "used in this scene" } else { "not used here" };
+        let _ = writeln!(out, "  {}  {}", style.name(&book.name), style.aside(about));
+    }
+    out
 }
 
 /// Who is in the scene.

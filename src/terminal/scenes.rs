@@ -1,16 +1,10 @@
 //! Which scene a player enters: the one that waits, or a new one.
 
-use crate::chat::{Chat, ChatError, Opening, clean_name};
+use crate::chat::{Chat, ChatError, LocalGuild, Opening};
 use crate::domain::{Character, Guild, Participant, Person, Scene, SceneId};
 use crate::store::name_key;
 
 use super::player::{PlayError, PlayOptions};
-
-/// Everything of the terminal lives in one guild of its own.
-const PLATFORM: &str = "terminal";
-const GUILD: &str = "local";
-/// One keyboard, one person, whatever they are called today.
-const PERSON: &str = "player";
 
 /// Who plays, and where.
 pub(super) struct Entrance {
@@ -26,9 +20,8 @@ pub(super) struct Entrance {
 /// one played last, else one with the first character of the library.
 pub(super) async fn enter(chat: &Chat, options: &PlayOptions) -> Result<Entrance, PlayError> {
     let store = chat.store();
-    let guild = store.upsert_guild(PLATFORM, GUILD, "this terminal").await?;
-    let user = clean_name(&options.user)?;
-    let person = store.upsert_person(guild.id, PERSON, &user).await?;
+    let LocalGuild { guild, person } = chat.library().local(&options.user).await?;
+    let user = person.display_name.clone();
     let library = chat.welcome(guild.id).await?;
     let waiting = store.list_scenes(guild.id, false, 100).await?;
     let lead = match &options.character {
@@ -39,7 +32,9 @@ pub(super) async fn enter(chat: &Chat, options: &PlayOptions) -> Result<Entrance
         None
     } else {
         match &lead {
-            Some(lead) => waiting.iter().find(|scene| scene.channel == channel(lead)),
+            Some(lead) => {
+                waiting.iter().find(|scene| scene.channel == chat.library().local_channel(lead.id))
+            }
             None => waiting.first(),
         }
     };
@@ -62,11 +57,6 @@ pub(super) async fn enter(chat: &Chat, options: &PlayOptions) -> Result<Entrance
     Ok(Entrance { guild, person, library, scene, is_new })
 }
 
-/// A scene of the terminal is found again by the character it began with.
-fn channel(lead: &Character) -> String {
-    format!("character-{}", lead.id)
-}
-
 async fn open(
     chat: &Chat,
     guild: &Guild,
@@ -75,13 +65,15 @@ async fn open(
     waiting: &[Scene],
     options: &PlayOptions,
 ) -> Result<Scene, PlayError> {
-    if let Some(old) = waiting.iter().find(|scene| scene.channel == channel(lead)) {
+    if let Some(old) =
+        waiting.iter().find(|scene| scene.channel == chat.library().local_channel(lead.id))
+    {
         chat.end_scene(guild.id, old.id).await?;
     }
     let cast = std::slice::from_ref(lead);
     let opening = Opening {
         length: options.length,
-        ..Opening::new(guild.id, channel(lead), cast, &person.display_name)
+        ..Opening::new(guild.id, chat.library().local_channel(lead.id), cast, &person.display_name)
     };
     Ok(chat.open_scene(opening).await?)
 }

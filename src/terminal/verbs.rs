@@ -1,6 +1,6 @@
 //! What each command does.
 
-use crate::chat::{Message, PersonaScope, ReplyReceipt, SwipeTo, Undone, unanswered};
+use crate::chat::{self, Message, PersonaScope, ReplyReceipt, SwipeTo, Undone, unanswered};
 use crate::domain::{Note, Turn};
 use crate::store::{Accepted, Line};
 
@@ -33,6 +33,8 @@ impl Player {
             Command::Note(change) => self.note(change).await?,
             Command::Cast(change) => self.cast(change).await?,
             Command::Preset(name) => self.preset(name).await?,
+            Command::Lore(text) => self.lore(text.as_deref()).await?,
+            Command::Roll { dice, reason } => self.roll(&dice, reason.as_deref()).await?,
             Command::Help(command) => {
                 let help = render::help(command.as_deref(), self.screen.style);
                 self.screen.print(&help)?;
@@ -56,6 +58,13 @@ impl Player {
         }
         self.screen.print("\n")?;
         self.show_replies().await
+    }
+
+    async fn roll(&mut self, dice: &str, reason: Option<&str>) -> Result<(), PlayError> {
+        let rolled = chat::roll(dice, reason)?;
+        let (guild, me, id) = (self.guild.id, self.me.clone(), self.message_id());
+        self.chat.accept_roll(guild, self.scene, &me, id, &rolled).await?;
+        Ok(self.screen.print(&format!("{} {}\n", me.name(), rolled.text))?)
     }
 
     async fn length(
@@ -160,12 +169,14 @@ impl Player {
     }
 
     async fn context(&mut self, full: bool) -> Result<(), PlayError> {
-        let (prompt, reply_tokens) = self.chat.preview_prompt(self.guild.id, self.scene).await?;
+        let preview = self.chat.preview_prompt(self.guild.id, self.scene).await?;
         if full {
-            self.screen.print(&format!("{}\n\n", prompt.text))?;
+            self.screen.print(&format!("{}\n\n", preview.prompt.text))?;
         }
-        let table = render::context(&prompt.receipt, reply_tokens, self.screen.style);
-        Ok(self.screen.print(&table)?)
+        let style = self.screen.style;
+        let table = render::context(&preview.prompt.receipt, preview.reply_tokens, style);
+        self.screen.print(&table)?;
+        Ok(self.screen.print(&render::lore(&preview.lore, style))?)
     }
 
     async fn why(&mut self) -> Result<(), PlayError> {
@@ -174,7 +185,19 @@ impl Player {
         let receipt: ReplyReceipt =
             receipt.ok_or_else(|| PlayError::Script("no model wrote the latest turn".into()))?;
         let table = render::why(&receipt, self.screen.style);
-        Ok(self.screen.print(&table)?)
+        self.screen.print(&table)?;
+        Ok(self.screen.print(&render::lore(&receipt.lore, self.screen.style))?)
+    }
+
+    async fn lore(&mut self, text: Option<&str>) -> Result<(), PlayError> {
+        let (guild, scene, style) = (self.guild.id, self.scene, self.screen.style);
+        let Some(text) = text else {
+            let books = self.chat.library().lorebooks(guild).await?;
+            let used = self.chat.store().list_lore_uses(guild, scene).await?;
+            return Ok(self.screen.print(&render::lorebooks(&books, &used, style))?);
+        };
+        let report = self.chat.test_lore(guild, Some(scene), None, text).await?;
+        Ok(self.screen.print(&render::lore_test(&report, style))?)
     }
 
     async fn history(&mut self) -> Result<(), PlayError> {

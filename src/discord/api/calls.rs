@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use serenity::http::LightMethod;
 use serenity::model::id::{ApplicationId, ChannelId};
 
+use super::attachments::Attachments;
 use super::endpoint::Endpoint;
 use super::error::ApiError;
 use super::model::{Application, GatewayBot, User};
@@ -47,6 +48,7 @@ impl Default for ApiOptions {
 #[derive(Clone)]
 pub(crate) struct Api {
     sender: Sender,
+    pub(super) attachments: Attachments,
 }
 
 impl std::fmt::Debug for Api {
@@ -71,11 +73,13 @@ impl Api {
                 Wiring::discord(token, client, Box::new(on_refusal))?
             }
         };
-        Ok(Self::over(Box::new(wiring), pressure))
+        let attachments = Attachments::new(options.base.as_deref())?;
+        Ok(Self { attachments, ..Self::over(Box::new(wiring), pressure) })
     }
 
     pub(super) fn over(transport: Box<dyn Transport>, pressure: Arc<Pressure>) -> Self {
-        Self { sender: Sender::new(transport, pressure) }
+        let attachments = Attachments::new(None).expect("an HTTP client can be made");
+        Self { sender: Sender::new(transport, pressure), attachments }
     }
 
     /// Comes back when Discord does not accept the token any more, from when on

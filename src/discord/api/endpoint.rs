@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use secrecy::{ExposeSecret, SecretString};
 use serenity::http::{LightMethod, Route};
 use serenity::model::id::{
-    ApplicationId, ChannelId, GuildId, InteractionId, MessageId, UserId, WebhookId,
+    ApplicationId, ChannelId, EmojiId, GuildId, InteractionId, MessageId, UserId, WebhookId,
 };
 
 /// Where a request goes. Its `Debug` and its template hold nothing secret.
@@ -15,6 +15,8 @@ pub(super) enum Endpoint {
     Application,
     GatewayBot,
     Commands(ApplicationId),
+    Emojis(ApplicationId),
+    Emoji(ApplicationId, EmojiId),
     Channel(ChannelId),
     Threads(ChannelId),
     ActiveThreads(GuildId),
@@ -60,6 +62,8 @@ impl Endpoint {
             Self::Application => "/oauth2/applications/@me",
             Self::GatewayBot => "/gateway/bot",
             Self::Commands(_) => "/applications/{application}/commands",
+            Self::Emojis(_) => "/applications/{application}/emojis",
+            Self::Emoji(..) => "/applications/{application}/emojis/{emoji}",
             Self::Channel(_) => "/channels/{channel}",
             Self::Threads(_) => "/channels/{channel}/threads",
             Self::ActiveThreads(_) => "/guilds/{guild}/threads/active",
@@ -86,6 +90,8 @@ impl Endpoint {
             Self::Application => Route::Oauth2ApplicationCurrent,
             Self::GatewayBot => Route::GatewayBot,
             Self::Commands(application_id) => Route::Commands { application_id },
+            Self::Emojis(application_id) => Route::Emojis { application_id },
+            Self::Emoji(application_id, emoji_id) => Route::Emoji { application_id, emoji_id },
             Self::Channel(channel_id) => Route::Channel { channel_id },
             Self::Threads(channel_id) => Route::ChannelThreads { channel_id },
             Self::ActiveThreads(guild_id) => Route::GuildThreadsActive { guild_id },
@@ -129,7 +135,9 @@ impl Endpoint {
     fn major(&self) -> Major {
         match self {
             Self::Me | Self::Application | Self::GatewayBot | Self::MyGuilds => (0, 0),
-            Self::Commands(application) => (application.get(), 0),
+            Self::Commands(application)
+            | Self::Emojis(application)
+            | Self::Emoji(application, _) => (application.get(), 0),
             Self::ActiveThreads(guild) | Self::Guild(guild) | Self::Member(guild, _) => {
                 (guild.get(), 0)
             }

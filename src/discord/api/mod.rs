@@ -6,9 +6,11 @@
 //! is refused (`breaker`, `refusals`), and goes by one of two ways (`wiring`). `model`
 //! is what comes back, `error` why it does not.
 
+mod attachments;
 mod breaker;
 mod calls;
 mod components;
+mod emojis;
 mod endpoint;
 mod error;
 mod guilds;
@@ -29,6 +31,7 @@ mod wiring;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use attachments::Attachment;
 pub(crate) use calls::{Api, ApiOptions};
 pub(crate) use components::{Button, ButtonStyle, Modal, Row, TextInput};
 pub(crate) use error::{ApiError, TOO_MANY_WEBHOOKS};

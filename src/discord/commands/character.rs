@@ -193,7 +193,7 @@ pub(in super::super) async fn apply(
 const MAX_CHANGES: u32 = 1_000;
 
 /// Asks whether they may change a character: those who made it may, and moderators.
-async fn may_change(call: &Call, character: CharacterId) -> Result<(), Refusal> {
+pub(super) async fn may_change(call: &Call, character: CharacterId) -> Result<(), Refusal> {
     let person = call.person().await?;
     let changes = call.bot.chat.store().list_audit(call.guild, None, MAX_CHANGES).await?;
     let made = changes.iter().find(|change| {

@@ -22,6 +22,11 @@ enum Source {
     /// Those in the scene.
     Cast,
     Presets,
+    /// A character's pictures.
+    Pictures,
+    Books,
+    /// What is in the book that is named beside it.
+    Entries,
     Topics,
 }
 
@@ -34,6 +39,9 @@ impl Source {
             ("scene", "start", "with") => Self::Several,
             (_, _, "character") => Self::Library,
             (_, _, "preset") | ("preset", _, "name") => Self::Presets,
+            ("character", "picture", "picture") => Self::Pictures,
+            ("lore", _, "book") => Self::Books,
+            ("lore", _, "entry") => Self::Entries,
             ("help", _, "topic") => Self::Topics,
             _ => return None,
         })
@@ -58,9 +66,36 @@ pub(in super::super) async fn complete(
         }
         Source::Cast => matching(cast_names(call).await?, typed),
         Source::Presets => matching(chat.preset_names(call.guild).await?, typed),
+        Source::Pictures => matching(pictures(call, command).await?, typed),
+        Source::Books => {
+            let books = chat.library().lorebooks(call.guild).await?;
+            matching(books.into_iter().map(|book| book.name), typed)
+        }
+        Source::Entries => return entries(call, command, typed).await,
         Source::Topics => render::help_topics(typed, call.locale),
     };
     Ok(choices(words))
+}
+
+async fn pictures(call: &Call, command: &Command) -> Result<Vec<String>, Refusal> {
+    let Some(name) = command.options.text("character") else { return Ok(Vec::new()) };
+    let character = call.character(name).await?;
+    Ok(call.bot.chat.library().picture_names(call.guild, character.id).await?)
+}
+
+/// The entries of the book that is named: shown by their titles, known by their keys in
+/// the book.
+async fn entries(call: &Call, command: &Command, typed: &str) -> Result<Vec<Choice>, Refusal> {
+    let Some(name) = command.options.text("book") else { return Ok(Vec::new()) };
+    let typed = typed.trim().to_lowercase();
+    let book = call.bot.chat.library().find_lorebook(call.guild, name).await?;
+    let titles = book.titles().into_iter();
+    let titles = titles.filter(|(_, title)| title.to_lowercase().contains(&typed));
+    Ok(titles
+        .filter(|(uid, _)| !uid.is_empty() && names::length(uid) <= MAX_CHOICE)
+        .take(MAX_CHOICES)
+        .map(|(uid, title)| Choice { name: names::choice(&title), value: uid })
+        .collect())
 }
 
 async fn cast_names(call: &Call) -> Result<Vec<String>, Refusal> {

@@ -4,11 +4,14 @@
 //! does. Every command asks first whether the person may, then does it by the chat
 //! room's verbs, and says in a sentence or two what came of it.
 
+mod card;
 mod cast;
 mod character;
 pub(super) mod complete;
+mod files;
 mod help;
 mod length;
+mod lore;
 mod note;
 mod persona;
 mod preset;
@@ -16,11 +19,13 @@ mod queue;
 mod receipt;
 pub(super) mod register;
 mod reply;
+mod roll;
 mod scene;
 mod setup;
 mod undo;
 
 pub(super) use character::{apply as apply_character, delete as delete_character};
+pub(super) use lore::delete as delete_lorebook;
 pub(super) use note::submit as submit_note;
 pub(super) use persona::submit as submit_persona;
 pub(super) use receipt::seen;
@@ -44,6 +49,7 @@ pub(super) enum Verb {
     SceneEnd,
     SceneBranch,
     SceneExport,
+    SceneImport,
     CastAdd,
     CastRemove,
     CastList,
@@ -56,7 +62,19 @@ pub(super) enum Verb {
     Stop,
     Queue,
     Note,
-    Preset,
+    PresetChoose,
+    PresetImport,
+    PresetExport,
+    PresetDelete,
+    LoreList,
+    LoreAdd,
+    LoreEdit,
+    LoreRemove,
+    LoreUse,
+    LoreImport,
+    LoreExport,
+    LoreTest,
+    Roll,
     Context,
     Why,
     Undo,
@@ -67,6 +85,9 @@ pub(super) enum Verb {
     CharacterShow,
     CharacterList,
     CharacterDelete,
+    CharacterImport,
+    CharacterExport,
+    CharacterPicture,
     SetupChannel,
     SetupRoles,
     SetupReports,
@@ -85,6 +106,7 @@ impl Verb {
             ("scene", "end") => Self::SceneEnd,
             ("scene", "branch") => Self::SceneBranch,
             ("scene", "export") => Self::SceneExport,
+            ("scene", "import") => Self::SceneImport,
             ("cast", "add") => Self::CastAdd,
             ("cast", "remove") => Self::CastRemove,
             ("cast", "list") => Self::CastList,
@@ -97,7 +119,19 @@ impl Verb {
             ("stop", "") => Self::Stop,
             ("queue", "") => Self::Queue,
             ("note", "") => Self::Note,
-            ("preset", "") => Self::Preset,
+            ("preset", "choose") => Self::PresetChoose,
+            ("preset", "import") => Self::PresetImport,
+            ("preset", "export") => Self::PresetExport,
+            ("preset", "delete") => Self::PresetDelete,
+            ("lore", "list") => Self::LoreList,
+            ("lore", "add") => Self::LoreAdd,
+            ("lore", "edit") => Self::LoreEdit,
+            ("lore", "remove") => Self::LoreRemove,
+            ("lore", "use") => Self::LoreUse,
+            ("lore", "import") => Self::LoreImport,
+            ("lore", "export") => Self::LoreExport,
+            ("lore", "test") => Self::LoreTest,
+            ("roll", "") => Self::Roll,
             ("context", "") => Self::Context,
             ("why", "") => Self::Why,
             ("undo", "") => Self::Undo,
@@ -108,6 +142,9 @@ impl Verb {
             ("character", "show") => Self::CharacterShow,
             ("character", "list") => Self::CharacterList,
             ("character", "delete") => Self::CharacterDelete,
+            ("character", "import") => Self::CharacterImport,
+            ("character", "export") => Self::CharacterExport,
+            ("character", "picture") => Self::CharacterPicture,
             ("setup", "channel") => Self::SetupChannel,
             ("setup", "roles") => Self::SetupRoles,
             ("setup", "reports") => Self::SetupReports,
@@ -141,6 +178,7 @@ pub(super) async fn run(call: &Call, command: &Command) -> Result<Answer, Refusa
         Verb::SceneEnd => scene::ask_end(call).await,
         Verb::SceneBranch => scene::branch(call, options).await,
         Verb::SceneExport => scene::export(call, options).await,
+        Verb::SceneImport => scene::import(call, options).await,
         Verb::CastAdd => cast::add(call, options).await,
         Verb::CastRemove => cast::remove(call, options).await,
         Verb::CastList => cast::list(call).await,
@@ -156,7 +194,19 @@ pub(super) async fn run(call: &Call, command: &Command) -> Result<Answer, Refusa
         Verb::Stop => reply::stop(call).await,
         Verb::Queue => queue::queue(call).await,
         Verb::Note => note::set(call, options).await,
-        Verb::Preset => preset::choose(call, options).await,
+        Verb::PresetChoose => preset::choose(call, options).await,
+        Verb::PresetImport => preset::import(call, options).await,
+        Verb::PresetExport => preset::export(call, options).await,
+        Verb::PresetDelete => preset::delete(call, options).await,
+        Verb::LoreList => lore::list(call, options).await,
+        Verb::LoreAdd => lore::add(call, options).await,
+        Verb::LoreEdit => lore::edit(call, options).await,
+        Verb::LoreRemove => lore::remove(call, options).await,
+        Verb::LoreUse => lore::set_use(call, options).await,
+        Verb::LoreImport => lore::import(call, options).await,
+        Verb::LoreExport => lore::export(call, options).await,
+        Verb::LoreTest => lore::test(call, options).await,
+        Verb::Roll => roll::roll(call, options).await,
         Verb::Context => receipt::context(call).await,
         Verb::Why => receipt::why(call).await,
         Verb::Undo => undo::undo(call).await,
@@ -165,6 +215,9 @@ pub(super) async fn run(call: &Call, command: &Command) -> Result<Answer, Refusa
         Verb::CharacterShow => character::show(call, options).await,
         Verb::CharacterList => character::list(call).await,
         Verb::CharacterDelete => character::ask_delete(call, options).await,
+        Verb::CharacterImport => card::import(call, options).await,
+        Verb::CharacterExport => card::export(call, options).await,
+        Verb::CharacterPicture => card::picture(call, options).await,
         Verb::SetupChannel => setup::channel(call, options).await,
         Verb::SetupRoles => setup::roles(call, options).await,
         Verb::SetupReports => setup::reports(call, options).await,
@@ -250,7 +303,7 @@ mod tests {
                 seen.push(verb);
             }
         }
-        assert_eq!(seen.len(), 35);
+        assert_eq!(seen.len(), 51);
         assert_eq!(Verb::of(&Command { name: "dance".into(), ..Command::default() }), None);
     }
 

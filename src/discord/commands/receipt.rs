@@ -7,8 +7,9 @@ use crate::domain::{Turn, TurnId};
 
 pub(super) async fn context(call: &Call) -> Result<Answer, Refusal> {
     let place = call.place().await?;
-    let (prompt, reply_tokens) = call.bot.chat.preview_prompt(place.guild, place.scene).await?;
-    Ok(Answer::text(render::context(&prompt.receipt, reply_tokens, None)))
+    let preview = call.bot.chat.preview_prompt(place.guild, place.scene).await?;
+    let context = render::context(&preview.prompt.receipt, preview.reply_tokens, None);
+    Ok(Answer::text(context + &render::lore(&preview.lore)))
 }
 
 pub(super) async fn why(call: &Call) -> Result<Answer, Refusal> {
@@ -27,7 +28,8 @@ pub(in super::super) async fn seen(call: &Call, turn: TurnId) -> Result<Answer, 
         receipt.max_tokens,
         Some(receipt.timings.num_cached_tokens),
     );
-    Ok(Answer::text(format!("{context}\n{}", render::why(&receipt))))
+    let lore = render::lore(&receipt.lore);
+    Ok(Answer::text(format!("{context}{lore}\n{}", render::why(&receipt))))
 }
 
 /// How the text that stands was made.

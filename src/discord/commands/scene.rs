@@ -9,7 +9,9 @@ use super::super::names;
 use super::super::permissions::Deed;
 use super::super::render::{self, Status};
 use super::super::scenes::{self, Wish};
+use super::files::{attached, hand_out};
 use super::length_option;
+use crate::chat::file_name;
 use crate::domain::{Character, Scene, SceneId};
 
 /// Discord takes files of ten mebibytes.
@@ -148,18 +150,47 @@ pub(super) async fn branch(call: &Call, options: &Options) -> Result<Answer, Ref
     scenes::branch(call, None, options.text("title")).await
 }
 
+pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Refusal> {
+    let lead = match options.text("character") {
+        Some(name) => Some(call.character(name).await?),
+        None => None,
+    };
+    let chat = call.bot.chat.library().read_chat(attached(call, options).await?).await?;
+    let (channel, imported) = scenes::import(call, chat, lead, options.text("title")).await?;
+    let place = match channel == call.channel {
+        true => "here".to_owned(),
+        false => format!("in <#{channel}>"),
+    };
+    let made = match imported.made.as_slice() {
+        [] => String::new(),
+        made => format!(
+            " New on this server, with nothing but their names: {}. /character edit tells who \
+             they are.",
+            made.iter().map(|name| names::choice(name)).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    Ok(Answer::text(format!("The chat goes on {place}, after {} turns.{made}", imported.num_turns)))
+}
+
 pub(super) async fn export(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     let scene = here(call).await?;
+    if options.text("format") == Some("jsonl") {
+        let file = call.bot.chat.library().export_chat(call.guild, scene.id).await?;
+        return hand_out("The story so far, as a chat.", file);
+    }
     let export = call.bot.chat.export_scene(call.guild, scene.id).await?;
-    let name = file_name(&export.title);
     let wanted = options.text("format");
-    let files = [("markdown", "md", export.markdown), ("json", "json", export.json)];
+    let files = [
+        ("markdown", "md", export.markdown),
+        ("html", "html", export.html),
+        ("json", "json", export.json),
+    ];
     let (mut kept, mut too_large) = (Vec::new(), Vec::new());
     for (format, ending, text) in files {
         if wanted.is_some_and(|wanted| wanted != format) {
             continue;
         }
-        let file = File { name: format!("{name}.{ending}"), bytes: text.into_bytes() };
+        let file = File { name: file_name(&export.title, ending), bytes: text.into_bytes() };
         if file.bytes.len() > MAX_FILE { too_large.push(file.name) } else { kept.push(file) }
     }
     if kept.is_empty() {
@@ -173,27 +204,4 @@ pub(super) async fn export(call: &Call, options: &Options) -> Result<Answer, Ref
     };
     let text = format!("The story so far.{missing}");
     Ok(Answer { text, files: kept, ..Answer::default() })
-}
-
-/// A title as a file can carry it everywhere.
-fn file_name(title: &str) -> String {
-    let words: Vec<String> = names::line(title, 60, "scene")
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .collect();
-    if words.is_empty() { "scene".to_owned() } else { words.join("-") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_named_plainly() {
-        assert_eq!(file_name("Maren Holt: the storm / 2"), "maren-holt-the-storm-2");
-        assert_eq!(file_name("../../etc"), "etc");
-        assert_eq!(file_name("🦊"), "scene");
-        assert_eq!(file_name("Élodie"), "élodie");
-    }
 }

@@ -34,6 +34,13 @@ pub(super) fn peek(extensions: &Object, name: &str) -> Option<Object> {
     own(extensions).object(name).ok().flatten()
 }
 
+/// What is carried where it is enough that something is.
+pub(super) fn mark() -> Object {
+    let mut mark = Object::new("");
+    mark.set("is_meant", &true);
+    mark
+}
+
 /// The extensions of an entry or a book; none are an empty object.
 pub(super) fn extensions(object: &Object) -> Object {
     let empty = || Object::new(object.path_of("extensions"));

@@ -4,7 +4,7 @@
 //! `extensions`; the fields and what SillyTavern assumes of them follow its own
 //! conversions.
 
-use super::carry::{extensions, peek, stow, unstow};
+use super::carry::{extensions, mark, peek, stow, unstow};
 use super::decorators::strip;
 use super::{BookFile, BookFormat, Slot, legacy, world};
 use crate::formats::FormatError;
@@ -12,6 +12,7 @@ use crate::formats::fields::{Object, raw, raw_list};
 
 /// Names under which things are carried.
 const V3_CONTENT: &str = "v3";
+const V2_CONTENT: &str = "v2";
 const OUTER: &str = "lorebook_v3";
 
 impl BookFile {
@@ -48,6 +49,14 @@ impl BookFile {
             BookFormat::WorldInfo => world::from_book(&book),
             _ => book,
         }
+    }
+
+    /// The same book as one of V2 whose contents are all meant as they stand, as those
+    /// in a V2 card are.
+    pub(in crate::formats) fn meant_as_v2(&self) -> Self {
+        let mut book = self.converted(BookFormat::V3, true);
+        book.format = BookFormat::V2;
+        book
     }
 
     fn with_entries_of(&self, format: BookFormat, change: impl Fn(&mut Object)) -> Self {
@@ -120,30 +129,38 @@ fn to_v3(entry: &mut Object) {
         entry.set("use_regex", &false);
     }
     let mut entry_extensions = extensions(entry);
-    let Some(kept) = unstow(&mut entry_extensions, V3_CONTENT) else { return };
+    let content = entry.text("content").ok().flatten().unwrap_or_default();
+    let Some(kept) = unstow(&mut entry_extensions, V3_CONTENT) else {
+        // What only looks decorated in V2 must not be stripped on the way back.
+        if strip(&content) != content {
+            stow(&mut entry_extensions, V2_CONTENT, &mark());
+            entry.set_object("extensions", &entry_extensions);
+        }
+        return;
+    };
     entry.set_object("extensions", &entry_extensions);
     // Unless somebody has rewritten it since.
-    if let (Ok(Some(whole)), Ok(Some(now))) = (kept.text("content"), entry.text("content"))
-        && strip(&whole) == now
-        && let Some(content) = kept.raw("content")
+    if let Ok(Some(whole)) = kept.text("content")
+        && strip(&whole) == content
     {
-        entry.set_raw("content", content.to_owned());
+        entry.copy_field(&kept, "content");
     }
 }
 
 fn to_v2(entry: &mut Object, keeps_decorators: bool) {
     let Ok(Some(content)) = entry.text("content") else { return };
     let stripped = strip(&content);
+    let mut entry_extensions = extensions(entry);
+    if unstow(&mut entry_extensions, V2_CONTENT).is_some() {
+        return entry.set_object("extensions", &entry_extensions);
+    }
     if stripped == content {
         return;
     }
     let mut kept = Object::new("");
-    if let Some(content) = entry.raw("content") {
-        kept.set_raw("content", content.to_owned());
-    }
+    kept.copy_field(entry, "content");
     entry.set("content", stripped);
     if keeps_decorators {
-        let mut entry_extensions = extensions(entry);
         stow(&mut entry_extensions, V3_CONTENT, &kept);
         entry.set_object("extensions", &entry_extensions);
     }

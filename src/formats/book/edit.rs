@@ -1,5 +1,7 @@
 //! Edits of a book's entries; what an edit does not change keeps its spelling.
 
+use std::collections::HashSet;
+
 use super::entry::{AT_DEPTH, Entry};
 use super::places::{Dialect, PLACES};
 use super::{BookFile, BookFormat, Slot};
@@ -21,9 +23,7 @@ impl BookFile {
             book = book.converted(format, true);
         }
         book.put_settings(lorebook);
-        for entry in &lorebook.entries {
-            book.push_entry(entry);
-        }
+        book.push_entries(&lorebook.entries);
         book
     }
 
@@ -65,29 +65,34 @@ impl BookFile {
     /// `Unsupported` for kinds that are only read.
     pub fn add_entry(&mut self, entry: &LoreEntry) -> Result<String, FormatError> {
         self.dialect_for_edits()?;
-        Ok(self.push_entry(entry))
+        let uids = self.push_entries(std::slice::from_ref(entry));
+        Ok(uids.into_iter().next().expect("one entry has one key"))
     }
 
-    fn push_entry(&mut self, entry: &LoreEntry) -> String {
+    /// Adds entries at the end and gives their keys.
+    fn push_entries(&mut self, entries: &[LoreEntry]) -> Vec<String> {
         let dialect = self.format.dialect().expect("only kinds that are written get entries");
         let mut slots = self.slots();
-        let is_taken = |uid: &str| {
-            slots.iter().any(|slot| slot.uid == uid || slot.key.as_deref() == Some(uid))
-        };
-        let mut uid = entry.uid.clone();
-        if uid.is_empty() || is_taken(&uid) {
-            let mut number = slots.len();
-            while is_taken(&number.to_string()) {
+        let keys = slots.iter().filter_map(|slot| slot.key.clone());
+        let mut taken: HashSet<String> = keys.collect();
+        taken.extend(slots.iter().map(|slot| slot.uid.clone()));
+        let mut number = slots.len();
+        let mut uids = Vec::new();
+        for entry in entries {
+            let mut uid = entry.uid.clone();
+            while uid.is_empty() || taken.contains(&uid) {
+                uid = number.to_string();
                 number += 1;
             }
-            uid = number.to_string();
+            taken.insert(uid.clone());
+            let object = overlaid(dialect, blank(dialect, self.format, &uid), &uid, entry);
+            let key = (dialect == Dialect::World).then(|| uid.clone());
+            let value = object.to_raw();
+            slots.push(Slot { uid: uid.clone(), key, value, path: String::new() });
+            uids.push(uid);
         }
-        let object = blank(dialect, self.format, &uid);
-        let object = overlaid(dialect, object, &uid, entry);
-        let key = (dialect == Dialect::World).then(|| uid.clone());
-        slots.push(Slot { uid: uid.clone(), key, value: object.to_raw(), path: String::new() });
         self.put_slots(&slots);
-        uid
+        uids
     }
 
     /// Writes an entry over the one of that key, whose place and key stay.
@@ -182,6 +187,10 @@ fn overlaid(dialect: Dialect, object: Object, uid: &str, new: &LoreEntry) -> Obj
     if old.character_filter != new.character_filter {
         put_filter(&mut entry, new.character_filter.as_ref());
     }
+    // Last, as it depends on the keys and on which extensions there are.
+    if entry.to_lore(String::new()).use_regex != new.use_regex {
+        entry.put_use_regex(new.use_regex);
+    }
     entry.into_object()
 }
 
@@ -241,9 +250,6 @@ fn put_flags(entry: &mut Entry, old: &LoreEntry, new: &LoreEntry) {
             }
             Dialect::World => entry.set("caseSensitive", &new.case_sensitive),
         }
-    }
-    if old.use_regex != new.use_regex {
-        entry.put_use_regex(new.use_regex);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Between one entry of a document and the noun.
 
-use super::carry::{peek, stow};
+use super::carry::{mark, peek, stow};
 use super::places::{Dialect, is_sillytavern, place};
 use super::regex_key::wrap;
 use super::world::TRUE_REGEX;
@@ -184,9 +184,7 @@ impl Entry {
         }
         self.object.set("use_regex", &use_regex);
         if use_regex && is_sillytavern(&self.extensions) {
-            let mut mark = Object::new("");
-            mark.set("is_meant", &true);
-            stow(&mut self.extensions, TRUE_REGEX, &mark);
+            stow(&mut self.extensions, TRUE_REGEX, &mark());
             self.is_extended = true;
         }
     }

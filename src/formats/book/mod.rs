@@ -12,6 +12,7 @@ mod entry;
 mod legacy;
 mod places;
 mod regex_key;
+mod validate;
 mod world;
 
 use serde_json::value::RawValue;
@@ -119,8 +120,9 @@ impl BookFile {
     ) -> Result<Self, FormatError> {
         let mut book = Self::detect(Object::parse(text, path)?)?;
         if matches!(book.format, BookFormat::V2 | BookFormat::V3) {
-            let is_v3 = version == Version::V3;
-            book.format = if is_v3 { BookFormat::V3 } else { BookFormat::V2 };
+            // V1 has no books; what stands there nevertheless is the newest kind.
+            let is_v2 = version == Version::V2;
+            book.format = if is_v2 { BookFormat::V2 } else { BookFormat::V3 };
         }
         Ok(book)
     }
@@ -260,5 +262,7 @@ fn name_slots(slots: &mut [Slot]) {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

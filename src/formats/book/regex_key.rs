@@ -54,6 +54,7 @@ pub(super) fn fault(pattern: &str, flags: &str) -> Option<String> {
         .case_insensitive(flags.contains('i'))
         .multi_line(flags.contains('m'))
         .dot_matches_new_line(flags.contains('s'))
+        .delegate_size_limit(1 << 20)
         .build();
     builder.err().map(|error| error.to_string().chars().take(200).collect())
 }

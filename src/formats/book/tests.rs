@@ -208,3 +208,23 @@ fn what_is_no_book_is_refused() {
         assert!(BookFile::read_json(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn big_books_take_little_time() {
+    let started = std::time::Instant::now();
+    let entries = vec!["{}"; 150_000].join(",");
+    let book = read(&format!(r#"{{"entries":[{entries}]}}"#));
+    assert_eq!(book.to_lorebook().entries.len(), 150_000);
+    assert!(book.validate().len() <= 600);
+    let entries = vec![r#"{"keys":["a"],"text":"b"}"#; 30_000].join(",");
+    let novel = read(&format!(r#"{{"lorebookVersion":5,"entries":[{entries}]}}"#));
+    assert_eq!(novel.to_lorebook().entries.len(), 30_000);
+    let keys = vec![r#""/((a{99}){99}){99}|(\\w{500}){9}/""#; 20_000].join(",");
+    let regexes = read(&format!(r#"{{"entries":[{{"content":"x","keys":[{keys}]}}]}}"#));
+    assert!(!regexes.validate().is_empty());
+    // A generous bound for a slow machine and an unoptimised build.
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+    let many = vec!["0"; 200_001].join(",");
+    let error = BookFile::read_json(&format!(r#"{{"entries":[{many}]}}"#)).unwrap_err();
+    assert_eq!(error.kind(), "too_big");
+}

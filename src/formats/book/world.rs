@@ -3,7 +3,7 @@
 
 use serde_json::value::RawValue;
 
-use super::carry::{extensions, stow, unstow};
+use super::carry::{extensions, mark, stow, unstow};
 use super::convert::require;
 use super::entry::Entry;
 use super::places::{Dialect, PLACES, is_sillytavern};
@@ -61,9 +61,7 @@ fn flag(object: &Object, key: &str, default: bool) -> bool {
 
 fn copy(from: &Object, to: &mut Object, is_wanted: impl Fn(&str) -> bool) {
     for key in from.keys().filter(|key| is_wanted(key)) {
-        if let Some(value) = from.raw(key) {
-            to.set_raw(key, value.to_owned());
-        }
+        to.copy_field(from, key);
     }
 }
 
@@ -72,6 +70,7 @@ fn entry_to_book(entry: &Object, slot: &Slot) -> Object {
     let mut rest = Object::new("");
     let mut to_extensions = extensions(entry);
     let carried = unstow(&mut to_extensions, FROM_BOOK).unwrap_or_default();
+    let meant = unstow(&mut to_extensions, TRUE_REGEX);
     match entry.raw("uid") {
         Some(uid) => to.set_raw("id", uid.to_owned()),
         None => to.set("id", &slot.uid),
@@ -87,8 +86,13 @@ fn entry_to_book(entry: &Object, slot: &Slot) -> Object {
     let lore = Entry::new(Dialect::World, entry.clone()).to_lore(String::new());
     let all_regex = !lore.keys.is_empty() && lore.keys.iter().all(|key| is_regex(key));
     to.set("use_regex", &all_regex);
-    copy(&carried, &mut to, |key| !["keys", "use_regex"].contains(&key));
-    restore_keys(&carried, &lore.keys, &mut to, &mut to_extensions);
+    match meant {
+        None => copy(&carried, &mut to, |_| true),
+        Some(meant) => {
+            copy(&carried, &mut to, |key| key != "use_regex");
+            restore_keys(&meant, &lore.keys, &mut to, &mut to_extensions);
+        }
+    }
     let has_memo = flag(entry, "addMemo", !lore.name.is_empty());
     copy(entry, &mut rest, |key| match key {
         "addMemo" => has_memo == lore.name.is_empty(),
@@ -102,20 +106,13 @@ fn entry_to_book(entry: &Object, slot: &Slot) -> Object {
 
 /// Puts keys back that were put between slashes for SillyTavern, unless somebody has
 /// changed them since.
-fn restore_keys(carried: &Object, now: &[String], to: &mut Object, to_extensions: &mut Object) {
-    let Ok(Some(bare)) = carried.texts("keys") else {
-        if let Some(use_regex) = carried.raw("use_regex") {
-            to.set_raw("use_regex", use_regex.to_owned());
-        }
-        return;
-    };
+fn restore_keys(meant: &Object, now: &[String], to: &mut Object, to_extensions: &mut Object) {
+    let bare = meant.texts("keys").ok().flatten().unwrap_or_default();
     let case_sensitive = to_extensions.flag("case_sensitive").ok().flatten();
     let wrapped = bare.iter().map(|key| wrap(key, case_sensitive));
     if wrapped.eq(now.iter().cloned()) {
-        copy(carried, to, |key| ["keys", "use_regex"].contains(&key));
-        let mut mark = Object::new("");
-        mark.set("is_meant", &true);
-        stow(to_extensions, TRUE_REGEX, &mark);
+        copy(meant, to, |key| ["keys", "use_regex"].contains(&key));
+        stow(to_extensions, TRUE_REGEX, &mark());
     }
 }
 
@@ -145,7 +142,7 @@ fn entry_from_book(entry: &Object, index: usize) -> Object {
             && PLACES.iter().all(|place| place.is_extension || place.book != key)
     });
     if !is_sillytavern && flag(entry, "use_regex", false) {
-        wrap_keys(entry, &mut to, &mut rest);
+        stow(&mut from_extensions, TRUE_REGEX, &wrap_keys(entry, &mut to));
     }
     stow(&mut from_extensions, FROM_BOOK, &rest);
     if !from_extensions.is_empty() {
@@ -177,13 +174,15 @@ fn fill_from_plain(entry: &Object, index: usize, to: &mut Object) {
 }
 
 /// Puts keys that are expressions without slashes between slashes, as SillyTavern knows
-/// them by those.
-fn wrap_keys(entry: &Object, to: &mut Object, rest: &mut Object) {
+/// them by those; gives what has to be known to undo it.
+fn wrap_keys(entry: &Object, to: &mut Object) -> Object {
     let case_sensitive = to.flag("caseSensitive").ok().flatten();
     let keys = entry.texts("keys").ok().flatten().unwrap_or_default();
     let wrapped: Vec<String> = keys.iter().map(|key| wrap(key, case_sensitive)).collect();
     if wrapped != keys {
         to.set("key", &wrapped);
-        copy(entry, rest, |key| key == "keys");
     }
+    let mut meant = mark();
+    copy(entry, &mut meant, |key| ["keys", "use_regex"].contains(&key));
+    meant
 }

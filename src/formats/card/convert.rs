@@ -13,8 +13,24 @@ use crate::formats::fields::{Object, raw};
 /// Texts that V2 requires beside those of V1.
 const V2_TEXTS: [&str; 5] =
     ["creator_notes", "system_prompt", "post_history_instructions", "creator", "character_version"];
+/// The fields that are texts.
+pub(super) const TEXTS: [&str; 12] = [
+    "name",
+    "description",
+    "personality",
+    "scenario",
+    "first_mes",
+    "mes_example",
+    "creator_notes",
+    "system_prompt",
+    "post_history_instructions",
+    "creator",
+    "character_version",
+    "nickname",
+];
 /// Lists of texts; the last one is V3's.
-const TEXT_LISTS: [&str; 3] = ["alternate_greetings", "tags", "group_only_greetings"];
+pub(super) const LISTS_OF_TEXTS: [&str; 3] =
+    ["alternate_greetings", "tags", "group_only_greetings"];
 /// What else the versions name in `data`.
 const OTHER_FIELDS: [&str; 8] = [
     "extensions",
@@ -33,7 +49,7 @@ const BACKFILL_NOTE: &str = "This is a card of version 3, loaded as version 2. S
 
 /// Whether a field is named by a version of the specification.
 fn is_named(key: &str) -> bool {
-    let mut named = V1_FIELDS.iter().chain(&V2_TEXTS).chain(&TEXT_LISTS).chain(&OTHER_FIELDS);
+    let mut named = V1_FIELDS.iter().chain(&V2_TEXTS).chain(&LISTS_OF_TEXTS).chain(&OTHER_FIELDS);
     named.any(|name| *name == key)
 }
 
@@ -51,7 +67,11 @@ impl Card {
             (_, Version::V1) => self.flattened(),
             _ => self.respelled(version),
         };
-        card.with_defaults().with_book_as(self.book_file().ok().flatten(), true)
+        let book = self.book_file().ok().flatten().map(|book| match book.format() {
+            BookFormat::WorldInfo if self.version == Version::V2 => book.meant_as_v2(),
+            _ => book,
+        });
+        card.with_defaults().with_book_as(book, true)
     }
 
     /// The V2 card that stands beside this one of V3 for older readers: without
@@ -87,13 +107,14 @@ impl Card {
         root.set_raw("data", raw("{}".to_owned()));
         let mut data = self.root.object("data").ok().flatten().unwrap_or(Object::new("data"));
         for key in self.root.keys() {
-            let Some(value) = self.root.raw(key) else { continue };
             let new = OLD_NAMES.iter().find(|(_, old)| *old == key).map(|(new, _)| *new);
-            match new {
-                Some(new) if !self.root.has(new) => data.set_raw(new, value.to_owned()),
-                _ if is_named(key) => data.set_raw(key, value.to_owned()),
+            match (new, self.root.raw(key)) {
+                (Some(new), Some(value)) if !self.root.has(new) => {
+                    data.set_raw(new, value.to_owned());
+                }
+                _ if is_named(key) => data.copy_field(&self.root, key),
                 _ if ["spec", "spec_version", "data"].contains(&key) => {}
-                _ => root.set_raw(key, value.to_owned()),
+                _ => root.copy_field(&self.root, key),
             }
         }
         hoist_old_extensions(&self.root, &mut data);
@@ -106,15 +127,18 @@ impl Card {
         let mut rest = Object::new("data");
         let data = self.body();
         for key in data.keys() {
-            let Some(value) = data.raw(key) else { continue };
             let target = if is_named(key) { &mut root } else { &mut rest };
-            target.set_raw(key, value.to_owned());
+            target.copy_field(&data, key);
         }
-        for key in self.root.keys() {
-            let Some(value) = self.root.raw(key) else { continue };
-            if !["spec", "spec_version", "data"].contains(&key) && !root.has(key) {
-                root.set_raw(key, value.to_owned());
-            }
+        // What stands flat beside `data` says it a second time, or would be new in V1.
+        let is_flat = |key: &str| {
+            is_named(key)
+                || ["spec", "spec_version", "data", "creatorcomment", "talkativeness"]
+                    .contains(&key)
+                || OLD_NAMES.iter().any(|(_, old)| *old == key)
+        };
+        for key in self.root.keys().filter(|key| !is_flat(key)) {
+            root.copy_field(&self.root, key);
         }
         if !rest.is_empty() {
             root.set_object("data", &rest);
@@ -132,10 +156,10 @@ impl Card {
         }
         let number_of_lists = match self.version {
             Version::V1 => 0,
-            Version::V2 => TEXT_LISTS.len() - 1,
-            Version::V3 => TEXT_LISTS.len(),
+            Version::V2 => LISTS_OF_TEXTS.len() - 1,
+            Version::V3 => LISTS_OF_TEXTS.len(),
         };
-        for key in &TEXT_LISTS[..number_of_lists] {
+        for key in &LISTS_OF_TEXTS[..number_of_lists] {
             require_list(&mut body, key);
         }
         if self.version != Version::V1 && matches!(body.object("extensions"), Ok(None)) {
@@ -148,8 +172,8 @@ impl Card {
     fn with_book_as(&self, book: Option<BookFile>, keeps_decorators: bool) -> Self {
         let Some(book) = book else { return self.clone() };
         let format = match self.version {
-            Version::V1 | Version::V2 => BookFormat::V2,
-            Version::V3 => BookFormat::V3,
+            Version::V2 => BookFormat::V2,
+            Version::V1 | Version::V3 => BookFormat::V3,
         };
         self.with_book(Some(&book.converted(format, keeps_decorators).root().to_raw()))
     }
@@ -184,8 +208,12 @@ fn hoist_old_extensions(root: &Object, data: &mut Object) {
     let mut extensions = extensions.unwrap_or(Object::new("data.extensions"));
     let mut is_changed = false;
     for key in ["talkativeness", "fav"] {
+        let is_known = match key {
+            "fav" => matches!(extensions.flag(key), Ok(Some(_))),
+            _ => matches!(extensions.number(key), Ok(Some(_))),
+        };
         if let Some(value) = root.raw(key)
-            && !extensions.has(key)
+            && !is_known
         {
             extensions.set_raw(key, value.to_owned());
             is_changed = true;

@@ -5,8 +5,13 @@
 //! it was spelled, and what it writes changes only what was changed.
 //! [`Card::to_sheet`] gives the noun. [`CardFile`] is the card with its pictures.
 
+mod assets;
+mod charx;
 mod convert;
+mod file;
+mod png;
 mod sheet;
+mod validate;
 mod version;
 
 use serde_json::value::RawValue;
@@ -16,6 +21,8 @@ use super::fields::Object;
 use super::{FormatError, Limits};
 use crate::domain::Lorebook;
 
+pub use assets::Asset;
+pub use file::{CardFile, Container};
 pub use version::Version;
 
 /// The fields of V1; any of them makes an object a card.
@@ -208,5 +215,9 @@ impl Card {
     }
 }
 
+#[cfg(test)]
+mod file_tests;
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

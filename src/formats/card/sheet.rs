@@ -1,7 +1,6 @@
 //! Between a card's document and the noun.
 
-use serde_json::value::RawValue;
-
+use super::assets::DEFAULT;
 use super::{Card, OLD_NAMES, Version};
 use crate::domain::{CharacterSheet, DepthPrompt, PromptRole};
 use crate::formats::fields::{Object, raw, raw_list};
@@ -253,42 +252,45 @@ fn short(number: f32) -> f64 {
     number.to_string().parse().unwrap_or(f64::from(number))
 }
 
-/// Writes where the picture is: as V3's main icon, and in older versions among the
-/// extensions.
+/// Writes where the picture is: as the main icon where V3 has one or wants one, else
+/// among the extensions. An icon that is a file stays.
 fn put_avatar_url(body: &mut Object, version: Version, url: Option<&str>) {
-    if version == Version::V3 {
-        let items = body.items("assets").ok().flatten().unwrap_or_default();
-        let mut assets: Vec<Box<RawValue>> = Vec::new();
-        let mut is_written = false;
-        for item in items {
-            match Object::parse(item.get(), "") {
-                Ok(mut icon) if is_main_icon(&icon) => {
-                    icon.set("uri", url.unwrap_or("ccdefault:"));
-                    is_written = true;
-                    assets.push(icon.to_raw());
-                }
-                _ => assets.push(item),
-            }
+    let mut assets = body.items("assets").ok().flatten().unwrap_or_default();
+    let is_free = |uri: &str| uri.is_empty() || uri == DEFAULT || uri.starts_with("https://");
+    let icon = assets.iter_mut().find_map(|item| {
+        let icon = Object::parse(item.get(), "").ok().filter(is_main_icon)?;
+        Some((item, icon))
+    });
+    let mut is_written = false;
+    match (icon, url) {
+        (Some((item, mut icon)), url) if is_free(&text(&icon, "uri")) => {
+            icon.set("uri", url.unwrap_or(DEFAULT));
+            *item = icon.to_raw();
+            is_written = true;
         }
-        if let Some(url) = url.filter(|_| !is_written) {
+        (None, Some(url)) if version == Version::V3 => {
             let mut icon = Object::new("");
             icon.set("type", "icon");
             icon.set("uri", url);
             icon.set("name", "main");
             icon.set("ext", extension(url));
             assets.push(icon.to_raw());
+            is_written = true;
         }
-        if !assets.is_empty() {
-            body.set_raw("assets", raw_list(assets.iter().map(|asset| &**asset)));
-        }
+        _ => {}
     }
+    if is_written {
+        body.set_raw("assets", raw_list(assets.iter().map(|asset| &**asset)));
+    }
+    put_own_avatar_url(body, url.filter(|_| !is_written));
+}
+
+fn put_own_avatar_url(body: &mut Object, url: Option<&str>) {
     let mut extensions = extensions(body);
     let mut own = extensions.object(OWN_EXTENSION).ok().flatten().unwrap_or_default();
-    if version == Version::V3 && !own.has("avatar_url") {
-        return;
-    }
     match url {
         Some(url) => own.set("avatar_url", url),
+        None if !own.has("avatar_url") => return,
         None => drop(own.remove("avatar_url")),
     }
     extensions.set_object(OWN_EXTENSION, &own);

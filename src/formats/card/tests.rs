@@ -35,13 +35,20 @@ fn versions_are_told_apart() {
         (V2, Version::V2),
         (V3, Version::V3),
         (r#"{"char_name":"Old","char_persona":"A"}"#, Version::V1),
-        (r#"{"data":{"name":"x"}}"#, Version::V2),
+        (r#"{"data":{"name":"x","description":""}}"#, Version::V2),
         (r#"{"spec":"chara_card_v4","data":{"name":"x"}}"#, Version::V3),
-        (r#"{"spec":"chara_card_v2","name":"flat"}"#, Version::V1),
+        (r#"{"spec":"chara_card_v2","name":"flat","first_mes":""}"#, Version::V1),
     ] {
         assert_eq!(read(text).version(), version, "{text}");
     }
-    for text in ["{}", r#"{"entries":{}}"#, r#"{"spec":"lorebook_v3","data":{}}"#, "[]", "nul"] {
+    for text in [
+        "{}",
+        r#"{"name":"a package","description":"of code"}"#,
+        r#"{"name":"a book","description":"","entries":[]}"#,
+        r#"{"spec":"lorebook_v3","data":{}}"#,
+        "[]",
+        "nul",
+    ] {
         assert!(Card::read_json(text).is_err(), "{text}");
     }
 }
@@ -158,4 +165,51 @@ fn sources_are_only_added_to_and_stamps_keep_the_first() {
     card.stamp(20);
     let json = card.to_json();
     assert!(json.contains(r#""creation_date":10,"modification_date":20"#), "{json}");
+}
+
+#[test]
+fn checks_find_what_is_wrong() {
+    assert_eq!(read(V1).validate(), []);
+    assert_eq!(read(V2).validate(), []);
+    assert_eq!(read(V3).validate().len(), 1, "there is no greeting");
+    let card = read(
+        r#"{"spec":"chara_card_v3","spec_version":"3.1","data":{"name":" ","description":{},
+            "tags":[1],"alternate_greetings":"one","creator":7,"creation_date":1700000000000,
+            "creator_notes_multilingual":{"en-US":"x"},
+            "extensions":{"talkativeness":3,"depth_prompt":{"depth":-1,"role":"narrator"}},
+            "assets":[3,{"type":"icon","name":"a","uri":"embedded://x","ext":".PNG"},
+              {"type":"icon","name":"a","uri":""}],
+            "character_book":{"entries":[{"id":1,"keys":["/(/"],"content":"x"},
+              {"id":1,"keys":[],"content":"y","extensions":{"position":7,"probability":101}},
+              {"content":"z"}]}}}"#,
+    );
+    let findings = card.validate();
+    let all: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    let all = all.join("\n");
+    for path in [
+        "spec_version: it is 3.1, newer",
+        "data.name: the character has no name",
+        "data.description: it is an object",
+        "data.tags[0]: it is a number",
+        "data.alternate_greetings: it is a text",
+        "data.creator: it is a number",
+        "data.creation_date",
+        "data.creator_notes_multilingual.en-US",
+        "data.extensions.talkativeness: it is 3",
+        "data.extensions.depth_prompt.depth: it is -1",
+        "data.extensions.depth_prompt.role",
+        "data.assets[0]: it is a number",
+        "data.assets[1].uri",
+        "data.assets[1].ext",
+        "data.assets[2].uri: it is missing",
+        "data.assets[2]: two assets",
+        "data.assets: no icon",
+        "data.character_book.entries[0].keys[0]: it is no regular expression",
+        "data.character_book.entries[1].id: another entry",
+        "data.character_book.entries[1].extensions.position",
+        "data.character_book.entries[1].extensions.probability: it is 101",
+        "data.character_book.entries[2]: nothing makes it fire",
+    ] {
+        assert!(all.contains(path), "{path} is not in\n{all}");
+    }
 }

@@ -40,14 +40,16 @@ impl Version {
     pub(super) fn detect(root: &Object) -> Result<Self, FormatError> {
         let spec = root.text("spec").ok().flatten();
         let data = root.object("data").ok().flatten();
-        let is_card = |object: &Object| {
-            V1_FIELDS.iter().chain(OLD_NAMES.iter().map(|(_, old)| old)).any(|key| object.has(key))
-        };
+        // Many a document has a name and a description.
+        let mut telling = V1_FIELDS[2..].iter().chain(OLD_NAMES.iter().map(|(_, old)| old));
+        let is_flat = !root.has("entries") && telling.any(|key| root.has(key));
         match (spec.as_deref(), data) {
             (Some("chara_card_v2"), Some(_)) => Ok(Self::V2),
             (Some(spec), Some(_)) if spec.starts_with("chara_card_v") => Ok(Self::V3),
-            (_, Some(data)) if is_card(&data) && data.has("name") => Ok(Self::V2),
-            _ if is_card(root) => Ok(Self::V1),
+            (_, Some(data)) if data.has("name") && V1_FIELDS[1..].iter().any(|k| data.has(k)) => {
+                Ok(Self::V2)
+            }
+            _ if is_flat => Ok(Self::V1),
             _ => Err(FormatError::Unknown {
                 wanted: "character card",
                 what: found(root, spec.as_deref()),
@@ -66,5 +68,5 @@ fn found(root: &Object, spec: Option<&str>) -> String {
         return format!("its spec is {spec:?} and it has no data of a character");
     }
     let keys: Vec<String> = root.keys().take(6).map(|key| key.chars().take(20).collect()).collect();
-    format!("it has none of a card's fields (name, description, first_mes …), but {keys:?}")
+    format!("it has none of a card's fields (first_mes, personality, scenario …), but {keys:?}")
 }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::time;
 use crate::formats::FormatError;
-use crate::formats::fields::Object;
+use crate::formats::fields::{Object, raw, raw_list};
 
 /// A message: its line as an object of which nothing is lost.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +80,39 @@ impl ChatMessage {
             object.set("swipe_info", &infos);
         }
         Self { object }
+    }
+
+    /// The message with these texts: where they are what it says already, nothing of
+    /// its line is changed.
+    ///
+    /// # Errors
+    /// Never for a message that was read.
+    pub fn with_swipes(&self, swipes: &[ChatSwipe], standing: usize) -> Result<Self, FormatError> {
+        let texts = |swipes: &[ChatSwipe]| -> Vec<String> {
+            swipes.iter().map(|swipe| swipe.text.clone()).collect()
+        };
+        let (old, new) = (texts(&self.swipes()?), texts(swipes));
+        // What was kept may have been tidied; that alone is no change.
+        let is_same =
+            |(old, new): (&String, &String)| old.replace("\r\n", "\n").trim() == new.trim();
+        let are_same = old.len() == new.len() && old.iter().zip(&new).all(is_same);
+        if are_same && self.standing() == standing {
+            return Ok(self.clone());
+        }
+        let mut object = self.object.clone();
+        object.set("mes", new.get(standing).map_or("", String::as_str));
+        if new.len() > 1 || object.has("swipes") {
+            object.set("swipe_id", &standing);
+            object.set("swipes", &new);
+            let mut infos = object.items("swipe_info").ok().flatten().unwrap_or_default();
+            infos.truncate(new.len());
+            for swipe in &swipes[infos.len()..] {
+                let date = swipe.time.map(time::write).unwrap_or_default();
+                infos.push(raw(serde_json::json!({ "send_date": date, "extra": {} }).to_string()));
+            }
+            object.set_raw("swipe_info", raw_list(infos.iter().map(|info| &**info)));
+        }
+        Ok(Self { object })
     }
 
     /// The line.

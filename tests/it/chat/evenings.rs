@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dramatis::chat::{
-    Chat, FinishedReply, Message, Opening, PersonaScope, ReplyReceipt, ReplySink, ReplyStart,
-    SinkError, Stage, SwipeTo, Undone, run_jobs, starters,
+    Chat, ChatOptions, FinishedReply, Message, Opening, PersonaScope, Preview, ReplyReceipt,
+    ReplySink, ReplyStart, SinkError, Stage, SwipeTo, Undone, run_jobs, starters,
 };
 use dramatis::clock::SystemClock;
 use dramatis::config::{Config, Environment, LoadOptions as ConfigOptions, Override};
 use dramatis::domain::{
-    Character, CharacterSheet, GuildId, Length, Participant, Scene, Speaker, SwipeOrigin, Turn,
+    Character, CharacterSheet, GuildId, Length, Participant, Scene, Speaker, SwipeOrigin, Template,
+    Turn,
 };
 use dramatis::store::{Accepted, Generated, JobState, Line, NewTurn, Store, Target};
 use tokio::sync::watch;
@@ -84,8 +85,14 @@ async fn chat(store: &Store) -> Arc<Chat> {
     let pool = tokio::task::spawn_blocking(small).await.unwrap();
     let clock = Arc::new(SystemClock);
     Arc::new(
-        Chat::new(store.clone(), pool, clock, config.generation, &config.chat, Arc::default())
-            .unwrap(),
+        Chat::new(
+            store.clone(),
+            pool,
+            clock,
+            ChatOptions::new(&config, Template::Limarp),
+            Arc::default(),
+        )
+        .unwrap(),
     )
 }
 
@@ -201,7 +208,8 @@ async fn messages_that_arrive_while_the_lane_waits_get_one_reply_that_saw_them_a
     for text in ["First, the storm.", "Then, the bell.", "And now this."] {
         evening.say(text).await;
     }
-    let (prompt, _) = evening.chat.preview_prompt(evening.guild, evening.scene.id).await.unwrap();
+    let preview = evening.chat.preview_prompt(evening.guild, evening.scene.id).await.unwrap();
+    let prompt = preview.prompt;
     for text in ["First, the storm.", "Then, the bell.", "And now this."] {
         assert!(prompt.text.contains(text));
     }
@@ -339,7 +347,7 @@ async fn two_hundred_turns_fit_a_small_context_to_the_token() {
         if number % 2 == 1 {
             continue;
         }
-        let (prompt, reply_tokens) = chat.preview_prompt(guild, scene).await.unwrap();
+        let Preview { prompt, reply_tokens, .. } = chat.preview_prompt(guild, scene).await.unwrap();
         assert!(prompt.token_ids.len() + reply_tokens <= 2048, "turn {number}");
         assert_eq!(prompt.receipt.num_tokens, prompt.token_ids.len());
         assert!(prompt.text.contains("keeps the light on Skerry Point"), "turn {number}");

@@ -17,7 +17,7 @@ async fn the_story_reads_as_it_was_told_and_nothing_of_the_tree_is_lost() {
         greeting: "Come in.".into(),
         alternate_greetings: vec!["Stay out.".into()],
         scenario: "{{char}} meets {{user}}.".into(),
-        card: Some(json!({ "spec": "chara_card_v2" })),
+        tags: vec!["inn".into()],
         ..CharacterSheet::default()
     };
     let mira = house.character(mira).await;

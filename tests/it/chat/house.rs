@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use dramatis::chat::{Chat, ChatError, Message, Opening, ReplyReceipt, run_jobs};
+use dramatis::chat::{Chat, ChatError, ChatOptions, Message, Opening, ReplyReceipt, run_jobs};
 use dramatis::clock::SystemClock;
 use dramatis::config::{Config, Environment, LoadOptions, Override};
 use dramatis::domain::{
-    Character, CharacterSheet, GuildId, Participant, Scene, SceneId, Swipe, Turn,
+    Character, CharacterSheet, GuildId, Participant, Scene, SceneId, Swipe, Template, Turn,
 };
 use dramatis::pool::Pool;
 use dramatis::store::{Accepted, Job, Line, Store};
@@ -60,7 +60,8 @@ pub(super) fn chat_with(store: Store, pool: Pool, settings: &[(&str, &str)]) -> 
     let config = Config::load(&options).unwrap();
     let clock = Arc::new(SystemClock);
     Arc::new(
-        Chat::new(store, pool, clock, config.generation, &config.chat, Arc::default()).unwrap(),
+        Chat::new(store, pool, clock, ChatOptions::new(&config, Template::Limarp), Arc::default())
+            .unwrap(),
     )
 }
 
@@ -207,7 +208,7 @@ impl House {
 
     /// What the next reply would be made from.
     pub(super) async fn preview(&self, scene: SceneId) -> String {
-        self.chat.preview_prompt(self.guild, scene).await.unwrap().0.text
+        self.chat.preview_prompt(self.guild, scene).await.unwrap().prompt.text
     }
 
     /// The text of the prompt that a turn's standing text was made from.

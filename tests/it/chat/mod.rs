@@ -1,6 +1,7 @@
 //! The chat room on real Postgres and real models: from a message to a reply that
 //! is stored and shown, and whatever may come between.
 
+mod cards;
 mod casts;
 mod curtains;
 mod evenings;
@@ -11,6 +12,7 @@ mod house;
 mod library;
 mod lines;
 mod long_scene;
+mod lore;
 mod models;
 mod processes;
 mod queue;

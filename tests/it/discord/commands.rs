@@ -104,7 +104,7 @@ async fn a_scene_is_begun_tuned_and_ended_by_commands() {
         ("cast remove", json!({ "character": "Tamsin" }), "nobody to answer"),
         ("cast add", json!({ "character": "bastian" }), "Bastian Quill is in the scene"),
         ("cast list", json!({}), "Bastian Quill"),
-        ("preset", json!({ "name": "nonsense" }), "no preset “nonsense”"),
+        ("preset choose", json!({ "name": "nonsense" }), "no preset “nonsense”"),
         ("note", json!({ "text": "It rains.", "depth": 1 }), "one turn before the end"),
         ("note", json!({ "clear": true }), "no note"),
         ("scene scenario", json!({ "text": "The sleepers wake." }), "what happens"),

@@ -1,9 +1,12 @@
 //! What goes in comes out: guilds, people, characters, scenes and the rest.
 
-use dramatis::domain::{CharacterSheet, Length, Note, SceneState, SwipeOrigin, TurnId};
+use dramatis::domain::{
+    CharacterSheet, DepthPrompt, Length, Note, PromptRole, SceneState, SwipeOrigin, TurnId,
+};
 use dramatis::store::{
-    ChannelSettings, GuildSettings, NewMessage, NewPost, NewScene, NewSwipe, NewTurn, Noun,
-    PostOwner, PostRoute, Preset, QueueLimits, SceneOpening, SceneUpdate, StoreError, Work,
+    ChannelSettings, GuildSettings, LoreScope, LoreUse, NewMessage, NewPost, NewScene, NewSwipe,
+    NewTurn, Noun, PostOwner, PostRoute, Preset, QueueLimits, SceneOpening, SceneUpdate,
+    StoreError, Work,
 };
 use serde_json::json;
 
@@ -18,7 +21,13 @@ fn sheet(name: &str) -> CharacterSheet {
         greeting: "Come in!".into(),
         alternate_greetings: vec!["Oh.".into()],
         talkativeness: 0.7,
-        card: Some(json!({"spec": "chara_card_v2", "data": {"zeta": 1, "alpha": [1.5, null]}})),
+        group_only_greetings: vec!["All of you?".into()],
+        tags: vec!["inn".into()],
+        depth_prompt: Some(DepthPrompt {
+            text: "Rain.".into(),
+            depth: 4,
+            role: PromptRole::System,
+        }),
         ..CharacterSheet::default()
     }
 }
@@ -40,15 +49,12 @@ async fn guilds_and_people_are_known_by_their_platform_ids() {
 }
 
 #[tokio::test]
-async fn a_character_keeps_every_field_and_its_card() {
+async fn a_character_keeps_every_field() {
     let db = TestDatabase::fresh().await;
     let guild = db.store.upsert_guild("test", "1", "").await.unwrap().id;
     let mira = db.store.insert_character(guild, &sheet("Mira")).await.unwrap();
     assert_eq!(mira.sheet, sheet("Mira"));
     let kept = db.store.get_character(guild, mira.id).await.unwrap().unwrap();
-    let keys: Vec<_> =
-        kept.sheet.card.as_ref().unwrap()["data"].as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["zeta", "alpha"], "a card keeps the order of its keys");
     assert_eq!(kept, mira);
     assert_eq!(db.store.get_character_by_name(guild, " mIRA").await.unwrap(), Some(kept));
     assert_eq!(db.store.get_character_by_name(guild, "Mir").await.unwrap(), None);
@@ -177,7 +183,11 @@ async fn presets_lorebooks_channels_and_the_audit_are_kept() {
     let stage = stage(&db.store, "one").await;
     let (store, guild) = (&db.store, stage.guild);
 
-    let preset = Preset { name: "Wild".into(), params: json!({"temperature": 1.4}) };
+    let preset = Preset {
+        name: "Wild".into(),
+        params: json!({"temperature": 1.4}),
+        source: Some("{\"temp\": 1.40}".into()),
+    };
     store.upsert_preset(guild, &Preset { params: json!({}), ..preset.clone() }).await.unwrap();
     store.upsert_preset(guild, &preset).await.unwrap();
     assert_eq!(store.get_preset(guild, "wild").await.unwrap(), Some(preset.clone()));
@@ -185,19 +195,37 @@ async fn presets_lorebooks_channels_and_the_audit_are_kept() {
     assert!(store.delete_preset(guild, "WILD").await.unwrap());
     assert!(!store.delete_preset(guild, "WILD").await.unwrap());
 
-    let body = json!({"entries": [{"keys": ["inn"]}]});
-    let book = store.upsert_lorebook(guild, "Town", &body).await.unwrap();
-    assert_eq!(book.body, body);
+    let body = r#"{"entries": [{"keys": ["inn"], "x": 1.50}]}"#;
+    let book = store.insert_lorebook(guild, "Town", body).await.unwrap();
+    assert_eq!((book.body.as_str(), book.revision), (body, 1), "as it was spelled");
+    let taken = store.insert_lorebook(guild, "TOWN", body).await;
+    assert!(matches!(taken, Err(StoreError::Taken(Noun::Lorebook))), "{taken:?}");
     assert_eq!(store.get_lorebook_by_name(guild, "town").await.unwrap(), Some(book.clone()));
-    assert_eq!(store.list_lorebooks(guild).await.unwrap(), [(book.id, "Town".to_owned())]);
-    store.set_scene_lorebook(guild, stage.scene.id, book.id, true).await.unwrap();
-    store.set_scene_lorebook(guild, stage.scene.id, book.id, true).await.unwrap();
-    assert_eq!(store.list_scene_lorebooks(guild, stage.scene.id).await.unwrap().len(), 1);
-    store.set_scene_lorebook(guild, stage.scene.id, book.id, false).await.unwrap();
-    assert!(store.list_scene_lorebooks(guild, stage.scene.id).await.unwrap().is_empty());
-    store.set_scene_lorebook(guild, stage.scene.id, book.id, true).await.unwrap();
+    let changed = store.update_lorebook(guild, book.id, 1, "{}").await.unwrap();
+    assert_eq!((changed.body.as_str(), changed.revision), ("{}", 2));
+    let late = store.update_lorebook(guild, book.id, 1, body).await;
+    assert!(matches!(late, Err(StoreError::NotFound(Noun::Lorebook))), "{late:?}");
+
+    let scene = stage.scene.id;
+    let scopes =
+        [LoreScope::Guild, LoreScope::Scene(scene), LoreScope::Character(stage.character.id)];
+    for scope in scopes {
+        for _ in 0..2 {
+            store.set_lorebook_use(guild, book.id, scope, true).await.unwrap();
+        }
+        let used = LoreUse { scope, id: book.id, revision: 2 };
+        assert_eq!(store.list_lore_uses(guild, scene).await.unwrap(), [used], "nearest reason");
+    }
+    let listed = &store.list_lorebooks(guild).await.unwrap()[0];
+    assert_eq!((listed.everywhere, listed.num_scenes), (true, 1));
+    assert_eq!(listed.characters, [stage.character.sheet.name.clone()]);
+    for scope in scopes {
+        store.set_lorebook_use(guild, book.id, scope, false).await.unwrap();
+    }
+    assert!(store.list_lore_uses(guild, scene).await.unwrap().is_empty());
+    store.set_lorebook_use(guild, book.id, LoreScope::Scene(scene), true).await.unwrap();
     assert!(store.delete_lorebook(guild, book.id).await.unwrap());
-    assert!(store.list_scene_lorebooks(guild, stage.scene.id).await.unwrap().is_empty());
+    assert!(store.list_lore_uses(guild, scene).await.unwrap().is_empty());
 
     let settings = ChannelSettings {
         channel: "42".into(),
@@ -238,7 +266,6 @@ async fn nul_is_taken_everywhere() {
     let character = CharacterSheet {
         description: nul.clone(),
         alternate_greetings: vec![nul.clone()],
-        card: Some(json!({ &nul: [&nul] })),
         ..sheet(&nul)
     };
     let character = store.insert_character(guild, &character).await.unwrap();
@@ -295,11 +322,11 @@ async fn nul_is_taken_everywhere() {
     store.insert_report(guild, scene.id, turn.id, turn.swipe.id, person.id, &nul).await.unwrap();
     assert!(store.get_guild_by_external(&nul, &nul).await.unwrap().is_some());
     assert_eq!(store.list_live_scenes(&nul, None, None, 9).await.unwrap().len(), 1);
-    let preset = Preset { name: nul.clone(), params: json!(&nul) };
+    let preset = Preset { name: nul.clone(), params: json!(&nul), source: None };
     store.upsert_preset(guild, &preset).await.unwrap();
     assert!(store.get_preset(guild, &nul).await.unwrap().is_some());
     assert!(store.delete_preset(guild, &nul).await.unwrap());
-    store.upsert_lorebook(guild, &nul, &json!(&nul)).await.unwrap();
+    store.insert_lorebook(guild, &nul, r#""a\u0000b""#).await.unwrap();
     assert!(store.get_lorebook_by_name(guild, &nul).await.unwrap().is_some());
     let settings = ChannelSettings {
         channel: nul.clone(),

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use dramatis::domain::{GuildId, SceneState, SwipeOrigin};
+use dramatis::domain::{CharacterId, CharacterSheet, GuildId, PersonId, SceneState, SwipeOrigin};
 use dramatis::store::{
-    Accepted, ChannelSettings, Generated, GuildSettings, JobKey, Line, NewBranch, NewMessage,
-    NewPost, NewScene, NewSwipe, PostOwner, PostRoute, Preset, QueueLimits, SceneOpening,
-    SceneUpdate, StoreError, Target, Work,
+    Accepted, ChannelSettings, CharacterAsset, CharacterFile, Generated, GuildSettings,
+    ImportedMember, ImportedTurn, JobKey, Line, LoreScope, NewBook, NewBranch, NewImport,
+    NewMessage, NewPost, NewScene, NewSwipe, PostOwner, PostRoute, Preset, QueueLimits,
+    SceneOpening, SceneSource, SceneUpdate, StoreError, Target, Work,
 };
 use serde_json::{Value, json};
 
@@ -42,6 +43,42 @@ async fn everything(db: &TestDatabase, guild: GuildId) -> Value {
     rows.into()
 }
 
+/// A character with a picture and lore.
+fn character_file(name: &str) -> CharacterFile {
+    CharacterFile {
+        sheet: CharacterSheet { name: name.into(), ..CharacterSheet::default() },
+        card: r#"{"secret": true}"#.into(),
+        assets: vec![CharacterAsset {
+            kind: "icon".into(),
+            name: "main".into(),
+            ext: "png".into(),
+            uri: "ccdefault:".into(),
+            sha256: [7; 32],
+            bytes: b"secret".to_vec(),
+        }],
+        book: Some(NewBook { name: "Secret lore".into(), body: "{}".into() }),
+    }
+}
+
+fn import(channel: &str, cast: CharacterId, person: PersonId) -> NewImport {
+    let turn = ImportedTurn {
+        member: Some(0),
+        name: "secret".into(),
+        swipes: vec!["secret".into()],
+        standing: 0,
+        created_at: None,
+        is_removed: false,
+        source: "{}".into(),
+    };
+    NewImport {
+        scene: NewScene { channel: channel.into(), ..NewScene::default() },
+        cast: vec![ImportedMember::Known(cast)],
+        person,
+        header: r#""secret""#.into(),
+        turns: vec![turn],
+    }
+}
+
 fn refused<T: std::fmt::Debug>(result: Result<T, StoreError>) {
     assert!(matches!(result, Err(StoreError::NotFound(_))), "{result:?}");
 }
@@ -67,8 +104,15 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     let Accepted::New { queued: Some(queued), .. } = accepted else { panic!() };
     let persona = store.upsert_persona(guild, own.person.id, "Sir", "").await.unwrap();
     store.set_scene_persona(guild, scene, own.person.id, Some(persona.id)).await.unwrap();
-    let book = store.upsert_lorebook(guild, "Book", &json!({})).await.unwrap();
-    store.set_scene_lorebook(guild, scene, book.id, true).await.unwrap();
+    let book = store.insert_lorebook(guild, "Book", r#"{"secret": 1}"#).await.unwrap();
+    store.set_lorebook_use(guild, book.id, LoreScope::Scene(scene), true).await.unwrap();
+    let file = character_file("Secret");
+    let their_character = store.import_character(guild, &file, None).await.unwrap().id;
+    let asset = file.assets[0].sha256;
+    let embedded = store.get_embedded_lorebook(guild, their_character).await.unwrap().unwrap();
+    let elsewhere = import("elsewhere", own.character.id, own.person.id);
+    let imported = store.import_scene(guild, &elsewhere).await.unwrap().id;
+    store.set_lore_effects(guild, scene, Some(&json!("secret"))).await.unwrap();
     let preset = Preset { name: "Wild".into(), params: json!({}), source: None };
     store.upsert_preset(guild, &preset).await.unwrap();
     let settings = ChannelSettings {
@@ -154,8 +198,17 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert_eq!(store.get_preset(us, "Wild").await.unwrap(), None);
     assert!(store.list_presets(us).await.unwrap().is_empty());
     assert_eq!(store.get_lorebook_by_name(us, "Book").await.unwrap(), None);
+    assert_eq!(store.get_lorebook(us, book.id).await.unwrap(), None);
     assert!(store.list_lorebooks(us).await.unwrap().is_empty());
-    assert!(store.list_scene_lorebooks(us, scene).await.unwrap().is_empty());
+    assert!(store.list_lore_uses(us, scene).await.unwrap().is_empty());
+    assert_eq!(store.get_lore_effects(us, scene).await.unwrap(), None);
+    assert_eq!(store.get_card(us, their_character).await.unwrap(), None);
+    assert!(store.list_character_assets(us, their_character).await.unwrap().is_empty());
+    assert_eq!(store.get_picture_sum(us, their_character).await.unwrap(), None);
+    assert!(store.list_picture_names(us, their_character).await.unwrap().is_empty());
+    assert_eq!(store.get_asset(us, asset).await.unwrap(), None);
+    assert_eq!(store.get_embedded_lorebook(us, their_character).await.unwrap(), None);
+    assert_eq!(store.get_scene_source(us, imported).await.unwrap(), SceneSource::default());
     assert_eq!(store.get_channel_settings(us, "here").await.unwrap(), None);
     assert!(store.list_channel_settings(us).await.unwrap().is_empty());
     assert!(store.list_audit(us, None, 9).await.unwrap().is_empty());
@@ -235,9 +288,20 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     store.set_guild_left(us, true).await.unwrap();
     assert!(!store.delete_preset(us, "Wild").await.unwrap());
     assert!(!store.delete_lorebook(us, book.id).await.unwrap());
-    refused(store.set_scene_lorebook(us, scene, book.id, true).await);
-    refused(store.set_scene_lorebook(us, our_scene, book.id, true).await);
-    refused(store.set_scene_lorebook(us, scene, book.id, false).await);
+    assert!(!store.delete_lorebook(us, embedded).await.unwrap());
+    refused(store.update_lorebook(us, book.id, 1, "{}").await);
+    for scope in
+        [LoreScope::Guild, LoreScope::Scene(our_scene), LoreScope::Character(foreign.character.id)]
+    {
+        refused(store.set_lorebook_use(us, book.id, scope, true).await);
+        refused(store.set_lorebook_use(us, book.id, scope, false).await);
+    }
+    store.set_lore_effects(us, scene, None).await.unwrap();
+    refused(store.set_character_picture(us, their_character, Some("main")).await);
+    refused(store.import_character(us, &file, Some(their_character)).await);
+    refused(store.import_scene(us, &import("elsewhere", own.character.id, we)).await);
+    let theirs_among_ours = import("elsewhere", foreign.character.id, own.person.id);
+    refused(store.import_scene(us, &theirs_among_ours).await);
     let with_theirs = ChannelSettings { channel: "z".into(), ..settings };
     refused(store.upsert_channel_settings(us, &with_theirs).await);
     assert!(!store.delete_channel_settings(us, "here").await.unwrap());
@@ -246,7 +310,8 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     // What makes something of the same name makes it for us.
     store.upsert_person(us, "ann", "Another Ann").await.unwrap();
     store.upsert_preset(us, &Preset { params: json!(1), ..preset }).await.unwrap();
-    store.upsert_lorebook(us, "Book", &json!(1)).await.unwrap();
+    store.insert_lorebook(us, "Book", "1").await.unwrap();
+    store.import_character(us, &file, None).await.unwrap();
     let renamed = dramatis::domain::CharacterSheet { name: "New".into(), ..sheet.clone() };
     store.insert_character(us, &renamed).await.unwrap();
 

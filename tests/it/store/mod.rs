@@ -5,6 +5,7 @@ mod display;
 mod embedded;
 mod fields;
 mod guilds;
+mod imports;
 mod inbound;
 mod isolation;
 mod lanes;

@@ -1,42 +1,73 @@
 //! Taking a scene elsewhere: as a story to read, and as everything that is known
 //! of it.
 
+mod html;
+
 use std::collections::{HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::domain::{CastMember, Character, GuildId, Participant, Scene, SceneId, Speaker, TurnId};
 use crate::prompt::{MacroContext, StoryMacros, expand};
-use crate::store::TreeTurn;
+use crate::store::{Noun, StoreError, TreeTurn};
 
-use super::{Chat, ChatError};
+use super::super::{ChatError, FileOut, file_name};
+use super::Library;
+use html::{Page, PageTurn};
 
-/// A scene in two forms.
+/// A scene in three forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Export {
     /// What people call the scene.
     pub title: String,
     /// The line being played, to read.
     pub markdown: String,
+    /// The same as a page of its own, which prints well.
+    pub html: String,
     /// The whole turn tree with every text, the cast and the settings.
     pub json: String,
 }
 
-impl Chat {
-    /// Takes a scene out, those that are over too.
+impl Export {
+    /// As a story to read.
+    pub fn into_markdown(self) -> FileOut {
+        FileOut { name: file_name(&self.title, "md"), bytes: self.markdown.into_bytes() }
+    }
+
+    /// As a page.
+    pub fn into_html(self) -> FileOut {
+        FileOut { name: file_name(&self.title, "html"), bytes: self.html.into_bytes() }
+    }
+
+    /// As everything that is known.
+    pub fn into_json(self) -> FileOut {
+        FileOut { name: file_name(&self.title, "json"), bytes: self.json.into_bytes() }
+    }
+}
+
+impl Library {
+    /// Takes a scene out, those that are over too, as it is at `now`.
     ///
     /// # Errors
     /// There is no such scene, or the database fails.
-    pub async fn export_scene(&self, guild: GuildId, scene: SceneId) -> Result<Export, ChatError> {
-        let scene = self.scene(guild, scene).await?;
+    pub async fn export_scene(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        now: DateTime<Utc>,
+    ) -> Result<Export, ChatError> {
+        let scene = self.store.get_scene(guild, scene).await?;
+        let scene = scene.ok_or(StoreError::NotFound(Noun::Scene))?;
         let cast = self.store.list_cast(guild, scene.id).await?;
         let people = self.store.list_participants(guild, scene.id).await?;
         let tree = self.store.list_tree(guild, scene.id).await?;
         let former = self.former_cast(guild, &cast, &tree).await?;
-        let scenario = self.told_scenario(&scene, &cast, &people);
+        let scenario = told_scenario(&scene, &cast, &people, now);
         let json = as_json(&scene, &cast, &former, &people, &tree);
         Ok(Export {
             markdown: as_markdown(&scene, &scenario, &cast, &tree),
+            html: as_html(&scene, &scenario, &cast, &tree),
             json: serde_json::to_string_pretty(&json).expect("plain data is writable"),
             title: scene.title,
         })
@@ -60,21 +91,26 @@ impl Chat {
         }
         Ok(former)
     }
+}
 
-    /// The scenario with names in the places of its macros.
-    fn told_scenario(&self, scene: &Scene, cast: &[CastMember], people: &[Participant]) -> String {
-        let lead = cast.first().map(|member| member.character.sheet.stage_name());
-        let context = MacroContext {
-            character: lead.unwrap_or("the character"),
-            user: people.first().map_or("you", Participant::name),
-            original: None,
-            now: self.clock.now().fixed_offset(),
-            seed: scene.id.0.unsigned_abs(),
-            place: "scenario",
-            story: StoryMacros::default(),
-        };
-        expand(&scene.scenario, &context)
-    }
+/// The scenario with names in the places of its macros.
+fn told_scenario(
+    scene: &Scene,
+    cast: &[CastMember],
+    people: &[Participant],
+    now: DateTime<Utc>,
+) -> String {
+    let lead = cast.first().map(|member| member.character.sheet.stage_name());
+    let context = MacroContext {
+        character: lead.unwrap_or("the character"),
+        user: people.first().map_or("you", Participant::name),
+        original: None,
+        now: now.fixed_offset(),
+        seed: scene.id.0.unsigned_abs(),
+        place: "scenario",
+        story: StoryMacros::default(),
+    };
+    expand(&scene.scenario, &context)
 }
 
 /// The turns from the first to the head, without removed ones.
@@ -104,11 +140,29 @@ fn as_markdown(scene: &Scene, scenario: &str, cast: &[CastMember], tree: &[TreeT
     }
     parts.push("## Story".to_owned());
     for turn in line(scene, tree) {
-        let standing = turn.swipes.iter().find(|swipe| swipe.id == turn.standing);
-        let text = standing.map_or("", |swipe| swipe.text.trim());
-        parts.push(format!("**{}**\n\n{text}", turn.speaker.name()));
+        parts.push(format!("**{}**\n\n{}", turn.speaker.name(), standing(turn)));
     }
     parts.join("\n\n") + "\n"
+}
+
+fn as_html(scene: &Scene, scenario: &str, cast: &[CastMember], tree: &[TreeTurn]) -> String {
+    let turns = line(scene, tree).into_iter().map(|turn| PageTurn {
+        name: turn.speaker.name(),
+        is_character: turn.speaker.is_character(),
+        text: standing(turn),
+    });
+    html::page(&Page {
+        title: &scene.title,
+        scenario,
+        cast: cast.iter().map(|member| member.character.sheet.stage_name()).collect(),
+        turns: turns.collect(),
+    })
+}
+
+/// The text that stands for a turn.
+fn standing(turn: &TreeTurn) -> &str {
+    let standing = turn.swipes.iter().find(|swipe| swipe.id == turn.standing);
+    standing.map_or("", |swipe| swipe.text.trim())
 }
 
 fn as_json(

@@ -1,0 +1,83 @@
+//! Rolling dice in a scene: everybody sees each die, and the model knows.
+//!
+//! The dice fall by the operating system's randomness, and what they show is a turn
+//! like any other: it can be taken back, but not quietly be another one.
+
+use crate::domain::{Dice, GuildId, Participant, Roll, SceneId, SceneState};
+use crate::store::{Accepted, NewMessage, QueueLimits};
+
+use super::{Chat, ChatError};
+
+/// The longest reason for a roll, in characters.
+const MAX_REASON_CHARS: usize = 200;
+
+/// Dice that fell, and what the story says of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rolled {
+    /// The dice.
+    pub roll: Roll,
+    /// The turn's text: `*rolls 2d6 to climb: 3 + 4 = 7*`.
+    pub text: String,
+}
+
+/// Lets the dice fall that somebody wrote down.
+///
+/// # Errors
+/// The text names no dice; says how they are written.
+pub fn roll(dice: &str, reason: Option<&str>) -> Result<Rolled, ChatError> {
+    let dice: Dice = dice
+        .parse()
+        .map_err(|error: crate::domain::ParseDiceError| ChatError::refused(error.to_string()))?;
+    let roll = dice.roll(&mut rand::rng());
+    let text = story(&roll, reason);
+    Ok(Rolled { roll, text })
+}
+
+fn story(roll: &Roll, reason: Option<&str>) -> String {
+    let reason = reason.unwrap_or_default().replace('*', "");
+    let reason: String = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
+    if reason.is_empty() { format!("*rolls {roll}*") } else { format!("*rolls {roll} ({reason})*") }
+}
+
+impl Chat {
+    /// Makes a roll a turn of the story. Nobody answers it by itself.
+    ///
+    /// # Errors
+    /// The scene is over, or the database fails.
+    pub async fn accept_roll(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        author: &Participant,
+        external_id: String,
+        rolled: &Rolled,
+    ) -> Result<Accepted, ChatError> {
+        if self.scene(guild, scene).await?.state == SceneState::Ended {
+            return Err(ChatError::refused("this scene is over; begin a new one"));
+        }
+        let message = NewMessage {
+            external_id,
+            person: author.person.id,
+            name: author.name().to_owned(),
+            text: rolled.text.clone(),
+            work: None,
+            limits: QueueLimits::NONE,
+        };
+        Ok(self.store.accept_message(guild, scene, &message).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_story_says_what_fell_and_what_for() {
+        let rolled = roll("1d1+1", None).expect("dice");
+        assert_eq!((rolled.text.as_str(), rolled.roll.total()), ("*rolls 1d1+1: 1 + 1 = 2*", 2));
+        let rolled = roll("d1", Some(" to *climb*\nthe wall ")).expect("dice");
+        assert_eq!(rolled.text, "*rolls 1d1: 1 (to climb the wall)*");
+        assert!(roll("dice", None).expect_err("none").to_string().contains("d20"));
+    }
+}

@@ -1,0 +1,319 @@
+//! Characters that come as cards and go as cards.
+//!
+//! A card comes in whole: what reaches prompts becomes the sheet, its lore a lorebook
+//! that goes with the character, its pictures assets; the card itself is kept as it was
+//! spelled. It goes out as it came, but for what was changed here.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::domain::{Character, CharacterId, CharacterSheet, GuildId, PersonId};
+use crate::formats::card::{Asset, Card, CardFile, Container, Version};
+use crate::formats::picture::Picture;
+use crate::formats::{FormatError, Limits};
+use crate::store::{CharacterAsset, CharacterFile, NewBook, Noun, StoreError, name_key};
+
+use super::super::{ChatError, FileOut, clean_name, file_name};
+use super::Library;
+
+/// What the store calls the image that a card was written into.
+const PICTURE: &str = "picture";
+
+/// A card that was read and is not kept yet.
+#[derive(Debug)]
+pub struct CardInHand {
+    file: CardFile,
+    sheet: CharacterSheet,
+    /// What its author should know, in words.
+    pub findings: Vec<String>,
+}
+
+impl CardInHand {
+    /// The character's name.
+    pub fn name(&self) -> &str {
+        &self.sheet.name
+    }
+
+    /// What is known of the character.
+    pub fn sheet(&self) -> &CharacterSheet {
+        &self.sheet
+    }
+}
+
+/// A character that came from a card.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportedCharacter {
+    /// The character.
+    pub character: Character,
+    /// How many entries of lore came along.
+    pub num_lore_entries: usize,
+    /// How many pictures and other files came along.
+    pub num_assets: usize,
+}
+
+impl Library {
+    /// Reads a card from the bytes of a file; nothing is kept yet.
+    ///
+    /// # Errors
+    /// The file is no card, or more than is read of anybody's file; says which.
+    pub async fn read_card(&self, bytes: Vec<u8>) -> Result<CardInHand, ChatError> {
+        let read = tokio::task::spawn_blocking(move || {
+            let file = CardFile::read(&bytes, &Limits::default())?;
+            let findings = file.validate().iter().map(ToString::to_string).collect();
+            Ok::<_, ChatError>((file, findings))
+        });
+        let (file, findings): (CardFile, Vec<String>) =
+            read.await.map_err(|_| ChatError::refused("the card could not be read"))??;
+        let sheet = self.clean_sheet(&file.card.to_sheet())?;
+        Ok(CardInHand { file, sheet, findings })
+    }
+
+    /// The character whose place a card would take: the guild's of the same name.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn namesake(
+        &self,
+        guild: GuildId,
+        card: &CardInHand,
+    ) -> Result<Option<Character>, ChatError> {
+        Ok(self.store.get_character_by_name(guild, card.name()).await?)
+    }
+
+    /// Keeps what a card holds, in the place of a character where `replaces` names one.
+    ///
+    /// # Errors
+    /// Another character has the name, or the database fails; nothing was changed then.
+    pub async fn import_character(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        card: CardInHand,
+        replaces: Option<CharacterId>,
+    ) -> Result<ImportedCharacter, ChatError> {
+        let CardInHand { file, sheet, .. } = card;
+        let book = file.card.book_file()?;
+        let num_lore_entries = book.as_ref().map_or(0, |it| it.to_lorebook().entries.len());
+        let book = book.map(|book| {
+            let named = clean_name(&book.to_lorebook().name);
+            NewBook {
+                name: named.unwrap_or_else(|_| format!("Lore of {}", sheet.stage_name())),
+                body: book.to_json(),
+            }
+        });
+        let assets = assets(&file);
+        let num_assets = assets.len();
+        let kept = CharacterFile { card: file.card.to_json(), sheet, assets, book };
+        let character = self.store.import_character(guild, &kept, replaces).await?;
+        let detail = json!({ "character": character.id });
+        // The same words as for a character that is made by hand: it is whose it is.
+        let action = if replaces.is_some() { "character.update" } else { "character.insert" };
+        self.note(guild, person, action, &detail).await?;
+        let book = self.store.get_embedded_lorebook(guild, character.id).await?;
+        if let Some(book) = book {
+            // Whose the character is, theirs is its lore.
+            self.note(guild, person, "lorebook.import", &json!({ "lorebook": book })).await?;
+        }
+        Ok(ImportedCharacter { character, num_lore_entries, num_assets })
+    }
+
+    /// Takes a character out as a card.
+    ///
+    /// # Errors
+    /// There is no such character, the card cannot be written so, or the database fails.
+    pub async fn export_character(
+        &self,
+        guild: GuildId,
+        character: CharacterId,
+        container: Container,
+        version: Version,
+    ) -> Result<FileOut, ChatError> {
+        let known = self.store.get_character(guild, character).await?;
+        let sheet = known.ok_or(StoreError::NotFound(Noun::Character))?.sheet;
+        let name = file_name(&sheet.name, container.extension());
+        let card = self.card_of(guild, character, &sheet).await?;
+        let assets = self.store.list_character_assets(guild, character).await?;
+        let written = tokio::task::spawn_blocking(move || {
+            card_file(card, assets)?.write(container, version, &Limits::default())
+        });
+        let written = written.await;
+        let bytes = written.map_err(|_| ChatError::refused("the card could not be written"))??;
+        Ok(FileOut { name, bytes })
+    }
+
+    /// The card as it came, with what was changed here since, its lore included.
+    async fn card_of(
+        &self,
+        guild: GuildId,
+        character: CharacterId,
+        sheet: &CharacterSheet,
+    ) -> Result<Card, ChatError> {
+        let card = match self.store.get_card(guild, character).await? {
+            Some(text) => {
+                let card = Card::read_json(&text)?;
+                let written = card.to_sheet();
+                // Cleaning alone is no change.
+                let came = self.clean_sheet(&written)?;
+                card.with_sheet(&changed(&written, &came, sheet))
+            }
+            None => Card::from_sheet(sheet),
+        };
+        let Some(book) = self.store.get_embedded_lorebook(guild, character).await? else {
+            return Ok(if card.raw_book().is_some() { card.with_book(None) } else { card });
+        };
+        let book = self.store.get_lorebook(guild, book).await?;
+        let book = book.ok_or(StoreError::NotFound(Noun::Lorebook))?.body;
+        if card.raw_book().is_some_and(|raw| raw.get() == book) {
+            return Ok(card);
+        }
+        let raw: Box<serde_json::value::RawValue> =
+            serde_json::from_str(&book).map_err(|error| ChatError::refused(error.to_string()))?;
+        Ok(card.with_book(Some(&raw)))
+    }
+
+    /// The picture of that sum as a small PNG; `None` where it cannot be shown.
+    pub async fn small_picture(&self, guild: GuildId, sha256: [u8; 32]) -> Option<Vec<u8>> {
+        let bytes = self.store.get_asset(guild, sha256).await.ok()??;
+        let small = tokio::task::spawn_blocking(move || {
+            let limits = Limits::default();
+            Picture::check(bytes, &limits)?.to_avatar(&limits)
+        });
+        let small = small.await;
+        match small.ok()? {
+            Ok(png) => Some(png),
+            Err(error) => {
+                tracing::info!(error.kind = error.kind(), "a picture cannot be shown");
+                None
+            }
+        }
+    }
+
+    /// The names of the pictures that a character can show.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn picture_names(
+        &self,
+        guild: GuildId,
+        character: CharacterId,
+    ) -> Result<Vec<String>, ChatError> {
+        Ok(self.store.list_picture_names(guild, character).await?)
+    }
+
+    /// Lets a character show one of its pictures; `None` shows its usual one.
+    ///
+    /// # Errors
+    /// It has no such picture, which says which it has; or the database fails.
+    pub async fn set_picture(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        character: CharacterId,
+        name: Option<&str>,
+    ) -> Result<(), ChatError> {
+        let known = self.store.list_picture_names(guild, character).await?;
+        let same = |other: &&String| name.is_some_and(|it| name_key(it) == name_key(other));
+        let chosen = known.iter().find(same);
+        if let (Some(wanted), None) = (name, chosen) {
+            let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+            return Err(ChatError::refused(format!(
+                "there is no picture “{wanted}” of that character; there are {known}"
+            )));
+        }
+        self.store.set_character_picture(guild, character, chosen.map(String::as_str)).await?;
+        let detail = json!({ "character": character });
+        Ok(self.note(guild, person, "character.picture", &detail).await?)
+    }
+}
+
+/// What a card's files become in the store.
+fn assets(file: &CardFile) -> Vec<CharacterAsset> {
+    let kept = |kind: &str, name: &str, ext: &str, uri: &str, bytes: &[u8]| CharacterAsset {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        ext: ext.to_owned(),
+        uri: uri.to_owned(),
+        sha256: Sha256::digest(bytes).into(),
+        bytes: bytes.to_vec(),
+    };
+    let own = file.assets.iter().filter_map(|it| {
+        let bytes = it.bytes.as_deref()?;
+        Some(kept(&it.kind, &it.name, &it.ext, address(&it.uri), bytes))
+    });
+    let picture = file.picture.iter().map(|it| kept(PICTURE, "card", "png", "", &it.bytes));
+    own.chain(picture).collect()
+}
+
+/// The way back: the card says which files it has, and here they are.
+fn card_file(card: Card, kept: Vec<CharacterAsset>) -> Result<CardFile, FormatError> {
+    let mut file = CardFile::new(card);
+    for kept in kept {
+        if kept.kind == PICTURE {
+            file.picture = Some(Picture::check(kept.bytes, &Limits::default())?);
+            continue;
+        }
+        let is_it = |it: &&mut Asset| {
+            it.bytes.is_none()
+                && (&it.kind, &it.name, &it.ext) == (&kept.kind, &kept.name, &kept.ext)
+                && address(&it.uri) == kept.uri
+        };
+        if let Some(asset) = file.assets.iter_mut().find(is_it) {
+            asset.bytes = Some(kept.bytes.into());
+        }
+    }
+    Ok(file)
+}
+
+/// Where an asset is; one that is in its own address is there as a whole, and once is
+/// enough.
+fn address(uri: &str) -> &str {
+    if uri.starts_with("data:") { "data:" } else { uri }
+}
+
+/// What the card says, with those fields that are not as they came.
+fn changed(
+    written: &CharacterSheet,
+    came: &CharacterSheet,
+    now: &CharacterSheet,
+) -> CharacterSheet {
+    let fields = |sheet: &CharacterSheet| -> Map<String, Value> {
+        match serde_json::to_value(sheet) {
+            Ok(Value::Object(fields)) => fields,
+            _ => unreachable!("a sheet is plain data with names"),
+        }
+    };
+    let (mut merged, came) = (fields(written), fields(came));
+    for (key, value) in fields(now) {
+        if came.get(&key) != Some(&value) {
+            merged.insert(key, value);
+        }
+    }
+    // A field that is left out while it is empty is empty now.
+    for key in came.keys() {
+        if !fields(now).contains_key(key) {
+            merged.remove(key);
+        }
+    }
+    serde_json::from_value(merged.into()).expect("fields of sheets make a sheet")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_changed_here_is_other_than_it_came() {
+        let written = CharacterSheet {
+            name: " Ada ".into(),
+            greeting: "Hi.\r\n".into(),
+            avatar_url: Some("https://example.org/a.png".into()),
+            ..CharacterSheet::default()
+        };
+        let came = CharacterSheet { name: "Ada".into(), greeting: "Hi.".into(), ..written.clone() };
+        assert_eq!(changed(&written, &came, &came), written, "cleaning is no change");
+        let now = CharacterSheet { scenario: "Rain.".into(), avatar_url: None, ..came.clone() };
+        let wanted =
+            CharacterSheet { scenario: "Rain.".into(), avatar_url: None, ..written.clone() };
+        assert_eq!(changed(&written, &came, &now), wanted);
+    }
+}

@@ -1,0 +1,454 @@
+//! A guild's lorebooks: bringing them in, changing their entries, saying where they are
+//! used, taking them out, and trying what a text would call.
+
+use serde_json::json;
+
+use crate::domain::{GuildId, LoreEntry, LorePosition, Lorebook, LorebookId, PersonId, PromptRole};
+use crate::formats::Limits;
+use crate::formats::book::{BookFile, BookFormat};
+use crate::formats::card::CardFile;
+use crate::store::{self, ListedLorebook, StoreError};
+
+use super::super::lore::title;
+use super::super::{ChatError, FileOut, clean_name, file_name};
+use super::Library;
+
+/// How many names a refusal lists.
+const MAX_OFFERED: usize = 25;
+/// A lorebook in hand: what it is called, and what is in it.
+#[derive(Debug, Clone)]
+pub struct KeptLorebook {
+    /// Its key.
+    pub id: LorebookId,
+    /// Its name.
+    pub name: String,
+    /// What it says.
+    pub book: Lorebook,
+    file: BookFile,
+    revision: i64,
+}
+
+/// What is to be changed of an entry; what is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EntryChange {
+    /// What calls it, separated by commas.
+    pub keys: Option<String>,
+    /// What the model is told.
+    pub content: Option<String>,
+    /// What people call it.
+    pub name: Option<String>,
+    /// Of what one must be there, too, separated by commas; empty asks for none.
+    pub secondary_keys: Option<String>,
+    /// Whether it is told without being called.
+    pub constant: Option<bool>,
+    /// Whether it takes part at all.
+    pub enabled: Option<bool>,
+    /// Higher stands nearer the end.
+    pub order: Option<i64>,
+    /// Between the turns, with so many after it.
+    pub depth: Option<usize>,
+}
+
+/// A lorebook that was read and is not kept yet.
+#[derive(Debug)]
+pub struct LorebookInHand {
+    name: String,
+    num_entries: usize,
+    file: BookFile,
+    /// What its author should know, in words.
+    findings: Vec<String>,
+}
+
+impl LorebookInHand {
+    /// What it will be called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// A lorebook that came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedLorebook {
+    /// Its key.
+    pub id: LorebookId,
+    /// Its name here.
+    pub name: String,
+    /// How many entries it has.
+    pub num_entries: usize,
+    /// What its author should know, in words.
+    pub findings: Vec<String>,
+}
+
+impl Library {
+    /// A guild's lorebooks, by name.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn lorebooks(&self, guild: GuildId) -> Result<Vec<ListedLorebook>, ChatError> {
+        Ok(self.store.list_lorebooks(guild).await?)
+    }
+
+    /// The lorebook of that name.
+    ///
+    /// # Errors
+    /// There is none, which says what there is; or the database fails.
+    pub async fn find_lorebook(
+        &self,
+        guild: GuildId,
+        name: &str,
+    ) -> Result<KeptLorebook, ChatError> {
+        match self.store.get_lorebook_by_name(guild, name).await? {
+            Some(kept) => KeptLorebook::read(kept),
+            None => {
+                let names = self.store.list_lorebooks(guild).await?;
+                let names: Vec<String> = names.into_iter().map(|book| book.name).collect();
+                Err(ChatError::refused(none_such(name, &names)))
+            }
+        }
+    }
+
+    /// Reads a lorebook from the bytes of a file: world info, a book of V2 or V3, or
+    /// that of a card. It will be called `name`, or as the file says; nothing is kept yet.
+    ///
+    /// # Errors
+    /// The file holds no lorebook, or nobody says what it is called.
+    pub async fn read_lorebook(
+        &self,
+        bytes: Vec<u8>,
+        name: Option<&str>,
+    ) -> Result<LorebookInHand, ChatError> {
+        let read = tokio::task::spawn_blocking(move || read_book(&bytes)).await;
+        let file = read.map_err(|_| ChatError::refused("the file could not be read"))??;
+        let book = file.to_lorebook();
+        let named = name.map_or_else(|| book.name.clone(), str::to_owned);
+        let name = clean_name(&named).map_err(|_| {
+            ChatError::refused("the file does not say what the book is called; give it a name")
+        })?;
+        let findings = file.validate().iter().map(ToString::to_string).collect();
+        Ok(LorebookInHand { name, num_entries: book.entries.len(), file, findings })
+    }
+
+    /// Keeps a lorebook that was read. `replaces` says whether it takes the place of one
+    /// of the same name, which then stays where it was used.
+    ///
+    /// # Errors
+    /// The name is taken, or the database fails; nothing was changed then.
+    pub async fn import_lorebook(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        read: LorebookInHand,
+        replaces: bool,
+    ) -> Result<ImportedLorebook, ChatError> {
+        let LorebookInHand { name, num_entries, file, findings } = read;
+        let known = self.store.get_lorebook_by_name(guild, &name).await?;
+        let (kept, action) = match known {
+            None => {
+                let kept = self.store.insert_lorebook(guild, &name, &file.to_json()).await?;
+                (kept, "lorebook.import")
+            }
+            Some(old) if replaces => {
+                let (id, revision) = (old.id, old.revision);
+                let body = file.to_json();
+                let kept = self.store.update_lorebook(guild, id, revision, &body).await?;
+                (kept, "lorebook.update")
+            }
+            Some(old) => {
+                return Err(ChatError::refused(format!(
+                    "there is a lorebook “{}” already; give this one another name, or say that \
+                     it takes its place",
+                    old.name
+                )));
+            }
+        };
+        self.note_lore(guild, person, action, kept.id).await?;
+        Ok(ImportedLorebook { id: kept.id, name: kept.name, num_entries, findings })
+    }
+
+    /// Takes a lorebook out: as it came, or for another program.
+    ///
+    /// # Errors
+    /// The book cannot be written so.
+    pub fn export_lorebook(
+        &self,
+        book: &KeptLorebook,
+        format: Option<BookFormat>,
+    ) -> Result<FileOut, ChatError> {
+        let text = match format {
+            Some(format) => book.file.to_format(format)?.to_json(),
+            None => book.file.to_json(),
+        };
+        Ok(FileOut { name: file_name(&book.name, "json"), bytes: text.into_bytes() })
+    }
+
+    /// Adds an entry; a book that is not there yet is made. Gives the entry.
+    ///
+    /// # Errors
+    /// It has no text, or neither keys nor is it told always; somebody changed the book
+    /// meanwhile; or the database fails.
+    pub async fn add_lore(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        book: &str,
+        change: &EntryChange,
+    ) -> Result<(KeptLorebook, LoreEntry), ChatError> {
+        let mut kept = match self.store.get_lorebook_by_name(guild, book).await? {
+            Some(kept) => KeptLorebook::read(kept)?,
+            None => {
+                let name = clean_name(book)?;
+                let file = BookFile::new(BookFormat::WorldInfo);
+                let kept = self.store.insert_lorebook(guild, &name, &file.to_json()).await?;
+                self.note_lore(guild, person, "lorebook.insert", kept.id).await?;
+                KeptLorebook::read(kept)?
+            }
+        };
+        let entry = self.changed(LoreEntry::default(), change)?;
+        let uid = kept.file.add_entry(&entry)?;
+        self.save(guild, person, &mut kept).await?;
+        let entry = kept.entry(&uid)?.clone();
+        Ok((kept, entry))
+    }
+
+    /// Changes an entry. Gives it as it is then.
+    ///
+    /// # Errors
+    /// There is none such; what is left of it would never be told; somebody changed the
+    /// book meanwhile; or the database fails.
+    pub async fn edit_lore(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        mut kept: KeptLorebook,
+        uid: &str,
+        change: &EntryChange,
+    ) -> Result<LoreEntry, ChatError> {
+        let entry = self.changed(kept.entry(uid)?.clone(), change)?;
+        kept.file.replace_entry(uid, &entry)?;
+        self.save(guild, person, &mut kept).await?;
+        Ok(kept.entry(uid)?.clone())
+    }
+
+    /// Takes an entry out of its book.
+    ///
+    /// # Errors
+    /// There is none such, somebody changed the book meanwhile, or the database fails.
+    pub async fn remove_lore(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        mut kept: KeptLorebook,
+        uid: &str,
+    ) -> Result<(), ChatError> {
+        kept.entry(uid)?;
+        kept.file.remove_entry(uid)?;
+        self.save(guild, person, &mut kept).await
+    }
+
+    /// Drops a lorebook, wherever it is used.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn delete_lorebook(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        book: LorebookId,
+    ) -> Result<bool, ChatError> {
+        let done = self.store.delete_lorebook(guild, book).await?;
+        self.note_lore(guild, person, "lorebook.delete", book).await?;
+        Ok(done)
+    }
+
+    /// Lets a lorebook be used somewhere, or no longer.
+    ///
+    /// # Errors
+    /// There is no such book, scene or character, or the database fails.
+    pub async fn use_lorebook(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        book: LorebookId,
+        scope: store::LoreScope,
+        used: bool,
+    ) -> Result<(), ChatError> {
+        self.store.set_lorebook_use(guild, book, scope, used).await?;
+        self.note_lore(guild, person, "lorebook.use", book).await
+    }
+
+    /// An entry with what is to be changed of it.
+    fn changed(&self, old: LoreEntry, change: &EntryChange) -> Result<LoreEntry, ChatError> {
+        let text = |new: &Option<String>, old: String| match new {
+            Some(new) => self.clean_text(new),
+            None => Ok(old),
+        };
+        let keys = |new: &Option<String>, old: Vec<String>| match new {
+            Some(new) => Ok(split_keys(&self.clean_text(new)?)),
+            None => Ok::<_, ChatError>(old),
+        };
+        let secondary_keys = keys(&change.secondary_keys, old.secondary_keys)?;
+        let entry = LoreEntry {
+            content: text(&change.content, old.content)?,
+            name: text(&change.name, old.name)?,
+            keys: keys(&change.keys, old.keys)?,
+            selective: match &change.secondary_keys {
+                Some(_) => !secondary_keys.is_empty(),
+                None => old.selective,
+            },
+            secondary_keys,
+            constant: change.constant.unwrap_or(old.constant),
+            enabled: change.enabled.unwrap_or(old.enabled),
+            order: change.order.unwrap_or(old.order),
+            position: match change.depth {
+                Some(depth) => LorePosition::AtDepth { depth, role: PromptRole::System },
+                None => old.position,
+            },
+            ..old
+        };
+        if entry.content.trim().is_empty() {
+            return Err(ChatError::refused("an entry without text tells the model nothing"));
+        }
+        if entry.keys.is_empty() && !entry.constant {
+            return Err(ChatError::refused(
+                "nothing would ever call that entry; give it keys, or let it be told always",
+            ));
+        }
+        Ok(entry)
+    }
+
+    async fn save(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        kept: &mut KeptLorebook,
+    ) -> Result<(), ChatError> {
+        let body = kept.file.to_json();
+        let saved = self.store.update_lorebook(guild, kept.id, kept.revision, &body).await;
+        let saved = match saved {
+            Err(StoreError::NotFound(_)) => {
+                return Err(ChatError::refused(
+                    "somebody else changed that lorebook just now; look at it and try again",
+                ));
+            }
+            saved => saved?,
+        };
+        *kept = KeptLorebook::read(saved)?;
+        self.note_lore(guild, person, "lorebook.update", kept.id).await
+    }
+
+    async fn note_lore(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        action: &str,
+        book: LorebookId,
+    ) -> Result<(), ChatError> {
+        let detail = json!({ "lorebook": book });
+        Ok(self.note(guild, person, action, &detail).await?)
+    }
+}
+
+impl KeptLorebook {
+    fn read(kept: store::Lorebook) -> Result<Self, ChatError> {
+        let file = BookFile::read_json(&kept.body)?;
+        let book = Lorebook { name: kept.name.clone(), ..file.to_lorebook() };
+        let store::Lorebook { id, name, revision, .. } = kept;
+        Ok(Self { id, name, book, file, revision })
+    }
+
+    /// An entry by its key, its name, or a word of its that calls it.
+    ///
+    /// # Errors
+    /// There is none such; says which there are.
+    pub fn entry(&self, wanted: &str) -> Result<&LoreEntry, ChatError> {
+        let entries = &self.book.entries;
+        let same = |text: &String| text.to_lowercase() == wanted.trim().to_lowercase();
+        let found = entries
+            .iter()
+            .find(|entry| entry.uid == wanted)
+            .or_else(|| entries.iter().find(|entry| same(&title(entry))))
+            .or_else(|| entries.iter().find(|entry| entry.keys.iter().any(same)));
+        found.ok_or_else(|| {
+            let names: Vec<String> = entries.iter().map(title).collect();
+            ChatError::refused(format!("in “{}” {}", self.name, none_such(wanted, &names)))
+        })
+    }
+
+    /// Its entries as lists show them: their keys in the book, and their titles.
+    pub fn titles(&self) -> Vec<(String, String)> {
+        let entries = self.book.entries.iter();
+        entries.map(|entry| (entry.uid.clone(), title(entry))).collect()
+    }
+}
+
+/// A book of its own, or the one in a card.
+fn read_book(bytes: &[u8]) -> Result<BookFile, ChatError> {
+    let limits = Limits::default();
+    let as_book = std::str::from_utf8(bytes).ok().map(|text| BookFile::read_json(text));
+    let error = match as_book {
+        Some(Ok(book)) => return Ok(book),
+        Some(Err(error)) => Some(error),
+        None => None,
+    };
+    match (CardFile::read(bytes, &limits), error) {
+        (Ok(card), _) => card
+            .card
+            .book_file()?
+            .ok_or_else(|| ChatError::refused("that card has no lorebook in it")),
+        (Err(_), Some(error)) | (Err(error), None) => Err(error.into()),
+    }
+}
+
+/// Keys as people write them: between commas, but a `/…/` pattern may hold some.
+fn split_keys(text: &str) -> Vec<String> {
+    let (mut keys, mut key, mut in_pattern) = (Vec::new(), String::new(), false);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if in_pattern => {
+                key.push(c);
+                key.extend(chars.next());
+                continue;
+            }
+            '/' if in_pattern => in_pattern = false,
+            '/' if key.trim().is_empty() => in_pattern = true,
+            ',' | '\n' if !in_pattern => {
+                keys.push(std::mem::take(&mut key));
+                continue;
+            }
+            _ => {}
+        }
+        key.push(c);
+    }
+    keys.push(key);
+    let keys = keys.into_iter().map(|key| key.trim().to_owned());
+    keys.filter(|key| !key.is_empty()).collect()
+}
+
+fn none_such(wanted: &str, names: &[String]) -> String {
+    if names.is_empty() {
+        return "there is nothing yet; /lore add makes an entry, /lore import brings a book in"
+            .to_owned();
+    }
+    let more = if names.len() > MAX_OFFERED { ", …" } else { "" };
+    let known = names[..names.len().min(MAX_OFFERED)].join(", ");
+    format!("there is no “{}”; there are {known}{more}", wanted.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_between_commas_and_patterns_are_whole() {
+        assert_eq!(split_keys("inn, the Crow's Nest,,"), ["inn", "the Crow's Nest"]);
+        assert_eq!(split_keys(r"/a{1,2}/i, b/c, /x\/,y/"), [r"/a{1,2}/i", "b/c", r"/x\/,y/"]);
+        assert!(split_keys(" , ").is_empty());
+    }
+
+    #[test]
+    fn a_missing_name_says_what_there_is() {
+        assert!(none_such("x", &[]).contains("/lore add"));
+        assert_eq!(none_such("x", &["Town".into()]), "there is no “x”; there are Town");
+    }
+}

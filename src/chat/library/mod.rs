@@ -1,0 +1,160 @@
+//! A guild's library, as files: characters, lorebooks, presets and chats come in and go
+//! out.
+//!
+//! It needs the database alone, no model, so that a command can use it beside a service
+//! that runs.
+
+mod cards;
+mod chats;
+mod export;
+mod lorebooks;
+mod presets;
+
+use crate::domain::{Character, CharacterId, CharacterSheet, DepthPrompt, GuildId, PersonId};
+use crate::store::{Noun, Store, StoreError};
+
+use super::characters::{self, clean_avatar_url};
+use super::{ChatError, clean_name};
+
+pub use cards::{CardInHand, ImportedCharacter};
+pub use chats::{ChatInHand, ChatPlace, ImportedChat};
+pub use export::Export;
+pub use lorebooks::{EntryChange, ImportedLorebook, KeptLorebook, LorebookInHand};
+pub use presets::ImportedPreset;
+
+/// The deepest that a character's reminder stands, in turns.
+const MAX_DEPTH: usize = 1_000;
+
+/// A guild's characters, lorebooks, presets and chats, as files.
+#[derive(Debug, Clone)]
+pub struct Library {
+    store: Store,
+    /// The longest text that one field may hold, in bytes.
+    max_text_bytes: usize,
+}
+
+/// The guild in which everything of a terminal lives, and the one person of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalGuild {
+    /// The guild.
+    pub guild: crate::domain::Guild,
+    /// The person.
+    pub person: crate::domain::Person,
+}
+
+/// Everything of the terminal lives in one guild of its own.
+const PLATFORM: &str = "terminal";
+const GUILD: &str = "local";
+/// One keyboard, one person, whatever they are called today.
+const PERSON: &str = "player";
+
+impl Library {
+    /// The library in a database. Texts longer than `max_text_bytes` are refused.
+    pub fn new(store: Store, max_text_bytes: usize) -> Self {
+        Self { store, max_text_bytes }
+    }
+
+    /// The store, for what needs no verb.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The guild of this machine's terminal, and who sits at it.
+    ///
+    /// # Errors
+    /// The name cannot be used, or the database fails.
+    pub async fn local(&self, user: &str) -> Result<LocalGuild, ChatError> {
+        let guild = self.store.upsert_guild(PLATFORM, GUILD, "this terminal").await?;
+        let person = self.store.upsert_person(guild.id, PERSON, &clean_name(user)?).await?;
+        Ok(LocalGuild { guild, person })
+    }
+
+    /// The place of the terminal's scene with a character.
+    pub fn local_channel(&self, character: CharacterId) -> String {
+        format!("character-{character}")
+    }
+
+    /// The character that a person means: of that name, or the only one whose name,
+    /// or a word of it, begins so.
+    ///
+    /// # Errors
+    /// None is meant, or more than one; says which there are. Or the database fails.
+    pub async fn find_character(&self, guild: GuildId, name: &str) -> Result<Character, ChatError> {
+        if let Some(character) = self.store.get_character_by_name(guild, name).await? {
+            return Ok(character);
+        }
+        let names = self.store.list_character_names(guild, "", characters::MAX_NAMES).await?;
+        let id = characters::meant(&names, name)?;
+        let character = self.store.get_character(guild, id).await?;
+        Ok(character.ok_or(StoreError::NotFound(Noun::Character))?)
+    }
+
+    /// Writes down who changed what.
+    async fn note(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        action: &str,
+        detail: &serde_json::Value,
+    ) -> Result<(), StoreError> {
+        self.store.insert_audit(guild, Some(person), action, detail).await
+    }
+
+    /// Any text of people: line breaks and tabs stay, other control characters go,
+    /// since no screen shows them and terminals obey them.
+    pub(super) fn clean_text(&self, text: &str) -> Result<String, ChatError> {
+        let limit = self.max_text_bytes;
+        if text.len() > limit {
+            return Err(ChatError::refused(format!(
+                "that is {} bytes of text, and {limit} are taken; nothing was changed: send it in \
+                 parts",
+                text.len()
+            )));
+        }
+        let text: String = text
+            .replace("\r\n", "\n")
+            .chars()
+            .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
+            .collect();
+        Ok(text.trim().to_owned())
+    }
+
+    fn clean_texts(&self, texts: &[String]) -> Result<Vec<String>, ChatError> {
+        texts.iter().map(|text| self.clean_text(text)).collect()
+    }
+
+    /// A sheet whose names can head turns and whose texts can stand in prompts.
+    pub(super) fn clean_sheet(&self, sheet: &CharacterSheet) -> Result<CharacterSheet, ChatError> {
+        let nickname = sheet.nickname.as_deref().filter(|nickname| !nickname.trim().is_empty());
+        let depth_prompt = sheet.depth_prompt.as_ref();
+        Ok(CharacterSheet {
+            name: clean_name(&sheet.name)?,
+            avatar_url: sheet.avatar_url.as_deref().map(clean_avatar_url).transpose()?,
+            nickname: nickname.map(clean_name).transpose()?,
+            description: self.clean_text(&sheet.description)?,
+            personality: self.clean_text(&sheet.personality)?,
+            scenario: self.clean_text(&sheet.scenario)?,
+            greeting: self.clean_text(&sheet.greeting)?,
+            alternate_greetings: self.clean_texts(&sheet.alternate_greetings)?,
+            group_only_greetings: self.clean_texts(&sheet.group_only_greetings)?,
+            example_dialogue: self.clean_text(&sheet.example_dialogue)?,
+            system_prompt: self.clean_text(&sheet.system_prompt)?,
+            post_history_instructions: self.clean_text(&sheet.post_history_instructions)?,
+            depth_prompt: depth_prompt.map(|it| self.clean_depth_prompt(it)).transpose()?,
+            talkativeness: if sheet.talkativeness.is_nan() {
+                CharacterSheet::default().talkativeness
+            } else {
+                sheet.talkativeness.clamp(0.0, 1.0)
+            },
+            tags: self.clean_texts(&sheet.tags)?,
+            creator_notes: self.clean_text(&sheet.creator_notes)?,
+            creator: self.clean_text(&sheet.creator)?,
+            character_version: self.clean_text(&sheet.character_version)?,
+        })
+    }
+
+    fn clean_depth_prompt(&self, prompt: &DepthPrompt) -> Result<DepthPrompt, ChatError> {
+        let depth = prompt.depth.min(MAX_DEPTH);
+        Ok(DepthPrompt { text: self.clean_text(&prompt.text)?, depth, role: prompt.role })
+    }
+}

@@ -1,0 +1,52 @@
+//! `[profiles.NAME]`: what belongs to one model, whatever else is set.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::Invalid;
+use super::error::require;
+
+/// What belongs to one model: how its prompts are laid out, how its words are chosen,
+/// what ends its replies and how long they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelProfile {
+    /// The template, by name or path.
+    pub template: Option<String>,
+    /// The sampling preset, by name.
+    pub preset: Option<String>,
+    /// Texts that end a reply beside those of the template.
+    pub stops: Vec<String>,
+    /// Where a reply is cut at the latest, in tokens, by its length.
+    pub max_tokens: BTreeMap<String, usize>,
+}
+
+impl ModelProfile {
+    pub(super) fn validate(
+        &self,
+        name: &str,
+        lengths: &BTreeMap<String, usize>,
+    ) -> Result<(), Invalid> {
+        for stop in &self.stops {
+            require(
+                !stop.is_empty(),
+                &format!("profiles.{name}.stops"),
+                "an empty text",
+                "texts that are not empty",
+            )?;
+        }
+        for (length, &tokens) in &self.max_tokens {
+            let key = format!("profiles.{name}.max_tokens.{length}");
+            let known = || lengths.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            require(lengths.contains_key(length), &key, length, &format!("one of {}", known()))?;
+            require(
+                (16..=65_536).contains(&tokens),
+                &key,
+                tokens,
+                "a number of tokens from 16 to 65536",
+            )?;
+        }
+        Ok(())
+    }
+}

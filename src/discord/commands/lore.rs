@@ -1,0 +1,216 @@
+//! `/lore`: what the model is told when the story comes to speak of it.
+
+use super::super::call::{Answer, Call, Refusal};
+use super::super::controls;
+use super::super::custom_id::Confirm;
+use super::super::interaction::Options;
+use super::super::permissions::{Deed, Whose};
+use super::super::render;
+use super::files::{attached, hand_out, remarks};
+use super::required;
+use crate::chat::{EntryChange, KeptLorebook};
+use crate::domain::LorebookId;
+use crate::formats::book::BookFormat;
+use crate::store::LoreScope;
+
+/// How many of the guild's latest changes are looked through for who made a book.
+const MAX_CHANGES: u32 = 1_000;
+
+pub(super) async fn list(call: &Call, options: &Options) -> Result<Answer, Refusal> {
+    let chat = &call.bot.chat;
+    Ok(Answer::text(match options.text("book") {
+        Some(name) => {
+            let kept = chat.library().find_lorebook(call.guild, name).await?;
+            render::lorebook(&kept.book)
+        }
+        None => render::lorebooks(&chat.library().lorebooks(call.guild).await?),
+    }))
+}
+
+pub(super) async fn add(call: &Call, options: &Options) -> Result<Answer, Refusal> {
+    let name = required(options, "book")?;
+    let chat = &call.bot.chat;
+    match chat.store().get_lorebook_by_name(call.guild, name).await? {
+        Some(book) => may_change(call, book.id).await?,
+        None => call.may(Deed::CreateLore).await?,
+    }
+    let person = call.person().await?;
+    let (kept, entry) =
+        chat.library().add_lore(call.guild, person.id, name, &change(options)).await?;
+    let unused = match used_anywhere(call, kept.id).await? {
+        true => "",
+        false => " No scene uses the book yet; /lore use says where.",
+    };
+    Ok(Answer::text(format!("{}{unused}", render::lore_entry(&kept.name, &entry))))
+}
+
+pub(super) async fn edit(call: &Call, options: &Options) -> Result<Answer, Refusal> {
+    let chat = &call.bot.chat;
+    let kept = chat.library().find_lorebook(call.guild, required(options, "book")?).await?;
+    may_change(call, kept.id).await?;
+    let uid = kept.entry(required(options, "entry")?)?.uid.clone();
+    let (person, name) = (call.person().await?, kept.name.clone());
+    let entry =
+        chat.library().edit_lore(call.guild, person.id, kept, &uid, &change(options)).await?;
+    Ok(Answer::text(render::lore_entry(&name, &entry)))
+}
+
+pub(super) async fn remove(call: &Call, options: &Options) -> Result<Answer, Refusal> {
+    let chat = &call.bot.chat;
+    let kept = chat.library().find_lorebook(call.guild, required(options, "book")?).await?;
+    may_change(call, kept.id).await?;
+    let Some(wanted) = options.text("entry") else {
+        return Ok(Answer {
+            text: format!(
+                "Shall the lorebook “{}” go, with its {} entries? /lore export keeps a copy.",
+                kept.name,
+                kept.book.entries.len()
+            ),
+            rows: controls::confirm_rows(Confirm::DeleteLorebook(kept.id), call.locale),
+            ..Answer::default()
+        });
+    };
+    let entry = kept.entry(wanted)?.clone();
+    let (person, name) = (call.person().await?, kept.name.clone());
+    chat.library().remove_lore(call.guild, person.id, kept, &entry.uid).await?;
+    Ok(Answer::text(format!("“{}” is no more in {name}.", render::lore_title(&entry))))
+}
+
+/// The second press.
+pub(in super::super) async fn delete(call: &Call, book: LorebookId) -> Result<Answer, Refusal> {
+    may_change(call, book).await?;
+    let person = call.person().await?;
+    let gone = call.bot.chat.library().delete_lorebook(call.guild, person.id, book).await?;
+    Ok(Answer::text(if gone { "The lorebook is gone." } else { "It was gone already." }))
+}
+
+pub(super) async fn set_use(call: &Call, options: &Options) -> Result<Answer, Refusal> {
+    let kept =
+        call.bot.chat.library().find_lorebook(call.guild, required(options, "book")?).await?;
+    let on = options.boolean("on").unwrap_or(true);
+    let words = put_to_use(call, options, &kept, on).await?;
+    let what = if on { "is used" } else { "is not used any more" };
+    Ok(Answer::text(format!("{} {what} {words}.", kept.name)))
+}
+
+/// Uses a book where the options say, and says so in words.
+async fn put_to_use(
+    call: &Call,
+    options: &Options,
+    kept: &KeptLorebook,
+    on: bool,
+) -> Result<String, Refusal> {
+    let (scope, words) = match required(options, "for")? {
+        "server" => {
+            call.may(Deed::SetUp).await?;
+            (LoreScope::Guild, "in every scene of this server".to_owned())
+        }
+        "character" => {
+            let character = call.character(required(options, "character")?).await?;
+            super::character::may_change(call, character.id).await?;
+            let name = character.sheet.stage_name().to_owned();
+            (LoreScope::Character(character.id), format!("wherever {name} plays"))
+        }
+        _ => {
+            let place = call.place().await?;
+            call.may(Deed::ChangeScene).await?;
+            (LoreScope::Scene(place.scene), "in this scene".to_owned())
+        }
+    };
+    let person = call.person().await?;
+    call.bot.chat.library().use_lorebook(call.guild, person.id, kept.id, scope, on).await?;
+    Ok(words)
+}
+
+pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Refusal> {
+    call.may(Deed::CreateLore).await?;
+    let chat = &call.bot.chat;
+    let replaces = options.boolean("replace").unwrap_or(false);
+    let bytes = attached(call, options).await?;
+    let read = chat.library().read_lorebook(bytes, options.text("name")).await?;
+    if replaces
+        && let Some(old) = chat.store().get_lorebook_by_name(call.guild, read.name()).await?
+    {
+        may_change(call, old.id).await?;
+    }
+    let person = call.person().await?;
+    let imported = chat.library().import_lorebook(call.guild, person.id, read, replaces).await?;
+    let mut text =
+        format!("{} is on this server now, with {} entries", imported.name, imported.num_entries);
+    match options.text("for") {
+        Some(_) => {
+            let kept = chat.library().find_lorebook(call.guild, &imported.name).await?;
+            let words = put_to_use(call, options, &kept, true).await?;
+            text.push_str(&format!(", used {words}."));
+        }
+        None => text.push_str("; /lore use says where it is used."),
+    }
+    text.push_str(&remarks(&imported.findings));
+    Ok(Answer::text(text))
+}
+
+pub(super) async fn export(call: &Call, options: &Options) -> Result<Answer, Refusal> {
+    let chat = &call.bot.chat;
+    let kept = chat.library().find_lorebook(call.guild, required(options, "book")?).await?;
+    let format = match options.text("format") {
+        Some("world") => Some(BookFormat::WorldInfo),
+        Some("v3") => Some(BookFormat::Standalone),
+        _ => None,
+    };
+    let file = chat.library().export_lorebook(&kept, format)?;
+    hand_out(format!("{}, as a file.", kept.name), file)
+}
+
+pub(super) async fn test(call: &Call, options: &Options) -> Result<Answer, Refusal> {
+    let text = required(options, "text")?;
+    let chat = &call.bot.chat;
+    let book = match options.text("book") {
+        Some(name) => Some(chat.library().find_lorebook(call.guild, name).await?),
+        None => None,
+    };
+    let scene = match (&book, call.bot.place(call.guild_id, call.channel).await?) {
+        (_, Some(place)) => Some(place.scene),
+        (Some(_), None) => None,
+        (None, None) => {
+            return Err(Refusal::plain(
+                "no scene is being played here; name a book to try, or try it in a scene",
+            ));
+        }
+    };
+    let report = chat.test_lore(call.guild, scene, book.as_ref(), text).await?;
+    Ok(Answer::text(render::lore_test(&report)))
+}
+
+/// What the options say of an entry.
+fn change(options: &Options) -> EntryChange {
+    let text = |name: &str| options.text(name).map(str::to_owned);
+    EntryChange {
+        keys: text("keys"),
+        content: text("text"),
+        name: text("name"),
+        secondary_keys: text("secondary"),
+        constant: options.boolean("always"),
+        enabled: options.boolean("enabled"),
+        order: options.integer("order"),
+        depth: options.integer("depth").and_then(|depth| usize::try_from(depth).ok()),
+    }
+}
+
+async fn used_anywhere(call: &Call, book: LorebookId) -> Result<bool, Refusal> {
+    let books = call.bot.chat.library().lorebooks(call.guild).await?;
+    let listed = books.iter().find(|listed| listed.id == book);
+    Ok(listed.is_some_and(|it| it.everywhere || it.num_scenes > 0 || !it.characters.is_empty()))
+}
+
+/// Asks whether they may change a lorebook: those who made it may, and moderators.
+async fn may_change(call: &Call, book: LorebookId) -> Result<(), Refusal> {
+    let person = call.person().await?;
+    let changes = call.bot.chat.store().list_audit(call.guild, None, MAX_CHANGES).await?;
+    let made = changes.iter().find(|change| {
+        ["lorebook.insert", "lorebook.import"].contains(&change.action.as_str())
+            && change.detail["lorebook"] == book.0
+    });
+    let is_own = made.is_some_and(|made| made.person == Some(person.id));
+    let whose = if is_own { Whose::Own } else { Whose::Others };
+    call.may(Deed::EditLore(whose)).await
+}

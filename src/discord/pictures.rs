@@ -1,0 +1,153 @@
+//! Characters' pictures, where Discord can fetch them.
+//!
+//! A webhook's message takes the address of a picture, not the picture. So that nobody
+//! has to run a file server, pictures become emojis of our application: those have
+//! addresses that stay and that everybody can open. One for each picture, named by its
+//! digest, so that every process and every guild finds the same; the oldest make room.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serenity::model::id::{ApplicationId, EmojiId};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use super::api::{Api, ApiError};
+use crate::chat::Chat;
+use crate::domain::{CharacterId, GuildId};
+
+/// What the names of ours begin with.
+const PREFIX: &str = "face_";
+/// How many an application may have, less some for the operator's own
+/// (<https://discord.com/developers/docs/resources/emoji>).
+const MAX_EMOJIS: usize = 1_900;
+/// How long a reply waits for its picture.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long it is believed that Discord takes no picture.
+const BELIEVED_FOR: Duration = Duration::from_secs(600);
+/// The most pictures that are remembered as useless.
+const MAX_USELESS: usize = 1_000;
+
+/// The pictures that Discord has.
+pub(super) struct Pictures {
+    application: ApplicationId,
+    /// Held while one is made, so that no picture is made twice.
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// By name; `None` until Discord was asked.
+    emojis: Option<HashMap<String, EmojiId>>,
+    /// None is made until then.
+    refused_until: Option<Instant>,
+    /// Names of pictures that cannot be shown.
+    useless: Vec<String>,
+}
+
+impl Pictures {
+    /// Knows none yet.
+    pub(super) fn new(application: ApplicationId) -> Self {
+        Self { application, known: Arc::default() }
+    }
+
+    /// Where a character's own picture can be fetched; `None` where it has none, or
+    /// where it is not there in time. What takes longer goes on, and serves the next.
+    pub(super) async fn url(
+        &self,
+        api: &Api,
+        chat: &Arc<Chat>,
+        guild: GuildId,
+        character: CharacterId,
+    ) -> Option<String> {
+        let sum = match chat.store().get_picture_sum(guild, character).await {
+            Ok(sum) => sum?,
+            Err(error) => {
+                tracing::warn!(error.kind = error.kind(), "discord.picture.not_read");
+                return None;
+            }
+        };
+        let name = name(sum);
+        let (known, api, chat, application) =
+            (self.known.clone(), api.clone(), chat.clone(), self.application);
+        let made = tokio::spawn(async move {
+            let mut known = known.lock_owned().await;
+            known.find_or_make(&api, application, &chat, guild, sum, &name).await
+        });
+        let emoji = timeout(PATIENCE, made).await.ok()?.ok()??;
+        Some(format!("https://cdn.discordapp.com/emojis/{emoji}.png?size=128"))
+    }
+}
+
+/// Twelve bytes tell pictures apart, and a name holds 32 characters.
+fn name(sum: [u8; 32]) -> String {
+    let digest: String = sum[..12].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{PREFIX}{digest}")
+}
+
+impl Known {
+    async fn find_or_make(
+        &mut self,
+        api: &Api,
+        application: ApplicationId,
+        chat: &Chat,
+        guild: GuildId,
+        sum: [u8; 32],
+        name: &str,
+    ) -> Option<EmojiId> {
+        if let Some(emoji) = self.emojis.as_ref().and_then(|emojis| emojis.get(name)) {
+            return Some(*emoji);
+        }
+        let is_refused = self.refused_until.is_some_and(|until| Instant::now() < until);
+        if is_refused || self.useless.iter().any(|useless| useless == name) {
+            return None;
+        }
+        let made = self.make(api, application, chat, guild, sum, name).await;
+        made.unwrap_or_else(|error| {
+            tracing::warn!(error.kind = error.kind(), "discord.picture.not_made");
+            self.refused_until = Some(Instant::now() + BELIEVED_FOR);
+            None
+        })
+    }
+
+    async fn make(
+        &mut self,
+        api: &Api,
+        application: ApplicationId,
+        chat: &Chat,
+        guild: GuildId,
+        sum: [u8; 32],
+        name: &str,
+    ) -> Result<Option<EmojiId>, ApiError> {
+        if self.emojis.is_none() {
+            let all = api.emojis(application).await?.into_iter();
+            let ours = all.filter(|emoji| emoji.name.starts_with(PREFIX));
+            self.emojis = Some(ours.map(|emoji| (emoji.name, emoji.id)).collect());
+        }
+        let emojis = self.emojis.get_or_insert_default();
+        if let Some(emoji) = emojis.get(name) {
+            return Ok(Some(*emoji));
+        }
+        let Some(image) = chat.library().small_picture(guild, sum).await else {
+            if self.useless.len() >= MAX_USELESS {
+                self.useless.clear();
+            }
+            self.useless.push(name.to_owned());
+            return Ok(None);
+        };
+        if emojis.len() >= MAX_EMOJIS
+            && let Some((oldest, id)) = emojis.iter().min_by_key(|(_, id)| **id)
+        {
+            let (oldest, id) = (oldest.clone(), *id);
+            api.delete_emoji(application, id).await?;
+            emojis.remove(&oldest);
+        }
+        let uri = format!("data:image/png;base64,{}", STANDARD.encode(image));
+        let made = api.create_emoji(application, name, &uri).await?;
+        emojis.insert(name.to_owned(), made.id);
+        Ok(Some(made.id))
+    }
+}
