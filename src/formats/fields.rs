@@ -69,7 +69,8 @@ impl Object {
 
     /// Where one of its fields stands in the document.
     pub fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        let key = printable(key, 40);
+        if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
     }
 
     /// Its keys, in order.
@@ -240,6 +241,13 @@ impl fmt::Debug for Object {
     }
 }
 
+/// Somebody's text as it may stand in a message of ours: short, and on one line.
+pub(crate) fn printable(text: &str, max_chars: usize) -> String {
+    let is_odd =
+        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().take(max_chars).map(|c| if is_odd(c) { '\u{fffd}' } else { c }).collect()
+}
+
 /// A value that this room spelled itself.
 pub(crate) fn raw(json: String) -> Box<RawValue> {
     RawValue::from_string(json).expect("what this room spells is JSON")
@@ -355,6 +363,13 @@ mod tests {
         assert_eq!(Object::read("[]", &Limits::default()).unwrap_err().kind(), "type");
         assert_eq!(Object::read("{", &Limits::default()).unwrap_err().kind(), "json");
         assert_eq!(Object::read("", &Limits::default()).unwrap_err().kind(), "json");
+    }
+
+    #[test]
+    fn paths_are_short_and_on_one_line() {
+        let object = Object::new("entries");
+        assert_eq!(object.path_of("a\nb\u{202e}"), "entries.a\u{fffd}b\u{fffd}");
+        assert_eq!(object.path_of(&"x".repeat(100)).len(), "entries.".len() + 40);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::fields::printable;
+
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -48,7 +50,9 @@ impl Finding {
         what: impl Into<String>,
         advice: impl Into<String>,
     ) -> Self {
-        Self { severity, path: path.into(), what: what.into(), advice: advice.into() }
+        // Some of it is what the file says.
+        let path = printable(&path.into(), 200);
+        Self { severity, path, what: printable(&what.into(), 400), advice: advice.into() }
     }
 
     pub(crate) fn error(

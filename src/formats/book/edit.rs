@@ -9,7 +9,7 @@ use crate::domain::{
     CharacterFilter, LoreEntry, LorePosition, Lorebook, PromptRole, SecondaryLogic,
 };
 use crate::formats::FormatError;
-use crate::formats::fields::{Object, raw};
+use crate::formats::fields::{Object, printable, raw};
 
 impl BookFile {
     /// A document of that kind that says what the noun says. A kind that is only read
@@ -130,11 +130,11 @@ impl BookFile {
 }
 
 fn find<'a>(slots: &'a mut [Slot], uid: &str) -> Result<&'a mut Slot, FormatError> {
-    let known: Vec<&str> = slots.iter().take(20).map(|slot| &*slot.uid).collect();
+    let known: Vec<String> = slots.iter().take(20).map(|slot| printable(&slot.uid, 20)).collect();
     let known = known.join(", ");
     slots.iter_mut().find(|slot| slot.uid == uid).ok_or_else(|| FormatError::NotFound {
         what: "entry",
-        key: uid.chars().take(40).collect(),
+        key: printable(uid, 40),
         known,
     })
 }

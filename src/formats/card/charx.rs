@@ -8,6 +8,7 @@ use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
+use crate::formats::fields::printable;
 use crate::formats::{Finding, FormatError, Limits};
 
 /// Where the card stands.
@@ -28,7 +29,7 @@ pub(super) struct Archive {
 }
 
 fn wrong(entry: &str, what: impl Into<String>) -> FormatError {
-    FormatError::Zip { entry: entry.chars().take(120).collect(), what: what.into() }
+    FormatError::Zip { entry: printable(entry, 120), what: what.into() }
 }
 
 fn damaged(entry: &str, error: &ZipError) -> FormatError {
@@ -105,17 +106,8 @@ fn unpack(
     if raw.is_symlink() {
         return Err(wrong(&path, "it is a link; export the card with the file itself"));
     }
-    let packed = usize::try_from(raw.compressed_size()).unwrap_or(usize::MAX);
-    let size = usize::try_from(raw.size()).unwrap_or(usize::MAX);
+    let size = checked_size(&path, raw.compressed_size(), raw.size(), left, limits)?;
     drop(raw);
-    let max = limits.part_bytes.min(left);
-    if size > max {
-        return Err(FormatError::too_big(path, size, max));
-    }
-    if size > packed.saturating_mul(limits.ratio).max(ALWAYS_ALLOWED) {
-        let what = format!("{packed} bytes would become {size}; no real file is packed so well");
-        return Err(wrong(&path, what));
-    }
     if !path.is_ascii() {
         let advice = "rename it with plain letters, as some software cannot read it";
         archive.findings.push(Finding::note(&path, "its name is not plain ASCII", advice));
@@ -133,13 +125,40 @@ fn unpack(
     Ok(Some((path, bytes)))
 }
 
+/// How many bytes an entry becomes, if that is allowed.
+fn checked_size(
+    path: &str,
+    packed: u64,
+    size: u64,
+    left: usize,
+    limits: &Limits,
+) -> Result<usize, FormatError> {
+    let [packed, size] = [packed, size].map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let max = limits.part_bytes.min(left);
+    if size > max {
+        return Err(FormatError::too_big(path, size, max));
+    }
+    if size > packed.saturating_mul(limits.ratio).max(ALWAYS_ALLOWED) {
+        let what = format!("{packed} bytes would become {size}; no real file is packed so well");
+        return Err(wrong(path, what));
+    }
+    Ok(size)
+}
+
+/// Whether an asset may stand under that path.
+pub(super) fn is_free_path(path: &str) -> bool {
+    !path.is_empty()
+        && !path.eq_ignore_ascii_case(CARD)
+        && checked_path(path).is_ok_and(|checked| checked == path)
+}
+
 /// A path with slashes that stays in the archive's folder.
 fn checked_path(name: &str) -> Result<String, FormatError> {
     let path = name.replace('\\', "/");
     let is_drive = path.as_bytes().get(1) == Some(&b':');
     let leaves = path.starts_with('/') || is_drive || path.split('/').any(|part| part == "..");
     if leaves || path.chars().any(char::is_control) {
-        return Err(wrong(&path.escape_debug().to_string(), "its path leads out of the archive"));
+        return Err(wrong(&path, "its path leads out of the archive"));
     }
     let parts: Vec<&str> =
         path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();

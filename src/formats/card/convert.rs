@@ -75,11 +75,13 @@ impl Card {
     }
 
     /// The V2 card that stands beside this one of V3 for older readers: without
-    /// decorators, and with a word about it among the notes.
+    /// decorators and assets, and with a word about it among the notes.
     pub(super) fn to_backfill(&self) -> Self {
         let card = self.respelled(Version::V2).with_defaults();
         let card = card.with_book_as(self.book_file().ok().flatten(), false);
         let mut body = card.body();
+        // They may be big, and readers of V2 know nothing of them.
+        body.remove("assets");
         let notes = creator_notes(&body);
         if !notes.contains(BACKFILL_NOTE) {
             let gap = if notes.trim().is_empty() { "" } else { "\n\n" };

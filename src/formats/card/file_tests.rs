@@ -197,3 +197,15 @@ fn many_empty_chunks_or_ends_of_archives_take_little_time() {
     assert_eq!(CardFile::read(&ends, &limits()).unwrap_err().kind(), "zip");
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }
+
+#[test]
+fn an_asset_stands_under_no_path_that_leads_out() {
+    for uri in ["embeded://../x", "embeded:///x", "embeded://card.json", "embeded://"] {
+        let mut file = file();
+        let mut asset = Asset::new("x_own", "n", "bin", &b"x"[..]);
+        asset.uri = uri.to_owned();
+        file.assets.push(asset);
+        let again = CardFile::read(&write(&file, Container::Charx), &limits()).unwrap();
+        assert_eq!(again.assets[3].uri, "embeded://assets/x_own/other/n.bin", "{uri}");
+    }
+}

@@ -13,6 +13,7 @@ mod png;
 mod sheet;
 mod validate;
 mod version;
+mod write;
 
 use serde_json::value::RawValue;
 
