@@ -152,6 +152,7 @@ fn assemble(
     story.extend(frame.closing.iter().cloned());
     sections.begin(&mut story);
     opening.extend(story);
+    sections.join(&mut opening);
     Ok((opening, trimmed))
 }
 

@@ -88,6 +88,18 @@ impl Rendered {
         *self = self.split_off(at);
     }
 
+    /// Cuts off the white space at the end; line breaks only where they are wanted, too.
+    pub(super) fn split_end(&mut self, takes_lines: bool) -> Self {
+        let is_taken = |c: char| c == ' ' || (takes_lines && c == '\n');
+        let at = self.text.trim_end_matches(is_taken).len();
+        self.split_off(at)
+    }
+
+    /// Whether the first thing is a control token.
+    pub(super) fn begins_with_control(&self, tokenizer: &Tokenizer) -> bool {
+        self.controls(tokenizer).first().is_some_and(|(range, _)| range.start == 0)
+    }
+
     fn truncate_structure(&mut self, len: usize) {
         for range in &mut self.structure {
             *range = range.start.min(len)..range.end.min(len);
@@ -106,22 +118,20 @@ impl Rendered {
 
     /// The tokens, as the beginning of a text or as its continuation.
     pub(super) fn encode(&self, tokenizer: &Tokenizer, begins_text: bool) -> Vec<u32> {
-        let (mut ids, mut from) = (Vec::new(), 0);
+        let (mut ids, mut from, mut begins_text) = (Vec::new(), 0, begins_text);
+        let encode_run = |run: Range<usize>, begins_text| match begins_text {
+            true => tokenizer.encode_start(&self.text[run]),
+            false => tokenizer.encode(&self.text[run]),
+        };
         for (range, id) in self.controls(tokenizer) {
-            ids.extend(self.encode_run(tokenizer, begins_text, from..range.start));
+            ids.extend(encode_run(from..range.start, begins_text));
             ids.push(id);
             from = range.end;
+            // Llama 2's turns are texts of their own, each with its beginning.
+            begins_text = tokenizer.bos_id() == Some(id);
         }
-        ids.extend(self.encode_run(tokenizer, begins_text, from..self.text.len()));
+        ids.extend(encode_run(from..self.text.len(), begins_text));
         ids
-    }
-
-    fn encode_run(&self, tokenizer: &Tokenizer, begins_text: bool, run: Range<usize>) -> Vec<u32> {
-        if run.start == 0 && begins_text {
-            tokenizer.encode_start(&self.text[run])
-        } else {
-            tokenizer.encode(&self.text[run])
-        }
     }
 
     fn controls(&self, tokenizer: &Tokenizer) -> Vec<(Range<usize>, u32)> {

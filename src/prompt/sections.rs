@@ -207,6 +207,29 @@ impl<'a> Sections<'a> {
         }
     }
 
+    /// Moves white space at the end of a block to the next one, so that the ids of the
+    /// blocks are those of the whole: a space belongs to the word behind it, and of
+    /// two line breaks GPT-2's split keeps the last for what follows. Where a vocabulary
+    /// joins line breaks to what stands before them, they stay.
+    pub(super) fn join(&self, blocks: &mut [Block]) {
+        let dot = self.tokenizer.count(".") + self.tokenizer.count("\n\n");
+        let takes_lines = self.tokenizer.count(".\n\n") == dot;
+        let first = usize::from(blocks.first().is_some_and(|b| b.part.kind == SectionKind::Bos));
+        for at in first..blocks.len().saturating_sub(1) {
+            let [block, next] = &mut blocks[at..at + 2] else { continue };
+            if next.part.text.begins_with_control(self.tokenizer) {
+                continue;
+            }
+            let mut moved = block.part.text.split_end(takes_lines);
+            if !moved.is_empty() {
+                moved.append(std::mem::take(&mut next.part.text));
+                next.part.text = moved;
+                block.ids = block.part.text.encode(self.tokenizer, at == first);
+                next.ids = self.encode(&next.part);
+            }
+        }
+    }
+
     /// What ends the reply.
     pub(super) fn stops(&self) -> Vec<String> {
         match &self.layout {

@@ -75,10 +75,14 @@ fn risu(data: &Object) -> Result<ChatFile, FormatError> {
 fn agnai(root: &Object) -> Result<ChatFile, FormatError> {
     let mut chat = ChatFile::new(USER, CHARACTER, None);
     for message in objects(root, "messages")? {
-        let user = message.text("userId").ok().flatten();
-        let is_user = user.is_some_and(|id| !id.is_empty());
+        let has = |key| message.text(key).ok().flatten().is_some_and(|id| !id.is_empty());
+        // Newer exports name the chat's owner with every message.
+        let is_user = has("userId") && !has("characterId");
         let text = message.text("msg")?.unwrap_or_default();
-        push(&mut chat, is_user, &text, time_in(&message, "createdAt"), &message)?;
+        let named = |key| message.text(key).ok().flatten().filter(|name| !name.trim().is_empty());
+        let name = named("name").or_else(|| named("handle"));
+        let time = time_in(&message, "createdAt");
+        push_named(&mut chat, name.as_deref(), is_user, &text, time, &message)?;
     }
     Ok(chat)
 }
@@ -100,10 +104,21 @@ fn push(
     time: Option<DateTime<Utc>>,
     at: &Object,
 ) -> Result<(), FormatError> {
+    push_named(chat, None, is_user, text, time, at)
+}
+
+fn push_named(
+    chat: &mut ChatFile,
+    name: Option<&str>,
+    is_user: bool,
+    text: &str,
+    time: Option<DateTime<Utc>>,
+    at: &Object,
+) -> Result<(), FormatError> {
     if chat.messages().len() >= MAX_MESSAGES {
         return Err(super::too_many(at.path()));
     }
-    let name = if is_user { USER } else { CHARACTER };
+    let name = name.unwrap_or(if is_user { USER } else { CHARACTER });
     let swipes = vec![ChatSwipe { text: text.to_owned(), time }];
     let new = NewChatMessage { name, is_user, swipes, standing: 0, avatar: None };
     chat.push(ChatMessage::new(&new));

@@ -125,9 +125,9 @@ impl ChatMessage {
         self.object.text("name").ok().flatten().unwrap_or_default()
     }
 
-    /// Whether a person says it.
+    /// Whether a person says it. Exports that leave it out call the person `You`.
     pub fn is_user(&self) -> bool {
-        self.object.flag("is_user").ok().flatten().unwrap_or(false)
+        self.object.flag("is_user").ok().flatten().unwrap_or_else(|| self.name() == "You")
     }
 
     /// Whether it is hidden from the model: a remark of the software's, or hidden by

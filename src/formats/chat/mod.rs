@@ -166,10 +166,16 @@ impl ChatFile {
 
     /// Whether several characters speak, or may.
     pub fn is_group(&self) -> bool {
-        let says_so = self.header.as_ref().is_none_or(|header| {
-            header.text("character_name").ok().flatten().as_deref() == Some("unused")
-        });
-        says_so || self.messages.iter().any(|message| message.avatar().is_some())
+        let named = self.header.as_ref().and_then(|header| header.text("character_name").ok()?);
+        let mut characters = self.messages.iter().filter(|message| !message.is_user());
+        match named.as_deref() {
+            Some("unused") => true,
+            Some(_) => self.messages.iter().any(|message| message.avatar().is_some()),
+            None => {
+                let first = characters.next().map(ChatMessage::name);
+                characters.any(|message| Some(message.name()) != first)
+            }
+        }
     }
 
     /// When it began, if the file tells.

@@ -100,6 +100,20 @@ fn chats_of_other_software() {
     }
 }
 
+#[test]
+fn names_are_kept_where_the_file_has_them() {
+    let agnai = r#"{"messages":[{"handle":"Sam","userId":"owner","characterId":"c","msg":"Hm."},{"userId":"owner","name":"Ana","msg":"Hi."}]}"#;
+    let chat = ChatFile::read_all(agnai.as_bytes(), &Limits::default()).unwrap().remove(0);
+    let said: Vec<_> = chat.messages().iter().map(|m| (m.name(), m.is_user())).collect();
+    assert_eq!(said, [("Sam".to_owned(), false), ("Ana".to_owned(), true)]);
+    let bare = "{\"name\":\"Mira\",\"mes\":\"Hm.\"}\n{\"name\":\"You\",\"mes\":\"Hi.\"}";
+    let chat = read(bare);
+    assert_eq!(
+        (chat.user_name().as_deref(), chat.character_name().as_deref()),
+        (Some("You"), Some("Mira"))
+    );
+}
+
 fn swipe() -> impl Strategy<Value = ChatSwipe> {
     let time = prop::option::of(1_000_000_000_000i64..2_000_000_000_000);
     ("\\PC{0,12}|[\n\r\u{2028}\"\\\\]{1,4}", time).prop_map(|(text, millis)| ChatSwipe {

@@ -60,7 +60,7 @@ impl Markers {
                 signs.push(spaced(&folded));
             } else if let Some(word) = folded.strip_suffix(':') {
                 if !line.chars().any(char::is_lowercase) {
-                    capitals.push(format!(r"\b{}:", spaced(word.trim_end())));
+                    capitals.push(format!("{}:", spaced(word.trim_end())));
                 }
                 markers.labels.insert(word.trim_end().to_owned());
             } else {

@@ -145,8 +145,8 @@ fn llama_2_chat() {
     What happens: Ana enters.
     <</SYS>>
 
-    Ana: Begin. [/INST] Mira: *She looks up.* We are closed. </s><s>[INST] Ana: At noon? [/INST][INST] It rains. [/INST] Mira: At noon. </s><s> Mira:¶
-    [INST]|⏎Ana:
+    Ana: Begin. [/INST] Mira: *She looks up.* We are closed. </s><s>[INST] Ana: At noon? [/INST]<s>[INST] It rains. [/INST] Mira: At noon. </s> Mira:¶
+    [INST]|<s>[INST]|⏎Ana:
     "#);
 }
 
@@ -311,4 +311,19 @@ fn nameless(name: &str) -> Template {
     };
     template.instruct.names_behavior = NamesBehavior::None;
     Template::Instruct(template)
+}
+
+/// A block that ends in white space gives it to the next one.
+#[test]
+fn blocks_are_cut_where_tokens_are() {
+    let (cast, people) = ([character("Mira", "A smith.")], [person("Ana", "")]);
+    for name in ["alpaca", "plain", "vicuna-1.1"] {
+        let template = shipped_template(name).unwrap();
+        let prompt =
+            built(&PromptInputs { template: &template, ..inputs(&cast, &people) }, AMPLE).unwrap();
+        let [_, role_line, description, ..] = &prompt.receipt.sections[..] else { panic!() };
+        let line = prompt.text.lines().next().unwrap();
+        assert_eq!(role_line.num_tokens, line.len(), "{name}");
+        assert_eq!(description.num_tokens, "\n\nMira's Persona: A smith.".len(), "{name}");
+    }
 }
