@@ -206,7 +206,8 @@ fn crafts_stay_in_their_rooms() {
     let only = [
         (r"\bsqlx::|\bPgPool\b", &["store"][..]),
         (r"\bcandle_(core|nn)::", &["kernels", "model", "tokenizer", "engine"]),
-        (r"\b(hf_hub|zip)::", &["fetch"]),
+        (r"\bhf_hub::", &["fetch"]),
+        (r"\bzip::", &["fetch", "formats"]),
         (r"\bindicatif::", &["cli"]),
         (r"\bclap::", &["cli", "main"]),
         (r"\brustyline::", &["terminal"]),

@@ -210,7 +210,7 @@ impl Library {
         Ok((kept, entry))
     }
 
-    /// Changes an entry. Gives it as it is then.
+    /// Changes an entry, found as by [`KeptLorebook::entry`]. Gives it as it is then.
     ///
     /// # Errors
     /// There is none such; what is left of it would never be told; somebody changed the
@@ -220,13 +220,15 @@ impl Library {
         guild: GuildId,
         person: PersonId,
         mut kept: KeptLorebook,
-        uid: &str,
+        wanted: &str,
         change: &EntryChange,
     ) -> Result<LoreEntry, ChatError> {
-        let entry = self.changed(kept.entry(uid)?.clone(), change)?;
-        kept.file.replace_entry(uid, &entry)?;
+        let old = kept.entry(wanted)?.clone();
+        let uid = old.uid.clone();
+        let entry = self.changed(old, change)?;
+        kept.file.replace_entry(&uid, &entry)?;
         self.save(guild, person, &mut kept).await?;
-        Ok(kept.entry(uid)?.clone())
+        Ok(kept.entry(&uid)?.clone())
     }
 
     /// Takes an entry out of its book.
@@ -238,10 +240,10 @@ impl Library {
         guild: GuildId,
         person: PersonId,
         mut kept: KeptLorebook,
-        uid: &str,
+        wanted: &str,
     ) -> Result<(), ChatError> {
-        kept.entry(uid)?;
-        kept.file.remove_entry(uid)?;
+        let uid = kept.entry(wanted)?.uid.clone();
+        kept.file.remove_entry(&uid)?;
         self.save(guild, person, &mut kept).await
     }
 

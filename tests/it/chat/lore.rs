@@ -12,7 +12,7 @@ use super::models::tiny;
 const HARBOUR: &str = r#"{"entries": {
   "0": {"uid": 0, "key": ["harbour"], "keysecondary": [], "comment": "Harbour",
         "content": "The harbour of {{char}} freezes in winter.", "constant": false,
-        "selective": true, "order": 100, "position": 0, "disable": false, "sticky": 2,
+        "selective": true, "order": 100, "position": 0, "disable": false, "sticky": 4,
         "x_other": 1.50},
   "1": {"uid": 1, "key": ["freezes"], "comment": "Ice", "content": "Ice sings at night.",
         "order": 90, "position": 4, "depth": 1, "disable": false},
@@ -67,7 +67,7 @@ async fn a_word_calls_lore_and_lore_calls_more() {
     let sections = &preview.prompt.receipt.sections;
     assert!(sections.iter().any(|section| section.label == "Harbour: Harbour"), "{sections:?}");
 
-    // The reply's receipt says it too, and the harbour sticks for two turns.
+    // The reply's receipt says it too, and the harbour sticks for four turns.
     house.run();
     let receipt = receipt_after(&house, scene, "And now?").await;
     assert_eq!(names(&receipt.lore), ["Ice", "Harbour"]);
