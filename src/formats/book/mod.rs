@@ -247,18 +247,24 @@ impl BookFile {
 }
 
 /// Gives each entry its key: the file's own, else its place. Where two have the same,
-/// the later gets its place as well.
+/// the later gets its place as well; what is no entry takes none from those that are.
 fn name_slots(slots: &mut [Slot]) {
+    let objects: Vec<Option<Object>> = slots.iter().map(|slot| slot.object().ok()).collect();
     let mut taken = std::collections::HashSet::new();
-    for (index, slot) in slots.iter_mut().enumerate() {
-        let object = slot.object().ok();
-        let own = |key: &str| object.as_ref()?.text(key).ok()?.filter(|id| !id.is_empty());
-        let own = own("id").or_else(|| own("uid")).or_else(|| slot.key.clone());
-        let mut uid = own.unwrap_or_else(|| index.to_string());
-        while !taken.insert(uid.clone()) {
-            uid = format!("{uid}.{index}");
+    for is_entry in [true, false] {
+        for (index, slot) in slots.iter_mut().enumerate() {
+            let object = objects[index].as_ref();
+            if object.is_some() != is_entry {
+                continue;
+            }
+            let own = |key: &str| object?.text(key).ok()?.filter(|id| !id.is_empty());
+            let own = own("id").or_else(|| own("uid")).or_else(|| slot.key.clone());
+            let mut uid = own.unwrap_or_else(|| index.to_string());
+            while !taken.insert(uid.clone()) {
+                uid = format!("{uid}.{index}");
+            }
+            slot.uid = uid;
         }
-        slot.uid = uid;
     }
 }
 

@@ -107,7 +107,14 @@ impl Card {
         root.set("spec", version.spec().unwrap_or_default());
         root.set("spec_version", version.spec_version().unwrap_or_default());
         root.set_raw("data", raw("{}".to_owned()));
-        let mut data = self.root.object("data").ok().flatten().unwrap_or(Object::new("data"));
+        // What `data` holds beside a card of V1 is what V1 could not say; were it to name
+        // fields of a card, nobody has read them.
+        let mut data = Object::new("data");
+        if let Ok(Some(rest)) = self.root.object("data") {
+            for key in rest.keys().filter(|key| !is_named(key)) {
+                data.copy_field(&rest, key);
+            }
+        }
         for key in self.root.keys() {
             let new = OLD_NAMES.iter().find(|(_, old)| *old == key).map(|(new, _)| *new);
             match (new, self.root.raw(key)) {
