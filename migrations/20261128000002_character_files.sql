@@ -1,5 +1,8 @@
 -- What a character's file holds besides its sheet: pictures and other assets, and lore.
 
+-- The card has a column of its own and is no part of the sheet any more.
+UPDATE character SET sheet = sheet - 'card' WHERE sheet ? 'card';
+
 CREATE TABLE asset (
     guild_id   bigint NOT NULL,
     sha256     bytea NOT NULL,
@@ -33,7 +36,7 @@ CREATE INDEX character_asset_sha256_idx ON character_asset (guild_id, sha256);
 
 COMMENT ON TABLE character_asset IS 'A file that came with a character, or was made its picture.';
 COMMENT ON COLUMN character_asset.ordinal IS 'Its place among the character''s files, from 0.';
-COMMENT ON COLUMN character_asset.kind IS 'What it is, by the card specification: icon, emotion, background, …; `picture` is the image that the card was written into.';
+COMMENT ON COLUMN character_asset.kind IS 'What it is, by the card specification: icon, emotion, background, …; `card picture` is the image that the card was written into.';
 COMMENT ON COLUMN character_asset.name IS 'Its name: `main` for the usual icon, the emotion for an emotion.';
 COMMENT ON COLUMN character_asset.ext IS 'Its extension, lower case, without a dot.';
 COMMENT ON COLUMN character_asset.uri IS 'Where the card says it is; empty where the card does not speak of it.';
@@ -47,6 +50,7 @@ CREATE TABLE character_lorebook (
     character_id bigint NOT NULL,
     lorebook_id  bigint NOT NULL,
     embedded     boolean NOT NULL,
+    active       boolean NOT NULL DEFAULT true,
     joined_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT character_lorebook_pkey PRIMARY KEY (guild_id, character_id, lorebook_id),
     CONSTRAINT character_lorebook_character_fkey FOREIGN KEY (guild_id, character_id)
@@ -60,6 +64,7 @@ CREATE UNIQUE INDEX character_lorebook_embedded_key ON character_lorebook (guild
 
 COMMENT ON TABLE character_lorebook IS 'Which lorebooks go with a character into every scene.';
 COMMENT ON COLUMN character_lorebook.embedded IS 'It came in the character''s card and goes out with it.';
+COMMENT ON COLUMN character_lorebook.active IS 'Whether it is told where the character plays.';
 
 ALTER TABLE lorebook
     ADD COLUMN everywhere boolean NOT NULL DEFAULT false,

@@ -62,7 +62,7 @@ impl Chat {
         };
         let budget = view.budget(self.settings.max_tokens(casting.length));
         view.line.push(expected);
-        let prompt = view.prompt(self, casting, budget)?.prompt;
+        let prompt = view.prompt(self, casting, budget).await?.prompt;
         if prompt.anchor != view.scene.anchor {
             self.store.set_anchor(claim.guild_id, claim.scene_id, prompt.anchor).await?;
             view.scene.anchor = prompt.anchor;
@@ -72,7 +72,7 @@ impl Chat {
             let text = &mut turn.swipe.text;
             *text = if text.starts_with('A') { "*".into() } else { "A".into() };
         }
-        let other = view.prompt(self, casting, budget)?.prompt;
+        let other = view.prompt(self, casting, budget).await?.prompt;
         let pairs = prompt.token_ids.iter().zip(&other.token_ids);
         let num_shared = pairs.take_while(|(a, b)| a == b).count();
         Ok((num_shared > 0).then(|| (view.model, prompt.token_ids[..num_shared].to_vec())))

@@ -6,14 +6,17 @@
 
 use std::sync::{Arc, Mutex};
 
+use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CastMember, GuildId, LorePosition, SceneId, SwipeOrigin};
+use crate::domain::{CastMember, GuildId, LorePosition, Participant, SceneId, SwipeOrigin};
 use crate::formats::book::BookFile;
 use crate::lore::{
-    Activation, Lore, LoreInputs, LoreMessage, LorePlace, LoreScope, LoreSource, NotFired,
-    TimedEffects, UiPrompt,
+    Activation, Lore, LoreInputs, LoreMessage, LorePlace, LoreScope, LoreSettings, LoreSource,
+    NotFired, TimedEffects, UiPrompt,
 };
+use crate::pool::PoolModel;
+use crate::prompt::{MacroContext, StoryMacros, expand};
 use crate::store::{self, LoreUse};
 
 use super::library::KeptLorebook;
@@ -22,8 +25,11 @@ use super::{Chat, ChatError};
 
 /// A test is as if in the middle of a long scene: nothing waits for its time.
 const MANY_TURNS: usize = 1_000_000;
-/// How many scenes' lore is kept compiled.
+/// How many scenes' lore is kept compiled, and of how many bytes of books.
 const MAX_KEPT: usize = 64;
+const MAX_KEPT_BYTES: usize = 64 << 20;
+/// How many entries a receipt names as left out.
+const MAX_LEFT_OUT: usize = 40;
 
 /// The lore that takes part in a scene.
 #[derive(Debug, Clone)]
@@ -45,24 +51,33 @@ pub(super) struct ShelfKey {
 
 /// Lore that was compiled of late, the latest last.
 #[derive(Default)]
-pub(super) struct Shelf(Mutex<Vec<(ShelfKey, Arc<Lore>)>>);
+pub(super) struct Shelf(Mutex<Vec<Shelved>>);
+
+struct Shelved {
+    key: ShelfKey,
+    lore: Arc<Lore>,
+    /// The size of the books that it was made of.
+    num_bytes: usize,
+}
 
 impl Shelf {
     fn get(&self, key: &ShelfKey) -> Option<Arc<Lore>> {
         let mut kept = self.0.lock().expect("nothing panics here");
-        let at = kept.iter().position(|(known, _)| known == key)?;
+        let at = kept.iter().position(|shelved| shelved.key == *key)?;
         let found = kept.remove(at);
-        let lore = found.1.clone();
+        let lore = found.lore.clone();
         kept.push(found);
         Some(lore)
     }
 
-    fn put(&self, key: ShelfKey, lore: Arc<Lore>) {
+    /// The latest always has a place.
+    fn put(&self, key: ShelfKey, lore: Arc<Lore>, num_bytes: usize) {
         let mut kept = self.0.lock().expect("nothing panics here");
-        if kept.len() >= MAX_KEPT {
-            kept.remove(0);
+        kept.push(Shelved { key, lore, num_bytes });
+        let mut total: usize = kept.iter().map(|shelved| shelved.num_bytes).sum();
+        while kept.len() > 1 && (kept.len() > MAX_KEPT || total > MAX_KEPT_BYTES) {
+            total -= kept.remove(0).num_bytes;
         }
-        kept.push((key, lore));
     }
 }
 
@@ -139,31 +154,31 @@ impl Chat {
         let effects = self.store.get_lore_effects(guild, scene).await?;
         // What an older version wrote, or nobody, is nothing that sticks.
         let effects = effects.and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default();
-        let names =
-            cast.iter().map(|member| member.character.sheet.stage_name().to_owned()).collect();
+        let names = cast.iter().map(|member| member.character.sheet.name.clone()).collect();
         let key = ShelfKey { guild, uses, names };
         let books = match self.shelf.get(&key) {
             Some(books) => books,
             None => {
-                let mut sources = Vec::with_capacity(key.uses.len());
+                let mut kept = Vec::with_capacity(key.uses.len());
                 for used in &key.uses {
-                    sources.extend(self.lore_source(guild, *used, cast).await?);
+                    kept.extend(self.used_book(guild, *used, cast).await?);
                 }
-                let books = compile(sources).await?;
-                self.shelf.put(key, books.clone());
+                let num_bytes = kept.iter().map(|(_, book)| book.body.len()).sum();
+                let books = compile(kept).await?;
+                self.shelf.put(key, books.clone(), num_bytes);
                 books
             }
         };
         Ok(SceneLore { books: Some(books), effects })
     }
 
-    /// A book that is used; `None` where it went meanwhile.
-    async fn lore_source(
+    /// A book that is used, and by whom; `None` where it went meanwhile.
+    async fn used_book(
         &self,
         guild: GuildId,
         used: LoreUse,
         cast: &[CastMember],
-    ) -> Result<Option<LoreSource>, ChatError> {
+    ) -> Result<Option<(LoreScope, store::Lorebook)>, ChatError> {
         let Some(kept) = self.store.get_lorebook(guild, used.id).await? else { return Ok(None) };
         let scope = match used.scope {
             store::LoreScope::Guild => LoreScope::Guild,
@@ -171,10 +186,10 @@ impl Chat {
             store::LoreScope::Character(id) => {
                 let whose = cast.iter().find(|member| member.character.id == id);
                 let Some(whose) = whose else { return Ok(None) };
-                LoreScope::Character { name: whose.character.sheet.stage_name().to_owned() }
+                LoreScope::Character { name: whose.character.sheet.name.clone() }
             }
         };
-        Ok(Some(source(scope, &kept)?))
+        Ok(Some((scope, kept)))
     }
 
     /// What a text would call if it were said now: in one book, or in all that a scene
@@ -196,7 +211,7 @@ impl Chat {
                     id: book.id.to_string(),
                     book: book.book.clone(),
                 };
-                Some(compile(vec![source]).await?)
+                Some(compiled(move || Ok(vec![source])).await?)
             }
             (None, Some(scene)) => {
                 let cast = self.store.list_cast(guild, scene).await?;
@@ -209,85 +224,172 @@ impl Chat {
             Some(scene) => self.store.list_cast(guild, scene).await?.into_iter().next(),
             None => None,
         };
-        let (name, tags) = who.map_or_else(Default::default, |member| {
-            let sheet = member.character.sheet;
-            (sheet.stage_name().to_owned(), sheet.tags)
-        });
-        let model = self.pool.model();
-        let (tokenizer, effects) = (&model.tokenizer, TimedEffects::default());
-        let activation = lore.activate(&LoreInputs {
-            messages: &[LoreMessage { speaker: "", text }],
+        let sheet = who.map(|member| member.character.sheet).unwrap_or_default();
+        let question = Question {
+            lore,
+            messages: vec![(String::new(), text.to_owned())],
             num_turns: MANY_TURNS,
             num_replies: MANY_TURNS,
-            settings: &self.settings.lore,
-            context_tokens: model.context_tokens,
-            character: &name,
-            tags: &tags,
+            settings: self.settings.lore.clone(),
+            model: self.pool.model(),
+            character: sheet.name.clone(),
+            tags: sheet.tags.clone(),
             trigger: "normal",
-            extras: &[],
             greeting: None,
-            user_icon: None,
             is_context_full: false,
-            count_tokens: &|text| tokenizer.count(text),
-            expand: &|text| text.to_owned(),
             seed: 0,
-            effects: &effects,
-        });
-        Ok(full_report(&activation))
+            effects: TimedEffects::default(),
+            names: Names {
+                character: sheet.stage_name().to_owned(),
+                user: "you".to_owned(),
+                seed: scene.map_or(0, |scene| scene.0.unsigned_abs()),
+                now: self.clock.now().fixed_offset(),
+            },
+        };
+        question.answer(|activation| full_report(&activation)).await
     }
 }
 
-/// A kept book as the lore room takes it.
-pub(super) fn source(scope: LoreScope, kept: &store::Lorebook) -> Result<LoreSource, ChatError> {
-    let mut book = BookFile::read_json(&kept.body)?.to_lorebook();
-    book.name.clone_from(&kept.name);
-    Ok(LoreSource { scope, id: kept.id.to_string(), book })
+/// Compiles kept books aside: a large one takes a while.
+async fn compile(kept: Vec<(LoreScope, store::Lorebook)>) -> Result<Arc<Lore>, ChatError> {
+    compiled(move || {
+        let sources = kept.into_iter().map(|(scope, kept)| {
+            let mut book = BookFile::read_json(&kept.body)?.to_lorebook();
+            book.name = kept.name;
+            Ok(LoreSource { scope, id: kept.id.to_string(), book })
+        });
+        sources.collect()
+    })
+    .await
 }
 
-/// Compiles books aside: a large one takes a while.
-pub(super) async fn compile(sources: Vec<LoreSource>) -> Result<Arc<Lore>, ChatError> {
-    let compiled = tokio::task::spawn_blocking(move || Arc::new(Lore::new(sources))).await;
-    compiled.map_err(|_| ChatError::refused("a lorebook could not be prepared"))
+async fn compiled(
+    sources: impl FnOnce() -> Result<Vec<LoreSource>, ChatError> + Send + 'static,
+) -> Result<Arc<Lore>, ChatError> {
+    let done = tokio::task::spawn_blocking(move || Ok(Arc::new(Lore::new(sources()?)))).await;
+    done.unwrap_or_else(|_| Err(ChatError::refused("a lorebook could not be prepared")))
 }
+
+/// What lore is asked, as something that can be answered aside: patterns of strangers take
+/// their time.
+struct Question {
+    lore: Arc<Lore>,
+    /// Speakers and texts, newest last.
+    messages: Vec<(String, String)>,
+    num_turns: usize,
+    num_replies: usize,
+    settings: LoreSettings,
+    model: Arc<PoolModel>,
+    character: String,
+    tags: Vec<String>,
+    trigger: &'static str,
+    greeting: Option<usize>,
+    is_context_full: bool,
+    seed: u64,
+    effects: TimedEffects,
+    names: Names,
+}
+
+/// What the placeholders of lore stand for; it is told by whoever answers.
+struct Names {
+    character: String,
+    user: String,
+    seed: u64,
+    now: DateTime<FixedOffset>,
+}
+
+impl Names {
+    fn expand(&self, text: &str) -> String {
+        let Self { character, user, seed, now } = self;
+        let (seed, now, story) = (*seed, *now, StoryMacros::default());
+        expand(
+            text,
+            &MacroContext { character, user, original: None, now, seed, place: "lore", story },
+        )
+    }
+}
+
+impl Question {
+    async fn answer<T: Send + 'static>(
+        self,
+        read: impl FnOnce(Activation<'_>) -> T + Send + 'static,
+    ) -> Result<T, ChatError> {
+        let done = tokio::task::spawn_blocking(move || read(self.ask())).await;
+        done.map_err(|_| ChatError::refused("the scene's lore could not be asked"))
+    }
+
+    fn ask(&self) -> Activation<'_> {
+        let messages: Vec<LoreMessage<'_>> =
+            self.messages.iter().map(|(speaker, text)| LoreMessage { speaker, text }).collect();
+        self.lore.activate(&LoreInputs {
+            messages: &messages,
+            num_turns: self.num_turns,
+            num_replies: self.num_replies,
+            settings: &self.settings,
+            context_tokens: self.model.context_tokens,
+            character: &self.character,
+            tags: &self.tags,
+            trigger: self.trigger,
+            extras: &[],
+            greeting: self.greeting,
+            user_icon: None,
+            is_context_full: self.is_context_full,
+            count_tokens: &|text| self.model.tokenizer.count(text),
+            expand: &|text| self.names.expand(text),
+            seed: self.seed,
+            effects: &self.effects,
+        })
+    }
+}
+
+/// Messages further back than this call nothing, whatever a book asks for.
+const MAX_MESSAGES: usize = 1_000;
 
 impl SceneView {
     /// What of the lore a reply is told; `None` where the scene has none.
-    pub(super) fn tell(
+    pub(super) async fn tell(
         &self,
         chat: &Chat,
         casting: Casting<'_>,
-        expand: &dyn Fn(&str) -> String,
-    ) -> Option<Told> {
-        let books = self.lore.books.as_deref()?;
-        let answering = &self.cast.get(casting.answering)?.character.sheet;
+        now: DateTime<FixedOffset>,
+    ) -> Result<Option<Told>, ChatError> {
+        let (Some(lore), Some(answering)) = (&self.lore.books, self.cast.get(casting.answering))
+        else {
+            return Ok(None);
+        };
+        let answering = &answering.character.sheet;
         let said = &self.line[..self.line.len().saturating_sub(casting.num_expected)];
-        let mut messages: Vec<LoreMessage<'_>> = said
+        let near = &said[said.len().saturating_sub(MAX_MESSAGES)..];
+        let mut messages: Vec<(String, String)> = near
             .iter()
-            .map(|turn| LoreMessage { speaker: turn.speaker.name(), text: &turn.swipe.text })
+            .map(|turn| (turn.speaker.name().to_owned(), turn.swipe.text.clone()))
             .collect();
         if let Some(text) = casting.continuation {
-            messages.push(LoreMessage { speaker: answering.stage_name(), text });
+            messages.push((answering.stage_name().to_owned(), text.to_owned()));
         }
-        let tokenizer = &self.model.tokenizer;
-        let activation = books.activate(&LoreInputs {
-            messages: &messages,
+        let people: Vec<&str> = self.people.iter().map(Participant::name).collect();
+        let question = Question {
+            lore: lore.clone(),
+            messages,
             num_turns: said.len(),
             num_replies: said.iter().filter(|turn| turn.speaker.is_character()).count(),
-            settings: &chat.settings.lore,
-            context_tokens: self.model.context_tokens,
-            character: answering.stage_name(),
-            tags: &answering.tags,
+            settings: chat.settings.lore.clone(),
+            model: self.model.clone(),
+            character: answering.name.clone(),
+            tags: answering.tags.clone(),
             trigger: casting.trigger,
-            extras: &[],
             greeting: self.greeting(),
-            user_icon: None,
             is_context_full: self.scene.anchor.is_some(),
-            count_tokens: &|text| tokenizer.count(text),
-            expand,
             seed: self.lot(said.last().map_or(0, |turn| turn.id.0)),
-            effects: &self.lore.effects,
-        });
-        Some(told(activation))
+            effects: self.lore.effects.clone(),
+            names: Names {
+                character: answering.stage_name().to_owned(),
+                user: if people.is_empty() { "you".to_owned() } else { people.join(" and ") },
+                seed: self.scene.id.0.unsigned_abs(),
+                now,
+            },
+        };
+        Ok(Some(question.answer(told).await?))
     }
 
     /// Which greeting the line begins with.
@@ -331,7 +433,9 @@ fn position(place: LorePlace) -> LorePosition {
 
 /// What an activation did, for receipts: those that were called.
 fn report(activation: &Activation<'_>) -> LoreReport {
-    report_of(activation, is_of_interest)
+    let mut report = report_of(activation, is_of_interest);
+    report.left_out.truncate(MAX_LEFT_OUT);
+    report
 }
 
 /// The same with everything that stayed silent.
@@ -375,7 +479,6 @@ fn is_of_interest(reason: &NotFired) -> bool {
             | NotFired::BookBudget { .. }
             | NotFired::Cooldown { .. }
             | NotFired::ExcludedFromRecursion
-            | NotFired::InvalidRegex
             | NotFired::Empty
             | NotFired::Duplicate { .. }
     )

@@ -103,7 +103,7 @@ impl Chat {
         })
     }
 
-    pub(super) fn prompt(&self, plan: &Plan, max_tokens: usize) -> Result<Made, ChatError> {
+    pub(super) async fn prompt(&self, plan: &Plan, max_tokens: usize) -> Result<Made, ChatError> {
         let casting = Casting {
             answering: plan.answering,
             length: plan.length,
@@ -115,7 +115,7 @@ impl Chat {
             },
             num_expected: 0,
         };
-        plan.view.prompt(self, casting, plan.view.budget(max_tokens))
+        plan.view.prompt(self, casting, plan.view.budget(max_tokens)).await
     }
 }
 

@@ -128,15 +128,16 @@ impl Chat {
         let preset = plan.view.scene.preset.clone();
         let sampler = self.sampler_params(claim.guild_id, &preset).await?;
         let max_tokens = self.settings.max_tokens(plan.length);
-        let Made { prompt, lore, effects } = self.prompt(&plan, max_tokens)?;
+        let Made { prompt, lore, effects } = self.prompt(&plan, max_tokens).await?;
         let prompt_ms = ms(began.elapsed());
         if matches!(plan.target, Target::Turn(_)) {
             self.store.set_anchor(claim.guild_id, claim.scene_id, prompt.anchor).await?;
-        }
-        if let Some(effects) = effects {
-            let effects = serde_json::to_value(effects).expect("effects are plain data");
-            let (guild, scene) = (claim.guild_id, claim.scene_id);
-            self.store.set_lore_effects(guild, scene, Some(&effects)).await?;
+            // Another text of an older turn says nothing of what sticks now.
+            if let Some(effects) = effects {
+                let effects = serde_json::to_value(effects).expect("effects are plain data");
+                let (guild, scene) = (claim.guild_id, claim.scene_id);
+                self.store.set_lore_effects(guild, scene, Some(&effects)).await?;
+            }
         }
         sink.begin(&ReplyStart {
             job: claim.job.id,

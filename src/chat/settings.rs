@@ -187,7 +187,7 @@ impl Chat {
             trigger: "normal",
             num_expected: 0,
         };
-        let Made { prompt, lore, .. } = view.prompt(self, casting, budget)?;
+        let Made { prompt, lore, .. } = view.prompt(self, casting, budget).await?;
         Ok(Preview { prompt, lore, reply_tokens: budget.reply_tokens })
     }
 }

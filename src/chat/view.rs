@@ -13,8 +13,8 @@ use crate::domain::{
 use crate::lore::{TimedEffects, UiPrompt};
 use crate::pool::PoolModel;
 use crate::prompt::{
-    self, Budget, MacroContext, NoteAuthor, Prompt, PromptCharacter, PromptInputs, PromptLore,
-    PromptNote, PromptPerson, PromptTurn, StoryMacros,
+    self, Budget, NoteAuthor, Prompt, PromptCharacter, PromptInputs, PromptLore, PromptNote,
+    PromptPerson, PromptTurn,
 };
 use crate::store::Line;
 
@@ -141,7 +141,7 @@ impl SceneView {
     }
 
     /// The prompt for a reply in this scene.
-    pub(super) fn prompt(
+    pub(super) async fn prompt(
         &self,
         chat: &Chat,
         casting: Casting<'_>,
@@ -153,7 +153,7 @@ impl SceneView {
             .ok_or_else(|| ChatError::refused("nobody is in the scene; /cast add NAME"))?;
         let sheet = &answering.character.sheet;
         let now = chat.clock.now().with_timezone(&FixedOffset::east_opt(0).expect("UTC"));
-        let told = self.tell(chat, casting, &|text| self.expand(text, sheet.stage_name(), now));
+        let told = self.tell(chat, casting, now).await?;
         let (pieces, disabled): (&[Piece], &[UiPrompt]) = match &told {
             Some(told) => (&told.pieces, &told.disabled),
             None => (&[], &[]),
@@ -214,16 +214,6 @@ impl SceneView {
             role: prompt.role,
         });
         own.chain(reminder).collect()
-    }
-
-    /// The placeholders of lore; it is told by whoever answers.
-    fn expand(&self, text: &str, character: &str, now: DateTime<FixedOffset>) -> String {
-        let user = self.people.first().map_or("you", Participant::name);
-        let seed = self.scene.id.0.unsigned_abs();
-        let story = StoryMacros::default();
-        let context =
-            MacroContext { character, user, original: None, now, seed, place: "lore", story };
-        prompt::expand(text, &context)
     }
 }
 

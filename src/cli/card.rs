@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::Session;
 use super::library::{read, with_library, write};
-use super::output::{bytes, line, note};
+use super::output::{bytes, line, note, plain};
 use crate::chat::FileOut;
 use crate::formats::card::{CardFile, Container, Version};
 use crate::formats::{Finding, Limits, Severity};
@@ -133,7 +133,7 @@ fn show(file: &CardFile) {
     let sheet = file.card.to_sheet();
     let row = |name: &str, value: String| {
         if !value.is_empty() {
-            line(format_args!("{name:<18} {value}"));
+            line(format_args!("{name:<18} {}", plain(&value)));
         }
     };
     let text = |text: &str| match text.chars().count() {
@@ -169,7 +169,7 @@ fn show(file: &CardFile) {
         row("file", format!("{} {} ({}), {size}", asset.kind, asset.name, asset.ext));
     }
     if !sheet.creator_notes.trim().is_empty() {
-        line(format_args!("\n{}", sheet.creator_notes.trim()));
+        line(format_args!("\n{}", plain(sheet.creator_notes.trim())));
     }
 }
 
@@ -197,7 +197,7 @@ pub(super) fn report(file: &str, findings: &[Finding]) {
         line(format_args!("{file}: ok"));
     }
     for finding in findings {
-        line(format_args!("{file}: {finding}"));
+        line(format_args!("{file}: {}", plain(&finding.to_string())));
     }
 }
 
@@ -216,7 +216,7 @@ fn import(session: &Session, files: &[PathBuf], replace: bool) -> anyhow::Result
                     );
                 }
                 for finding in &card.findings {
-                    note(format_args!("{}: {finding}", path.display()));
+                    note(format_args!("{}: {}", path.display(), plain(finding)));
                 }
                 let replaces = namesake.map(|old| old.id);
                 Ok(library.import_character(guild, person, card, replaces).await?)

@@ -13,8 +13,6 @@ use super::output::note;
 use crate::chat::{FileOut, Library, LocalGuild};
 use crate::store::Store;
 
-/// What the person at the terminal is called where no scene gives them a name.
-const USER: &str = "Traveller";
 /// The largest file that is read.
 const MAX_FILE_BYTES: u64 = 256 << 20;
 
@@ -30,7 +28,7 @@ where
     runtime()?.block_on(async {
         let store = Store::open(options).await?;
         let library = Library::new(store.clone(), session.config.chat.max_turn_bytes);
-        let local = library.local(USER).await?;
+        let local = library.local(None).await?;
         let done = what(library, local).await;
         store.close().await?;
         done

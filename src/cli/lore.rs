@@ -8,7 +8,7 @@ use clap::{Subcommand, ValueEnum};
 use super::Session;
 use super::card::report;
 use super::library::{read, with_library, write};
-use super::output::{line, note};
+use super::output::{line, note, plain};
 use crate::formats::Severity;
 use crate::formats::book::{BookFile, BookFormat};
 use crate::store::LoreScope;
@@ -139,7 +139,7 @@ fn list(session: &Session, book: Option<&str>) -> anyhow::Result<ExitCode> {
         for (entry, (_, title)) in kept.book.entries.iter().zip(kept.titles()) {
             let called = if entry.constant { "always".to_owned() } else { entry.keys.join(", ") };
             let off = if entry.enabled { "" } else { "  (off)" };
-            line(format_args!("{title:<32} {called}{off}"));
+            line(plain(&format!("{title:<32} {called}{off}")));
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -189,7 +189,7 @@ fn import(
         };
         let imported = library.import_lorebook(guild, person, read, replace).await?;
         for finding in &imported.findings {
-            note(finding);
+            note(plain(finding));
         }
         if let Some(scope) = scope {
             library.use_lorebook(guild, person, imported.id, scope, true).await?;

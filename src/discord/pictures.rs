@@ -24,6 +24,8 @@ const PREFIX: &str = "face_";
 /// How many an application may have, less some for the operator's own
 /// (<https://discord.com/developers/docs/resources/emoji>).
 const MAX_EMOJIS: usize = 1_900;
+/// Discord's number for an application that has as many as it may have.
+const TOO_MANY_EMOJIS: u32 = 30_008;
 /// How long a reply waits for its picture.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long it is believed that Discord takes no picture.
@@ -34,6 +36,8 @@ const MAX_USELESS: usize = 1_000;
 /// The pictures that Discord has.
 pub(super) struct Pictures {
     application: ApplicationId,
+    /// Those that were asked for already, so that nobody waits for them.
+    shown: std::sync::Mutex<HashMap<String, EmojiId>>,
     /// Held while one is made, so that no picture is made twice.
     known: Arc<Mutex<Known>>,
 }
@@ -51,7 +55,7 @@ struct Known {
 impl Pictures {
     /// Knows none yet.
     pub(super) fn new(application: ApplicationId) -> Self {
-        Self { application, known: Arc::default() }
+        Self { application, shown: std::sync::Mutex::default(), known: Arc::default() }
     }
 
     /// Where a character's own picture can be fetched; `None` where it has none, or
@@ -71,15 +75,27 @@ impl Pictures {
             }
         };
         let name = name(sum);
-        let (known, api, chat, application) =
-            (self.known.clone(), api.clone(), chat.clone(), self.application);
+        if let Some(emoji) = self.shown.lock().expect("nothing panics here").get(&name) {
+            return Some(address(*emoji));
+        }
+        let (known, api, chat, application, wanted) =
+            (self.known.clone(), api.clone(), chat.clone(), self.application, name.clone());
         let made = tokio::spawn(async move {
             let mut known = known.lock_owned().await;
-            known.find_or_make(&api, application, &chat, guild, sum, &name).await
+            known.find_or_make(&api, application, &chat, guild, sum, &wanted).await
         });
         let emoji = timeout(PATIENCE, made).await.ok()?.ok()??;
-        Some(format!("https://cdn.discordapp.com/emojis/{emoji}.png?size=128"))
+        let mut shown = self.shown.lock().expect("nothing panics here");
+        if shown.len() >= MAX_EMOJIS {
+            shown.clear();
+        }
+        shown.insert(name, emoji);
+        Some(address(emoji))
     }
+}
+
+fn address(emoji: EmojiId) -> String {
+    format!("https://cdn.discordapp.com/emojis/{emoji}.png?size=128")
 }
 
 /// Twelve bytes tell pictures apart, and a name holds 32 characters.
@@ -108,9 +124,21 @@ impl Known {
         let made = self.make(api, application, chat, guild, sum, name).await;
         made.unwrap_or_else(|error| {
             tracing::warn!(error.kind = error.kind(), "discord.picture.not_made");
-            self.refused_until = Some(Instant::now() + BELIEVED_FOR);
+            match error {
+                // This picture, not pictures.
+                ApiError::Rejected { code, .. } if code != TOO_MANY_EMOJIS => self.give_up(name),
+                _ => self.refused_until = Some(Instant::now() + BELIEVED_FOR),
+            }
             None
         })
+    }
+
+    /// That picture cannot be shown.
+    fn give_up(&mut self, name: &str) {
+        if self.useless.len() >= MAX_USELESS {
+            self.useless.clear();
+        }
+        self.useless.push(name.to_owned());
     }
 
     async fn make(
@@ -127,17 +155,22 @@ impl Known {
             let ours = all.filter(|emoji| emoji.name.starts_with(PREFIX));
             self.emojis = Some(ours.map(|emoji| (emoji.name, emoji.id)).collect());
         }
-        let emojis = self.emojis.get_or_insert_default();
-        if let Some(emoji) = emojis.get(name) {
+        if let Some(emoji) = self.emojis.as_ref().and_then(|emojis| emojis.get(name)) {
             return Ok(Some(*emoji));
         }
-        let Some(image) = chat.library().small_picture(guild, sum).await else {
-            if self.useless.len() >= MAX_USELESS {
-                self.useless.clear();
+        let image = match chat.library().small_picture(guild, sum).await {
+            Ok(Some(image)) => image,
+            Ok(None) => {
+                self.give_up(name);
+                return Ok(None);
             }
-            self.useless.push(name.to_owned());
-            return Ok(None);
+            // The database's trouble, and not the picture's.
+            Err(error) => {
+                tracing::warn!(error.kind = error.kind(), "discord.picture.not_read");
+                return Ok(None);
+            }
         };
+        let emojis = self.emojis.get_or_insert_default();
         if emojis.len() >= MAX_EMOJIS
             && let Some((oldest, id)) = emojis.iter().min_by_key(|(_, id)| **id)
         {

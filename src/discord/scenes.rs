@@ -112,6 +112,11 @@ pub(super) async fn start(call: &Call, wish: Wish) -> Result<ChannelId, Refusal>
     settle(call, venue, opened).await
 }
 
+/// Whether a chat that was played elsewhere may go on here.
+pub(super) async fn may_import(call: &Call) -> Result<(), Refusal> {
+    may_begin(call).await.map(|_| ())
+}
+
 /// Lets a chat that was played elsewhere go on; gives its channel, and what came of it.
 pub(super) async fn import(
     call: &Call,

@@ -143,10 +143,16 @@ impl Compiler {
     }
 }
 
-/// The groups of an entry, each once.
+/// The most groups that one entry is in.
+const MAX_GROUPS: usize = 32;
+
+/// The groups of an entry, each once, the first of them.
 fn groups(entry: &LoreEntry) -> Vec<String> {
     let mut groups: Vec<String> = Vec::new();
     for group in entry.groups.iter().map(|group| group.trim()) {
+        if groups.len() == MAX_GROUPS {
+            break;
+        }
         if !group.is_empty() && !groups.iter().any(|known| known == group) {
             groups.push(group.to_owned());
         }

@@ -1,5 +1,8 @@
 //! What came with a character's file: its card, its pictures and other assets, its lore.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
 use sqlx::PgConnection;
 use tracing::instrument;
 
@@ -33,8 +36,8 @@ pub struct NewBook {
 /// A file that belongs to a character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CharacterAsset {
-    /// What it is: `icon`, `emotion`, `background`, …; `picture` is the image that the
-    /// card was written into.
+    /// What it is: `icon`, `emotion`, `background`, …; `card picture` is the image that
+    /// the card was written into.
     pub kind: String,
     /// Its name: `main` for the usual icon, the emotion for an emotion.
     pub name: String,
@@ -45,7 +48,7 @@ pub struct CharacterAsset {
     /// The SHA-256 of the bytes.
     pub sha256: [u8; 32],
     /// What is in it.
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<[u8]>,
 }
 
 impl Store {
@@ -96,27 +99,29 @@ impl Store {
         character: CharacterId,
     ) -> Result<Vec<CharacterAsset>, StoreError> {
         let rows = sqlx::query!(
-            "SELECT used.kind, used.name, used.ext, used.uri, asset.sha256, asset.bytes
-             FROM character_asset AS used
-             JOIN asset ON asset.guild_id = used.guild_id AND asset.sha256 = used.sha256
-             WHERE used.guild_id = $1 AND used.character_id = $2
-             ORDER BY used.ordinal",
+            "SELECT kind, name, ext, uri, sha256 FROM character_asset
+             WHERE guild_id = $1 AND character_id = $2 ORDER BY ordinal",
             guild.0,
             character.0,
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| CharacterAsset {
-                kind: row.kind,
-                name: row.name,
-                ext: row.ext,
-                uri: row.uri,
-                sha256: row.sha256.try_into().expect("a check holds the length"),
-                bytes: row.bytes,
-            })
-            .collect())
+        // Each file once, however often the card names it.
+        let mut files: HashMap<[u8; 32], Arc<[u8]>> = HashMap::new();
+        let mut assets = Vec::with_capacity(rows.len());
+        for row in rows {
+            let sha256 = row.sha256.try_into().expect("a check holds the length");
+            let bytes = match files.get(&sha256) {
+                Some(bytes) => bytes.clone(),
+                None => {
+                    let bytes = self.get_asset(guild, sha256).await?.unwrap_or_default();
+                    files.entry(sha256).or_insert_with(|| bytes.into()).clone()
+                }
+            };
+            let (kind, name, ext, uri) = (row.kind, row.name, row.ext, row.uri);
+            assets.push(CharacterAsset { kind, name, ext, uri, sha256, bytes });
+        }
+        Ok(assets)
     }
 
     /// The sum of the picture by which a character is seen: the one that was chosen,
@@ -133,7 +138,8 @@ impl Store {
              JOIN character ON character.guild_id = used.guild_id
                            AND character.id = used.character_id
              WHERE used.guild_id = $1 AND used.character_id = $2
-               AND (used.kind IN ('icon', 'picture') OR used.name = character.picture)
+               AND (used.kind IN ('icon', 'card picture')
+                    OR used.kind = 'emotion' AND used.name = character.picture)
              ORDER BY used.name IS NOT DISTINCT FROM character.picture DESC,
                       used.kind = 'icon' AND used.name = 'main' DESC, used.kind = 'icon' DESC,
                       used.ordinal
@@ -155,7 +161,7 @@ impl Store {
     ) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar!(
             "SELECT name FROM character_asset
-             WHERE guild_id = $1 AND character_id = $2 AND kind IN ('icon', 'emotion', 'picture')
+             WHERE guild_id = $1 AND character_id = $2 AND kind IN ('icon', 'emotion', 'card picture')
              GROUP BY name ORDER BY min(ordinal)",
             guild.0,
             character.0,
@@ -280,20 +286,27 @@ async fn put_assets(
     )
     .execute(&mut *conn)
     .await?;
+    let mut sent: HashSet<[u8; 32]> = HashSet::new();
     for (ordinal, asset) in assets.iter().enumerate() {
+        if sent.insert(asset.sha256) {
+            sqlx::query!(
+                "INSERT INTO asset (guild_id, sha256, bytes) VALUES ($1, $2, $3)
+                 ON CONFLICT DO NOTHING",
+                guild.0,
+                &asset.sha256[..],
+                &asset.bytes[..],
+            )
+            .execute(&mut *conn)
+            .await?;
+        }
         sqlx::query!(
-            "WITH kept AS (
-                INSERT INTO asset (guild_id, sha256, bytes) VALUES ($1, $4, $5)
-                ON CONFLICT DO NOTHING
-             )
-             INSERT INTO character_asset (guild_id, character_id, ordinal, kind, name, ext, uri,
+            "INSERT INTO character_asset (guild_id, character_id, ordinal, kind, name, ext, uri,
                                           sha256)
-             VALUES ($1, $2, $3, $6, $7, $8, $9, $4)",
+             VALUES ($1, $2, $3, $5, $6, $7, $8, $4)",
             guild.0,
             character.0,
             i32::try_from(ordinal).unwrap_or(i32::MAX),
             &asset.sha256[..],
-            &asset.bytes,
             &clean(&asset.kind),
             &clean(&asset.name),
             &clean(&asset.ext),

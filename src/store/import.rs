@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use tracing::instrument;
 
-use super::moves::place;
 use super::scene::insert;
-use super::{NewScene, NewTurn, Noun, Store, StoreError, character};
+use super::text::clean;
+use super::{NewScene, Noun, Store, StoreError, character};
 use crate::domain::{
-    CharacterId, CharacterSheet, GuildId, PersonId, Scene, SceneId, Speaker, SwipeOrigin, TurnId,
+    CharacterId, CharacterSheet, GuildId, PersonId, Scene, SceneId, SwipeOrigin, TurnId,
 };
 
 /// A chat that was played elsewhere, about to become a scene.
@@ -99,15 +99,7 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        for turn in &import.turns {
-            let name = turn.name.clone();
-            let member = turn.member.and_then(|index| new.cast.get(index));
-            let speaker = match member {
-                Some(&id) => Speaker::Character { id, name },
-                None => Speaker::Person { id: import.person, name },
-            };
-            put(&mut tx, guild, scene, speaker, turn).await?;
-        }
+        put(&mut tx, guild, scene, &new.cast, import).await?;
         tx.commit().await?;
         let scene = self.get_scene(guild, scene).await?;
         scene.ok_or(StoreError::NotFound(Noun::Scene))
@@ -140,41 +132,131 @@ impl Store {
     }
 }
 
+/// Writes down all turns with their texts in one statement: each table refers to the
+/// other, and a chat may be long.
 async fn put(
     conn: &mut PgConnection,
     guild: GuildId,
     scene: SceneId,
-    speaker: Speaker,
-    turn: &ImportedTurn,
+    cast: &[CharacterId],
+    import: &NewImport,
 ) -> Result<(), StoreError> {
-    let mut texts = turn.swipes.iter().cloned();
-    let new = NewTurn {
-        text: texts.next().unwrap_or_default(),
-        origin: match speaker {
-            Speaker::Character { .. } => SwipeOrigin::Generated,
-            Speaker::Person { .. } => SwipeOrigin::Written,
-        },
-        speaker,
-        receipt: None,
-        alternates: texts.collect(),
-    };
-    let placed = place(conn, guild, scene, &new, None).await?;
-    sqlx::query!(
-        "UPDATE turn
-         SET source = $3::text::json,
-             created_at = coalesce($4, created_at),
-             removed_at = CASE WHEN $5 THEN now() END,
-             swipe_id = (SELECT id FROM swipe
-                         WHERE guild_id = $1 AND turn_id = $2 AND ordinal = $6)
-         WHERE guild_id = $1 AND id = $2",
-        guild.0,
-        placed.turn.0,
-        &turn.source,
-        turn.created_at,
-        turn.is_removed,
-        i32::try_from(turn.standing).unwrap_or(0),
+    let num_swipes: usize = import.turns.iter().map(|turn| turn.swipes.len().max(1)).sum();
+    let turn_ids = keys(conn, "turn_id_seq", import.turns.len()).await?;
+    let swipe_ids = keys(conn, "swipe_id_seq", num_swipes).await?;
+    let mut rows = Rows::default();
+    let mut swipe_ids = swipe_ids.into_iter();
+    let mut parent = None;
+    for (turn, id) in import.turns.iter().zip(turn_ids) {
+        let character = turn.member.and_then(|index| cast.get(index)).map(|id| id.0);
+        let origin = match character {
+            Some(_) => SwipeOrigin::Generated,
+            None => SwipeOrigin::Written,
+        };
+        let own: Vec<i64> = swipe_ids.by_ref().take(turn.swipes.len().max(1)).collect();
+        rows.standing.push(*own.get(turn.standing).unwrap_or(&own[0]));
+        for (ordinal, swipe) in own.iter().enumerate() {
+            let text = turn.swipes.get(ordinal).map_or("", String::as_str);
+            rows.swipe_turn.push(id);
+            rows.swipe_id.push(*swipe);
+            rows.ordinal.push(i32::try_from(ordinal).unwrap_or(i32::MAX));
+            rows.text.push(clean(text).into_owned());
+            rows.origin.push(origin.as_str().to_owned());
+        }
+        rows.id.push(id);
+        rows.parent.push(parent.replace(id));
+        rows.character.push(character);
+        rows.person.push(character.is_none().then_some(import.person.0));
+        rows.name.push(clean(&turn.name).into_owned());
+        rows.created_at.push(turn.created_at);
+        rows.is_removed.push(turn.is_removed);
+        rows.source.push(turn.source.clone());
+    }
+    rows.insert(conn, guild, scene, parent).await
+}
+
+/// New keys of a sequence, in order.
+async fn keys(
+    conn: &mut PgConnection,
+    sequence: &str,
+    count: usize,
+) -> Result<Vec<i64>, StoreError> {
+    let count = i32::try_from(count).unwrap_or(i32::MAX);
+    Ok(sqlx::query_scalar!(
+        r#"SELECT nextval($1::text::regclass) AS "key!" FROM generate_series(1, $2)"#,
+        sequence,
+        count,
     )
-    .execute(conn)
-    .await?;
-    Ok(())
+    .fetch_all(conn)
+    .await?)
+}
+
+/// The columns of the turns and of their texts.
+#[derive(Default)]
+struct Rows {
+    id: Vec<i64>,
+    parent: Vec<Option<i64>>,
+    character: Vec<Option<i64>>,
+    person: Vec<Option<i64>>,
+    name: Vec<String>,
+    standing: Vec<i64>,
+    created_at: Vec<Option<DateTime<Utc>>>,
+    is_removed: Vec<bool>,
+    source: Vec<String>,
+    swipe_turn: Vec<i64>,
+    swipe_id: Vec<i64>,
+    ordinal: Vec<i32>,
+    text: Vec<String>,
+    origin: Vec<String>,
+}
+
+impl Rows {
+    async fn insert(
+        self,
+        conn: &mut PgConnection,
+        guild: GuildId,
+        scene: SceneId,
+        head: Option<i64>,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "WITH new_turn AS (
+                INSERT INTO turn (guild_id, scene_id, id, parent_id, character_id, person_id,
+                                  speaker_name, swipe_id, created_at, removed_at, source)
+                SELECT $1, $2, came.id, came.parent_id, came.character_id, came.person_id,
+                       came.name, came.swipe_id, coalesce(came.created_at, now()),
+                       CASE WHEN came.is_removed THEN now() END, came.source::json
+                FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[],
+                            $8::bigint[], $9::timestamptz[], $10::boolean[], $11::text[])
+                     AS came (id, parent_id, character_id, person_id, name, swipe_id,
+                              created_at, is_removed, source)
+             ), new_swipe AS (
+                INSERT INTO swipe (guild_id, turn_id, id, ordinal, text, origin)
+                SELECT $1, came.turn_id, came.id, came.ordinal, came.text, came.origin
+                FROM unnest($12::bigint[], $13::bigint[], $14::integer[], $15::text[],
+                            $16::text[])
+                     AS came (turn_id, id, ordinal, text, origin)
+             )
+             UPDATE scene SET head_turn_id = $17 WHERE guild_id = $1 AND id = $2",
+            guild.0,
+            scene.0,
+            &self.id,
+            &self.parent as &[Option<i64>],
+            &self.character as &[Option<i64>],
+            &self.person as &[Option<i64>],
+            &self.name,
+            &self.standing,
+            &self.created_at as &[Option<DateTime<Utc>>],
+            &self.is_removed,
+            &self.source,
+            &self.swipe_turn,
+            &self.swipe_id,
+            &self.ordinal,
+            &self.text,
+            &self.origin,
+            head,
+        )
+        .execute(conn)
+        .await?;
+        Ok(())
+    }
 }

@@ -174,7 +174,7 @@ impl Store {
                             JOIN character ON character.guild_id = used.guild_id
                                           AND character.id = used.character_id
                             WHERE used.guild_id = lorebook.guild_id
-                              AND used.lorebook_id = lorebook.id
+                              AND used.lorebook_id = lorebook.id AND used.active
                               AND character.archived_at IS NULL
                             ORDER BY character.name_key) AS "characters!",
                       (SELECT count(*) FROM scene_lorebook AS used
@@ -253,15 +253,14 @@ impl Store {
             (LoreScope::Character(character), true) => sqlx::query!(
                 "INSERT INTO character_lorebook (guild_id, character_id, lorebook_id, embedded)
                  VALUES ($1, $2, $3, false)
-                 ON CONFLICT ON CONSTRAINT character_lorebook_pkey
-                 DO UPDATE SET lorebook_id = excluded.lorebook_id",
+                 ON CONFLICT ON CONSTRAINT character_lorebook_pkey DO UPDATE SET active = true",
                 guild,
                 character.0,
                 book,
             ),
             (LoreScope::Character(character), false) => sqlx::query!(
-                "DELETE FROM character_lorebook
-                 WHERE guild_id = $1 AND character_id = $2 AND lorebook_id = $3",
+                "UPDATE character_lorebook SET active = false
+                 WHERE guild_id = $1 AND character_id = $2 AND lorebook_id = $3 AND active",
                 guild,
                 character.0,
                 book,
@@ -275,8 +274,9 @@ impl Store {
         Ok(())
     }
 
-    /// The lorebooks that a scene uses: those of its characters, its own, and the
-    /// guild's; each once, by the nearest reason, in the order of joining.
+    /// The lorebooks that a scene uses, in the order of joining. One that is used for
+    /// several reasons is there for the widest alone; one of several characters, once for
+    /// each of them.
     #[instrument(name = "db.lorebook.list_uses", skip(self), err(level = "debug"))]
     pub async fn list_lore_uses(
         &self,
@@ -284,42 +284,43 @@ impl Store {
         scene: SceneId,
     ) -> Result<Vec<LoreUse>, StoreError> {
         let rows = sqlx::query!(
-            r#"SELECT DISTINCT ON (used.lorebook_id)
-                      used.lorebook_id AS "id!", used.rank AS "rank!", used.character_id,
-                      used.joined_at, lorebook.revision
+            r#"SELECT used.lorebook_id AS "id!", used.rank AS "rank!", used.character_id,
+                      lorebook.revision
                FROM (
-                  SELECT lore.lorebook_id, 0 AS rank, lore.character_id, lore.joined_at
-                  FROM cast_member
-                  JOIN character_lorebook AS lore ON lore.guild_id = cast_member.guild_id
-                                                 AND lore.character_id = cast_member.character_id
-                  WHERE cast_member.guild_id = $1 AND cast_member.scene_id = $2
+                  SELECT id AS lorebook_id, 0 AS rank, NULL::bigint AS character_id,
+                         created_at AS joined_at
+                  FROM lorebook WHERE guild_id = $1 AND everywhere
                   UNION ALL
                   SELECT lorebook_id, 1, NULL, joined_at FROM scene_lorebook
                   WHERE guild_id = $1 AND scene_id = $2
                   UNION ALL
-                  SELECT id, 2, NULL, created_at FROM lorebook
-                  WHERE guild_id = $1 AND everywhere
+                  SELECT lore.lorebook_id, 2, lore.character_id, lore.joined_at
+                  FROM cast_member
+                  JOIN character_lorebook AS lore ON lore.guild_id = cast_member.guild_id
+                                                 AND lore.character_id = cast_member.character_id
+                  WHERE cast_member.guild_id = $1 AND cast_member.scene_id = $2 AND lore.active
                ) AS used
                JOIN lorebook ON lorebook.guild_id = $1 AND lorebook.id = used.lorebook_id
-               ORDER BY used.lorebook_id, used.rank, used.joined_at"#,
+               ORDER BY used.rank, used.joined_at, used.lorebook_id"#,
             guild.0,
             scene.0,
         )
         .fetch_all(&self.pool)
         .await?;
-        let mut uses: Vec<_> = rows
-            .into_iter()
-            .map(|row| {
-                let scope = match (row.rank, row.character_id) {
-                    (0, Some(character)) => LoreScope::Character(CharacterId(character)),
-                    (1, _) => LoreScope::Scene(scene),
-                    _ => LoreScope::Guild,
-                };
-                let used = LoreUse { scope, id: LorebookId(row.id), revision: row.revision };
-                (row.rank, row.joined_at, used)
-            })
-            .collect();
-        uses.sort_by_key(|(rank, joined_at, used)| (*rank, *joined_at, used.id));
-        Ok(uses.into_iter().map(|(.., used)| used).collect())
+        let mut uses: Vec<LoreUse> = Vec::new();
+        for row in rows {
+            let id = LorebookId(row.id);
+            let scope = match (row.rank, row.character_id) {
+                (2, Some(character)) => LoreScope::Character(CharacterId(character)),
+                (1, _) => LoreScope::Scene(scene),
+                _ => LoreScope::Guild,
+            };
+            let is_wider =
+                |used: &LoreUse| used.id == id && !matches!(used.scope, LoreScope::Character(_));
+            if !uses.iter().any(is_wider) {
+                uses.push(LoreUse { scope, id, revision: row.revision });
+            }
+        }
+        Ok(uses)
     }
 }

@@ -200,7 +200,7 @@ pub(super) async fn append(
 pub(super) struct Placed {
     /// The head before.
     from: Option<TurnId>,
-    pub(super) turn: TurnId,
+    turn: TurnId,
     swipe: SwipeId,
 }
 

@@ -35,6 +35,29 @@ impl Store {
         })
     }
 
+    /// The person with that id on the guild's platform.
+    #[instrument(name = "db.person.get_by_external", skip_all, fields(%guild), err(level = "debug"))]
+    pub async fn get_person_by_external(
+        &self,
+        guild: GuildId,
+        external_id: &str,
+    ) -> Result<Option<Person>, StoreError> {
+        let external_id = clean(external_id);
+        let row = sqlx::query!(
+            "SELECT id, display_name FROM person WHERE guild_id = $1 AND external_id = $2",
+            guild.0,
+            &external_id,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| Person {
+            id: PersonId(row.id),
+            guild_id: guild,
+            external_id: external_id.into_owned(),
+            display_name: row.display_name,
+        }))
+    }
+
     /// A person by their key.
     #[instrument(name = "db.person.get", skip(self), err(level = "debug"))]
     pub async fn get_person(

@@ -116,16 +116,21 @@ pub(crate) fn lore_test(report: &LoreReport, style: Style) -> String {
     lore_lines(report, style)
 }
 
+/// Names of a book may hold what terminals obey.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
 fn lore_lines(report: &LoreReport, style: Style) -> String {
     let mut out = String::new();
     for told in &report.told {
-        let name = style.name(&told.name);
-        let _ =
-            writeln!(out, "  {name} ({}): {}, {} tokens", told.book, told.cause, told.num_tokens);
+        let name = style.name(plain(&told.name));
+        let about = plain(&format!("({}): {}", told.book, told.cause));
+        let _ = writeln!(out, "  {name} {about}, {} tokens", told.num_tokens);
     }
     for left in &report.left_out {
-        let line = format!("  {} ({}) {}", left.name, left.book, left.reason);
-        let _ = writeln!(out, "{}", style.aside(&line));
+        let line = plain(&format!("{} ({}) {}", left.name, left.book, left.reason));
+        let _ = writeln!(out, "  {}", style.aside(&line));
     }
     let _ = writeln!(out, "  {} of {} tokens", report.num_tokens, report.budget_tokens);
     out

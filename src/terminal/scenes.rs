@@ -20,7 +20,7 @@ pub(super) struct Entrance {
 /// one played last, else one with the first character of the library.
 pub(super) async fn enter(chat: &Chat, options: &PlayOptions) -> Result<Entrance, PlayError> {
     let store = chat.store();
-    let LocalGuild { guild, person } = chat.library().local(&options.user).await?;
+    let LocalGuild { guild, person } = chat.library().local(Some(&options.user)).await?;
     let user = person.display_name.clone();
     let library = chat.welcome(guild.id).await?;
     let waiting = store.list_scenes(guild.id, false, 100).await?;

@@ -4,26 +4,33 @@
 //! that goes with the character, its pictures assets; the card itself is kept as it was
 //! spelled. It goes out as it came, but for what was changed here.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::domain::{Character, CharacterId, CharacterSheet, GuildId, PersonId};
 use crate::formats::card::{Asset, Card, CardFile, Container, Version};
 use crate::formats::picture::Picture;
-use crate::formats::{FormatError, Limits};
 use crate::store::{CharacterAsset, CharacterFile, NewBook, Noun, StoreError, name_key};
 
+use super::super::characters::clean_avatar_url;
 use super::super::{ChatError, FileOut, clean_name, file_name};
-use super::Library;
+use super::{Cleaning, Library, limits};
 
 /// What the store calls the image that a card was written into.
-const PICTURE: &str = "picture";
+const PICTURE: &str = "card picture";
+/// The most files of a card that are kept.
+const MAX_ASSETS: usize = 500;
 
 /// A card that was read and is not kept yet.
 #[derive(Debug)]
 pub struct CardInHand {
-    file: CardFile,
+    card: String,
     sheet: CharacterSheet,
+    /// Its lore with the number of its entries.
+    book: Option<(NewBook, usize)>,
+    assets: Vec<CharacterAsset>,
     /// What its author should know, in words.
     pub findings: Vec<String>,
 }
@@ -57,15 +64,24 @@ impl Library {
     /// # Errors
     /// The file is no card, or more than is read of anybody's file; says which.
     pub async fn read_card(&self, bytes: Vec<u8>) -> Result<CardInHand, ChatError> {
-        let read = tokio::task::spawn_blocking(move || {
-            let file = CardFile::read(&bytes, &Limits::default())?;
+        self.aside(move || {
+            let file = CardFile::read(&bytes, &limits())?;
+            let mut sheet = file.card.to_sheet();
+            // An address that cannot be used is no reason to refuse a character.
+            sheet.avatar_url = sheet.avatar_url.filter(|url| clean_avatar_url(url).is_ok());
+            let sheet = Cleaning::FILES.sheet(&sheet).map_err(|error| in_card(&error))?;
             let findings = file.validate().iter().map(ToString::to_string).collect();
-            Ok::<_, ChatError>((file, findings))
-        });
-        let (file, findings): (CardFile, Vec<String>) =
-            read.await.map_err(|_| ChatError::refused("the card could not be read"))??;
-        let sheet = self.clean_sheet(&file.card.to_sheet())?;
-        Ok(CardInHand { file, sheet, findings })
+            // What is no book is told among the findings, and is no lore.
+            let book = file.card.book_file().ok().flatten().map(|book| {
+                let read = book.to_lorebook();
+                let named = clean_name(&read.name);
+                let name = named.unwrap_or_else(|_| format!("Lore of {}", sheet.stage_name()));
+                (NewBook { name, body: book.to_json() }, read.entries.len())
+            });
+            let assets = assets(&file);
+            Ok(CardInHand { card: file.card.to_json(), sheet, book, assets, findings })
+        })
+        .await
     }
 
     /// The character whose place a card would take: the guild's of the same name.
@@ -91,19 +107,10 @@ impl Library {
         card: CardInHand,
         replaces: Option<CharacterId>,
     ) -> Result<ImportedCharacter, ChatError> {
-        let CardInHand { file, sheet, .. } = card;
-        let book = file.card.book_file()?;
-        let num_lore_entries = book.as_ref().map_or(0, |it| it.to_lorebook().entries.len());
-        let book = book.map(|book| {
-            let named = clean_name(&book.to_lorebook().name);
-            NewBook {
-                name: named.unwrap_or_else(|_| format!("Lore of {}", sheet.stage_name())),
-                body: book.to_json(),
-            }
-        });
-        let assets = assets(&file);
+        let CardInHand { card, sheet, book, assets, .. } = card;
+        let num_lore_entries = book.as_ref().map_or(0, |(_, number)| *number);
         let num_assets = assets.len();
-        let kept = CharacterFile { card: file.card.to_json(), sheet, assets, book };
+        let kept = CharacterFile { sheet, card, assets, book: book.map(|(book, _)| book) };
         let character = self.store.import_character(guild, &kept, replaces).await?;
         let detail = json!({ "character": character.id });
         // The same words as for a character that is made by hand: it is whose it is.
@@ -133,11 +140,9 @@ impl Library {
         let name = file_name(&sheet.name, container.extension());
         let card = self.card_of(guild, character, &sheet).await?;
         let assets = self.store.list_character_assets(guild, character).await?;
-        let written = tokio::task::spawn_blocking(move || {
-            card_file(card, assets)?.write(container, version, &Limits::default())
-        });
-        let written = written.await;
-        let bytes = written.map_err(|_| ChatError::refused("the card could not be written"))??;
+        let written =
+            self.aside(move || Ok(card_file(card, assets).write(container, version, &limits())?));
+        let bytes = written.await?;
         Ok(FileOut { name, bytes })
     }
 
@@ -153,7 +158,9 @@ impl Library {
                 let card = Card::read_json(&text)?;
                 let written = card.to_sheet();
                 // Cleaning alone is no change.
-                let came = self.clean_sheet(&written)?;
+                let mut came = written.clone();
+                came.avatar_url = came.avatar_url.filter(|url| clean_avatar_url(url).is_ok());
+                let came = Cleaning::FILES.sheet(&came)?;
                 card.with_sheet(&changed(&written, &came, sheet))
             }
             None => Card::from_sheet(sheet),
@@ -172,20 +179,20 @@ impl Library {
     }
 
     /// The picture of that sum as a small PNG; `None` where it cannot be shown.
-    pub async fn small_picture(&self, guild: GuildId, sha256: [u8; 32]) -> Option<Vec<u8>> {
-        let bytes = self.store.get_asset(guild, sha256).await.ok()??;
-        let small = tokio::task::spawn_blocking(move || {
-            let limits = Limits::default();
-            Picture::check(bytes, &limits)?.to_avatar(&limits)
-        });
-        let small = small.await;
-        match small.ok()? {
-            Ok(png) => Some(png),
-            Err(error) => {
-                tracing::info!(error.kind = error.kind(), "a picture cannot be shown");
-                None
-            }
-        }
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn small_picture(
+        &self,
+        guild: GuildId,
+        sha256: [u8; 32],
+    ) -> Result<Option<Vec<u8>>, ChatError> {
+        let Some(bytes) = self.store.get_asset(guild, sha256).await? else { return Ok(None) };
+        self.aside(move || {
+            let shown = Picture::check(bytes, &limits()).and_then(|it| it.to_avatar(&limits()));
+            Ok(shown.map_err(|error| tracing::info!(error.kind = error.kind(), "no picture")).ok())
+        })
+        .await
     }
 
     /// The names of the pictures that a character can show.
@@ -226,30 +233,45 @@ impl Library {
     }
 }
 
-/// What a card's files become in the store.
+/// What was wrong with a card's text, with a hint of where.
+fn in_card(error: &ChatError) -> ChatError {
+    ChatError::refused(format!("a text or a name of the card cannot be taken: {error}"))
+}
+
+/// What a card's files become in the store; a file that is named often is read once.
 fn assets(file: &CardFile) -> Vec<CharacterAsset> {
-    let kept = |kind: &str, name: &str, ext: &str, uri: &str, bytes: &[u8]| CharacterAsset {
-        kind: kind.to_owned(),
-        name: name.to_owned(),
-        ext: ext.to_owned(),
-        uri: uri.to_owned(),
-        sha256: Sha256::digest(bytes).into(),
-        bytes: bytes.to_vec(),
-    };
-    let own = file.assets.iter().filter_map(|it| {
-        let bytes = it.bytes.as_deref()?;
-        Some(kept(&it.kind, &it.name, &it.ext, address(&it.uri), bytes))
-    });
-    let picture = file.picture.iter().map(|it| kept(PICTURE, "card", "png", "", &it.bytes));
-    own.chain(picture).collect()
+    let mut sums: HashMap<*const u8, [u8; 32]> = HashMap::new();
+    let own = file.assets.iter().filter(|it| it.kind != PICTURE).take(MAX_ASSETS);
+    let mut kept: Vec<CharacterAsset> = Vec::new();
+    for asset in own {
+        let Some(bytes) = &asset.bytes else { continue };
+        let sha256 = *sums.entry(bytes.as_ptr()).or_insert_with(|| Sha256::digest(bytes).into());
+        kept.push(CharacterAsset {
+            kind: asset.kind.clone(),
+            name: asset.name.clone(),
+            ext: asset.ext.clone(),
+            uri: address(&asset.uri).to_owned(),
+            sha256,
+            bytes: bytes.clone(),
+        });
+    }
+    kept.extend(file.picture.iter().map(|picture| CharacterAsset {
+        kind: PICTURE.to_owned(),
+        name: "card".to_owned(),
+        ext: picture.kind.extension().to_owned(),
+        uri: String::new(),
+        sha256: Sha256::digest(&picture.bytes).into(),
+        bytes: picture.bytes.as_slice().into(),
+    }));
+    kept
 }
 
 /// The way back: the card says which files it has, and here they are.
-fn card_file(card: Card, kept: Vec<CharacterAsset>) -> Result<CardFile, FormatError> {
+fn card_file(card: Card, kept: Vec<CharacterAsset>) -> CardFile {
     let mut file = CardFile::new(card);
     for kept in kept {
         if kept.kind == PICTURE {
-            file.picture = Some(Picture::check(kept.bytes, &Limits::default())?);
+            file.picture = Picture::check(kept.bytes.to_vec(), &limits()).ok();
             continue;
         }
         let is_it = |it: &&mut Asset| {
@@ -258,10 +280,10 @@ fn card_file(card: Card, kept: Vec<CharacterAsset>) -> Result<CardFile, FormatEr
                 && address(&it.uri) == kept.uri
         };
         if let Some(asset) = file.assets.iter_mut().find(is_it) {
-            asset.bytes = Some(kept.bytes.into());
+            asset.bytes = Some(kept.bytes);
         }
     }
-    Ok(file)
+    file
 }
 
 /// Where an asset is; one that is in its own address is there as a whole, and once is

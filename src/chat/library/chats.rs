@@ -4,17 +4,16 @@
 //! out of the line. The lines of the file are kept, so that a chat goes out as it came,
 //! but for what was said since.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::json;
 
 use super::super::opening::clean_title;
 use super::super::{ChatError, FileOut, clean_name, file_name};
-use super::Library;
+use super::{Cleaning, Library, limits};
 use crate::domain::{
     Character, CharacterSheet, GuildId, Length, Note, Person, Scene, SceneId, TurnId,
 };
-use crate::formats::Limits;
 use crate::formats::chat::{ChatFile, ChatMessage, ChatSwipe, NewChatMessage};
 use crate::store::{
     ImportedMember, ImportedTurn, NewImport, NewScene, Noun, StoreError, TreeTurn, name_key,
@@ -22,6 +21,10 @@ use crate::store::{
 
 /// The most characters that a chat may bring along.
 const MAX_CAST: usize = 32;
+/// The most messages.
+const MAX_TURNS: usize = 20_000;
+/// The most texts of all messages together.
+const MAX_TEXTS: usize = 60_000;
 /// What people without a name are called.
 const NAMELESS: &str = "Somebody";
 
@@ -33,6 +36,8 @@ pub struct ChatInHand {
     pub characters: Vec<String>,
     /// How many messages it has.
     pub num_messages: usize,
+    /// The texts of every message, as they may be kept.
+    texts: Vec<Vec<String>>,
 }
 
 /// Where a chat goes on.
@@ -65,22 +70,25 @@ impl Library {
     /// # Errors
     /// The file is no chat, or nobody says anything in it.
     pub async fn read_chat(&self, bytes: Vec<u8>) -> Result<ChatInHand, ChatError> {
-        let read = tokio::task::spawn_blocking(move || {
-            ChatFile::read_all(&bytes, &Limits::default()).map(|chats| chats.into_iter().next())
-        });
-        let read = read.await.map_err(|_| ChatError::refused("the chat could not be read"))??;
-        let file = read.filter(|chat| !chat.messages().is_empty());
-        let file = file.ok_or_else(|| ChatError::refused("nobody says anything in that chat"))?;
-        let mut characters: Vec<String> = Vec::new();
-        for message in file.messages() {
-            let name = named(message);
-            let is_new = |known: &String| name_key(known) != name_key(&name);
-            if !message.is_user() && !message.is_system() && characters.iter().all(is_new) {
-                characters.push(name);
+        self.aside(move || {
+            let read = ChatFile::read_all(&bytes, &limits())?.into_iter().next();
+            let file = read.filter(|chat| !chat.messages().is_empty());
+            let file =
+                file.ok_or_else(|| ChatError::refused("nobody says anything in that chat"))?;
+            let (mut characters, mut known) = (Vec::new(), HashSet::new());
+            for message in file.messages() {
+                let name = named(message);
+                let speaks = !message.is_user() && !message.is_system();
+                if speaks && known.insert(name_key(&name)) {
+                    characters.push(name);
+                }
             }
-        }
-        let num_messages = file.messages().len();
-        Ok(ChatInHand { file, characters, num_messages })
+            let num_messages = file.messages().len();
+            bounded(&characters, num_messages)?;
+            let texts = texts(&file)?;
+            Ok(ChatInHand { file, characters, num_messages, texts })
+        })
+        .await
     }
 
     /// Lets a chat go on as a scene. `lead` plays where the chat has one character alone;
@@ -98,21 +106,24 @@ impl Library {
         lead: Option<Character>,
         place: ChatPlace,
     ) -> Result<ImportedChat, ChatError> {
-        let ChatInHand { file, characters, .. } = chat;
-        if characters.len() > MAX_CAST {
+        let ChatInHand { file, characters, texts, .. } = chat;
+        if let (Some(lead), true) = (&lead, characters.len() > 1) {
             return Err(ChatError::refused(format!(
-                "{} characters speak in that chat, and a scene has at most {MAX_CAST}",
-                characters.len()
+                "several characters speak in that chat ({}), so {} cannot play alone; leave the \
+                 character out",
+                characters.join(", "),
+                lead.sheet.stage_name()
             )));
         }
-        let texts = self.texts(&file)?;
         let cast = self.cast_of(guild, &characters, lead).await?;
         let mut turns = Vec::with_capacity(texts.len());
+        let members: HashMap<String, usize> =
+            cast.iter().enumerate().map(|(i, part)| (name_key(&part.name), i)).collect();
         for (message, swipes) in file.messages().iter().zip(texts) {
             let name = named(message);
-            let is_it = |part: &Part| name_key(&part.name) == name_key(&name);
+            let member = members.get(&name_key(&name)).copied();
             turns.push(ImportedTurn {
-                member: cast.iter().position(is_it).filter(|_| !message.is_user()),
+                member: member.filter(|_| !message.is_user()),
                 name,
                 swipes,
                 standing: message.standing(),
@@ -121,10 +132,13 @@ impl Library {
                 source: message.object().to_json(),
             });
         }
-        let note = file.note()?.filter(|note| note.interval != 0).map(|note| Note {
-            text: note.prompt,
-            depth: usize::try_from(note.depth).unwrap_or(0),
-        });
+        let note = match file.note()?.filter(|note| note.interval != 0) {
+            Some(note) => Some(Note {
+                text: self.clean_text(&note.prompt)?,
+                depth: usize::try_from(note.depth).unwrap_or(0),
+            }),
+            None => None,
+        };
         let first = cast.first().map(|part| part.known.as_ref().map(|it| &it.sheet));
         let first_name = cast.first().map(|part| part.name.as_str());
         let title = place.title.as_deref().or(first_name);
@@ -157,18 +171,6 @@ impl Library {
             }
         }
         Ok(ImportedChat { scene, num_turns, made })
-    }
-
-    /// The texts of every message, as they may be kept.
-    fn texts(&self, file: &ChatFile) -> Result<Vec<Vec<String>>, ChatError> {
-        let texts = file.messages().iter().enumerate().map(|(i, message)| {
-            let swipes = message.swipes()?;
-            let texts = swipes.iter().map(|swipe| self.clean_text(&swipe.text));
-            texts.collect::<Result<Vec<_>, _>>().map_err(|error| {
-                ChatError::refused(format!("message {} of the chat: {error}", i + 1))
-            })
-        });
-        texts.collect()
     }
 
     /// Who plays, by the names of the chat.
@@ -207,7 +209,7 @@ impl Library {
         let is_group = cast.len() > 1;
         let header = source.header.filter(|header| header != "null");
         let mut file = match header {
-            Some(header) => ChatFile::read_lines(&header, &Limits::default())?,
+            Some(header) => ChatFile::read_lines(&header, &limits())?,
             None if is_group && !sources.is_empty() => ChatFile::default(),
             None => {
                 let user = people.first().map_or("You", |it| it.name());
@@ -224,6 +226,38 @@ impl Library {
         let name = file_name(&scene.title, "jsonl");
         Ok(FileOut { name, bytes: file.to_lines().into_bytes() })
     }
+}
+
+/// Refuses what is no evening but a flood.
+fn bounded(characters: &[String], num_messages: usize) -> Result<(), ChatError> {
+    let refused = |number: usize, what: &str, max: usize| {
+        let reason = format!("that chat has {number} {what}, and at most {max} are taken");
+        Err(ChatError::refused(reason))
+    };
+    match (characters.len(), num_messages) {
+        (number, _) if number > MAX_CAST => refused(number, "characters who speak", MAX_CAST),
+        (_, number) if number > MAX_TURNS => refused(number, "messages", MAX_TURNS),
+        _ => Ok(()),
+    }
+}
+
+/// The texts of every message, as they may be kept.
+fn texts(file: &ChatFile) -> Result<Vec<Vec<String>>, ChatError> {
+    let mut num_texts = 0;
+    let texts = file.messages().iter().enumerate().map(|(i, message)| {
+        let swipes = message.swipes()?;
+        num_texts += swipes.len();
+        if num_texts > MAX_TEXTS {
+            let reason =
+                format!("that chat has over {MAX_TEXTS} swipes, which is more than is taken");
+            return Err(ChatError::refused(reason));
+        }
+        let texts = swipes.iter().map(|swipe| Cleaning::FILES.clean_text(&swipe.text));
+        texts
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| ChatError::refused(format!("message {} of the chat: {error}", i + 1)))
+    });
+    texts.collect()
 }
 
 /// The name of who says something, as it can head a turn.
@@ -269,7 +303,7 @@ fn message(
     is_group: bool,
 ) -> Result<Option<ChatMessage>, ChatError> {
     let came = match source {
-        Some(line) => ChatFile::read_lines(line, &Limits::default())?.messages().first().cloned(),
+        Some(line) => ChatFile::read_lines(line, &limits())?.messages().first().cloned(),
         None => None,
     };
     if turn.is_removed && !came.as_ref().is_some_and(ChatMessage::is_system) {

@@ -4,14 +4,14 @@
 use serde_json::json;
 
 use crate::domain::{GuildId, LoreEntry, LorePosition, Lorebook, LorebookId, PersonId, PromptRole};
-use crate::formats::Limits;
 use crate::formats::book::{BookFile, BookFormat};
 use crate::formats::card::CardFile;
+use crate::lore::{Lore, LoreProblem, LoreScope, LoreSource};
 use crate::store::{self, ListedLorebook, StoreError};
 
 use super::super::lore::title;
 use super::super::{ChatError, FileOut, clean_name, file_name};
-use super::Library;
+use super::{Library, limits};
 
 /// How many names a refusal lists.
 const MAX_OFFERED: usize = 25;
@@ -98,7 +98,7 @@ impl Library {
         name: &str,
     ) -> Result<KeptLorebook, ChatError> {
         match self.store.get_lorebook_by_name(guild, name).await? {
-            Some(kept) => KeptLorebook::read(kept),
+            Some(kept) => self.aside(|| KeptLorebook::read(kept)).await,
             None => {
                 let names = self.store.list_lorebooks(guild).await?;
                 let names: Vec<String> = names.into_iter().map(|book| book.name).collect();
@@ -117,15 +117,17 @@ impl Library {
         bytes: Vec<u8>,
         name: Option<&str>,
     ) -> Result<LorebookInHand, ChatError> {
-        let read = tokio::task::spawn_blocking(move || read_book(&bytes)).await;
-        let file = read.map_err(|_| ChatError::refused("the file could not be read"))??;
-        let book = file.to_lorebook();
-        let named = name.map_or_else(|| book.name.clone(), str::to_owned);
-        let name = clean_name(&named).map_err(|_| {
-            ChatError::refused("the file does not say what the book is called; give it a name")
-        })?;
-        let findings = file.validate().iter().map(ToString::to_string).collect();
-        Ok(LorebookInHand { name, num_entries: book.entries.len(), file, findings })
+        let name = name.map(str::to_owned);
+        self.aside(move || {
+            let file = read_book(&bytes)?;
+            let book = file.to_lorebook();
+            let name = clean_name(&name.unwrap_or_else(|| book.name.clone())).map_err(|_| {
+                ChatError::refused("the file does not say what the book is called; give it a name")
+            })?;
+            let findings = findings(&file, &book);
+            Ok(LorebookInHand { name, num_entries: book.entries.len(), file, findings })
+        })
+        .await
     }
 
     /// Keeps a lorebook that was read. `replaces` says whether it takes the place of one
@@ -193,6 +195,7 @@ impl Library {
         book: &str,
         change: &EntryChange,
     ) -> Result<(KeptLorebook, LoreEntry), ChatError> {
+        let entry = self.changed(LoreEntry::default(), change, true)?;
         let mut kept = match self.store.get_lorebook_by_name(guild, book).await? {
             Some(kept) => KeptLorebook::read(kept)?,
             None => {
@@ -203,7 +206,7 @@ impl Library {
                 KeptLorebook::read(kept)?
             }
         };
-        let entry = self.changed(LoreEntry::default(), change)?;
+        kept.make_editable()?;
         let uid = kept.file.add_entry(&entry)?;
         self.save(guild, person, &mut kept).await?;
         let entry = kept.entry(&uid)?.clone();
@@ -225,7 +228,8 @@ impl Library {
     ) -> Result<LoreEntry, ChatError> {
         let old = kept.entry(wanted)?.clone();
         let uid = old.uid.clone();
-        let entry = self.changed(old, change)?;
+        let entry = self.changed(old, change, false)?;
+        kept.make_editable()?;
         kept.file.replace_entry(&uid, &entry)?;
         self.save(guild, person, &mut kept).await?;
         Ok(kept.entry(&uid)?.clone())
@@ -243,6 +247,7 @@ impl Library {
         wanted: &str,
     ) -> Result<(), ChatError> {
         let uid = kept.entry(wanted)?.uid.clone();
+        kept.make_editable()?;
         kept.file.remove_entry(&uid)?;
         self.save(guild, person, &mut kept).await
     }
@@ -279,7 +284,18 @@ impl Library {
     }
 
     /// An entry with what is to be changed of it.
-    fn changed(&self, old: LoreEntry, change: &EntryChange) -> Result<LoreEntry, ChatError> {
+    fn changed(
+        &self,
+        old: LoreEntry,
+        change: &EntryChange,
+        is_new: bool,
+    ) -> Result<LoreEntry, ChatError> {
+        // What came from a file without keys or text can be switched off all the same.
+        let is_touched = is_new
+            || change.keys.is_some()
+            || change.content.is_some()
+            || change.constant.is_some();
+
         let text = |new: &Option<String>, old: String| match new {
             Some(new) => self.clean_text(new),
             None => Ok(old),
@@ -302,15 +318,21 @@ impl Library {
             enabled: change.enabled.unwrap_or(old.enabled),
             order: change.order.unwrap_or(old.order),
             position: match change.depth {
-                Some(depth) => LorePosition::AtDepth { depth, role: PromptRole::System },
+                Some(depth) => LorePosition::AtDepth {
+                    depth,
+                    role: match old.position {
+                        LorePosition::AtDepth { role, .. } => role,
+                        _ => PromptRole::System,
+                    },
+                },
                 None => old.position,
             },
             ..old
         };
-        if entry.content.trim().is_empty() {
+        if is_touched && entry.content.trim().is_empty() {
             return Err(ChatError::refused("an entry without text tells the model nothing"));
         }
-        if entry.keys.is_empty() && !entry.constant {
+        if is_touched && entry.keys.is_empty() && !entry.constant {
             return Err(ChatError::refused(
                 "nothing would ever call that entry; give it keys, or let it be told always",
             ));
@@ -358,6 +380,14 @@ impl KeptLorebook {
         Ok(Self { id, name, book, file, revision })
     }
 
+    /// A book of a kind that is only read becomes one that can be changed.
+    fn make_editable(&mut self) -> Result<(), ChatError> {
+        if matches!(self.file.format(), BookFormat::Agnai | BookFormat::Novel | BookFormat::Risu) {
+            self.file = self.file.to_format(BookFormat::Standalone)?;
+        }
+        Ok(())
+    }
+
     /// An entry by its key, its name, or a word of its that calls it.
     ///
     /// # Errors
@@ -385,8 +415,9 @@ impl KeptLorebook {
 
 /// A book of its own, or the one in a card.
 fn read_book(bytes: &[u8]) -> Result<BookFile, ChatError> {
-    let limits = Limits::default();
-    let as_book = std::str::from_utf8(bytes).ok().map(|text| BookFile::read_json(text));
+    let limits = limits();
+    let as_book = std::str::from_utf8(bytes).ok();
+    let as_book = as_book.map(|text| BookFile::read_json_within(text, &limits));
     let error = match as_book {
         Some(Ok(book)) => return Ok(book),
         Some(Err(error)) => Some(error),
@@ -399,6 +430,21 @@ fn read_book(bytes: &[u8]) -> Result<BookFile, ChatError> {
             .ok_or_else(|| ChatError::refused("that card has no lorebook in it")),
         (Err(_), Some(error)) | (Err(error), None) => Err(error.into()),
     }
+}
+
+/// What the author of a book should know: of its file, and of what it does here.
+fn findings(file: &BookFile, book: &Lorebook) -> Vec<String> {
+    let mut findings: Vec<String> = file.validate().iter().map(ToString::to_string).collect();
+    let scope = LoreScope::Guild;
+    let lore = Lore::new(vec![LoreSource { scope, id: String::new(), book: book.clone() }]);
+    for finding in lore.findings() {
+        let is_told = matches!(&finding.problem, LoreProblem::InvalidRegex { .. })
+            && findings.iter().any(|told| told.contains("no regular expression"));
+        if !is_told {
+            findings.push(format!("entry {}: {}", finding.uid, finding.problem));
+        }
+    }
+    findings
 }
 
 /// Keys as people write them: between commas, but a `/…/` pattern may hold some.

@@ -10,7 +10,12 @@ mod export;
 mod lorebooks;
 mod presets;
 
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
 use crate::domain::{Character, CharacterId, CharacterSheet, DepthPrompt, GuildId, PersonId};
+use crate::formats::Limits;
 use crate::store::{Noun, Store, StoreError};
 
 use super::characters::{self, clean_avatar_url};
@@ -25,12 +30,32 @@ pub use presets::ImportedPreset;
 /// The deepest that a character's reminder stands, in turns.
 const MAX_DEPTH: usize = 1_000;
 
+/// How many files are read or written at once: each may take some hundred MiB.
+const MAX_AT_ONCE: usize = 3;
+/// The longest text of a field that comes in a file, in bytes.
+const MAX_FILE_TEXT_BYTES: usize = 256 << 10;
+
+/// How much is read and unpacked of people's files.
+fn limits() -> Limits {
+    const MIB: usize = 1 << 20;
+    Limits {
+        file_bytes: 32 * MIB,
+        json_bytes: 12 * MIB,
+        json_values: 200_000,
+        parts: 500,
+        part_bytes: 16 * MIB,
+        total_bytes: 64 * MIB,
+        ..Limits::default()
+    }
+}
+
 /// A guild's characters, lorebooks, presets and chats, as files.
 #[derive(Debug, Clone)]
 pub struct Library {
     store: Store,
-    /// The longest text that one field may hold, in bytes.
+    /// The longest text that somebody may write into a field, in bytes.
     max_text_bytes: usize,
+    at_once: Arc<Semaphore>,
 }
 
 /// The guild in which everything of a terminal lives, and the one person of it.
@@ -47,11 +72,13 @@ const PLATFORM: &str = "terminal";
 const GUILD: &str = "local";
 /// One keyboard, one person, whatever they are called today.
 const PERSON: &str = "player";
+/// What they are called before they said so.
+const NAMELESS: &str = "Traveller";
 
 impl Library {
     /// The library in a database. Texts longer than `max_text_bytes` are refused.
     pub fn new(store: Store, max_text_bytes: usize) -> Self {
-        Self { store, max_text_bytes }
+        Self { store, max_text_bytes, at_once: Arc::new(Semaphore::new(MAX_AT_ONCE)) }
     }
 
     /// The store, for what needs no verb.
@@ -59,14 +86,35 @@ impl Library {
         &self.store
     }
 
-    /// The guild of this machine's terminal, and who sits at it.
+    /// The guild of this machine's terminal, and who sits at it: under this name from now
+    /// on, or with `None` under the name they have.
     ///
     /// # Errors
     /// The name cannot be used, or the database fails.
-    pub async fn local(&self, user: &str) -> Result<LocalGuild, ChatError> {
+    pub async fn local(&self, user: Option<&str>) -> Result<LocalGuild, ChatError> {
         let guild = self.store.upsert_guild(PLATFORM, GUILD, "this terminal").await?;
-        let person = self.store.upsert_person(guild.id, PERSON, &clean_name(user)?).await?;
+        let known = match user {
+            Some(_) => None,
+            None => self.store.get_person_by_external(guild.id, PERSON).await?,
+        };
+        let person = match known {
+            Some(person) => person,
+            None => {
+                let name = clean_name(user.unwrap_or(NAMELESS))?;
+                self.store.upsert_person(guild.id, PERSON, &name).await?
+            }
+        };
         Ok(LocalGuild { guild, person })
+    }
+
+    /// Does what takes a while aside: one of few at once, and not where others wait.
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, ChatError> + Send + 'static,
+    ) -> Result<T, ChatError> {
+        let _place = self.at_once.acquire().await.expect("nobody closes it");
+        let done = tokio::task::spawn_blocking(work).await;
+        done.unwrap_or_else(|_| Err(ChatError::refused("the file could not be read")))
     }
 
     /// The place of the terminal's scene with a character.
@@ -103,28 +151,52 @@ impl Library {
     /// Any text of people: line breaks and tabs stay, other control characters go,
     /// since no screen shows them and terminals obey them.
     pub(super) fn clean_text(&self, text: &str) -> Result<String, ChatError> {
-        let limit = self.max_text_bytes;
-        if text.len() > limit {
-            return Err(ChatError::refused(format!(
-                "that is {} bytes of text, and {limit} are taken; nothing was changed: send it in \
-                 parts",
-                text.len()
-            )));
-        }
-        let text: String = text
-            .replace("\r\n", "\n")
-            .chars()
-            .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
-            .collect();
-        Ok(text.trim().to_owned())
+        clean_text(text, self.max_text_bytes)
     }
 
-    fn clean_texts(&self, texts: &[String]) -> Result<Vec<String>, ChatError> {
+    /// A sheet that somebody wrote, with names that can head turns and texts that can
+    /// stand in prompts.
+    pub(super) fn clean_sheet(&self, sheet: &CharacterSheet) -> Result<CharacterSheet, ChatError> {
+        Cleaning { max_bytes: self.max_text_bytes }.sheet(sheet)
+    }
+}
+
+/// A text of at most so many bytes, without what no screen shows.
+fn clean_text(text: &str, max_bytes: usize) -> Result<String, ChatError> {
+    if text.len() > max_bytes {
+        return Err(ChatError::refused(format!(
+            "that is {} bytes of text, and {max_bytes} are taken; nothing was changed: send it in \
+             parts",
+            text.len()
+        )));
+    }
+    let text: String = text
+        .replace("\r\n", "\n")
+        .chars()
+        .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
+        .collect();
+    Ok(text.trim().to_owned())
+}
+
+/// Makes what comes from outside fit to be kept.
+#[derive(Debug, Clone, Copy)]
+struct Cleaning {
+    max_bytes: usize,
+}
+
+impl Cleaning {
+    /// For what comes in files.
+    const FILES: Self = Self { max_bytes: MAX_FILE_TEXT_BYTES };
+
+    fn clean_text(self, text: &str) -> Result<String, ChatError> {
+        clean_text(text, self.max_bytes)
+    }
+
+    fn clean_texts(self, texts: &[String]) -> Result<Vec<String>, ChatError> {
         texts.iter().map(|text| self.clean_text(text)).collect()
     }
 
-    /// A sheet whose names can head turns and whose texts can stand in prompts.
-    pub(super) fn clean_sheet(&self, sheet: &CharacterSheet) -> Result<CharacterSheet, ChatError> {
+    fn sheet(self, sheet: &CharacterSheet) -> Result<CharacterSheet, ChatError> {
         let nickname = sheet.nickname.as_deref().filter(|nickname| !nickname.trim().is_empty());
         let depth_prompt = sheet.depth_prompt.as_ref();
         Ok(CharacterSheet {
@@ -153,7 +225,7 @@ impl Library {
         })
     }
 
-    fn clean_depth_prompt(&self, prompt: &DepthPrompt) -> Result<DepthPrompt, ChatError> {
+    fn clean_depth_prompt(self, prompt: &DepthPrompt) -> Result<DepthPrompt, ChatError> {
         let depth = prompt.depth.min(MAX_DEPTH);
         Ok(DepthPrompt { text: self.clean_text(&prompt.text)?, depth, role: prompt.role })
     }

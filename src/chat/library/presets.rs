@@ -3,12 +3,14 @@
 use serde_json::json;
 
 use super::super::{ChatError, FileOut, clean_name, file_name};
-use super::Library;
+use super::{Library, limits};
 use crate::domain::{GuildId, PersonId};
-use crate::formats::Limits;
 use crate::formats::preset::PresetFile;
 use crate::sampling::SamplerParams;
-use crate::store::Preset;
+use crate::store::{Preset, name_key};
+
+/// How many scenes are looked through for one that uses a preset.
+const MAX_SCENES: u32 = 10_000;
 
 /// A preset that came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +37,7 @@ impl Library {
         let name = clean_name(name)?;
         let text = std::str::from_utf8(bytes)
             .map_err(|_| ChatError::refused("a preset is a JSON file; this is none"))?;
-        let file = PresetFile::read_json(text, &Limits::default())?;
+        let file = PresetFile::read_json(text, &limits())?;
         let read = file.to_params()?;
         read.params.validate().map_err(|error| ChatError::preset(&name, &error))?;
         let params = serde_json::to_value(&read.params).expect("parameters are plain data");
@@ -45,6 +47,29 @@ impl Library {
         let lacking = read.lacking.iter();
         let lacking = lacking.map(|it| format!("{} = {}: {}", it.key, it.value, it.why));
         Ok(ImportedPreset { name, lacking: lacking.collect() })
+    }
+
+    /// Drops one of the guild's presets; says whether there was one.
+    ///
+    /// # Errors
+    /// A scene uses it, which says which; or the database fails.
+    pub async fn delete_preset(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        name: &str,
+    ) -> Result<bool, ChatError> {
+        let scenes = self.store.list_scenes(guild, false, MAX_SCENES).await?;
+        let used = scenes.iter().find(|scene| name_key(&scene.preset) == name_key(name));
+        if let (Some(scene), None) = (used, SamplerParams::preset(name)) {
+            return Err(ChatError::refused(format!(
+                "the scene “{}” uses that preset; /preset choose gives it another",
+                scene.title
+            )));
+        }
+        let gone = self.store.delete_preset(guild, name).await?;
+        self.note(guild, person, "preset.delete", &json!({ "preset": name })).await?;
+        Ok(gone)
     }
 
     /// A preset as a file that SillyTavern reads: the guild's own of that name as it
@@ -59,9 +84,9 @@ impl Library {
                     ChatError::Preset { name: name.clone(), reason: error.to_string() }
                 })?;
                 match source {
-                    Some(text) => PresetFile::read_json(&text, &Limits::default())?
-                        .with_params(&params)
-                        .to_json(),
+                    Some(text) => {
+                        PresetFile::read_json(&text, &limits())?.with_params(&params).to_json()
+                    }
                     None => PresetFile::from_params(&params).to_json(),
                 }
             }

@@ -29,6 +29,17 @@ pub(crate) struct Attachment {
     pub(crate) size: u64,
 }
 
+/// Why an attached file is not here, in words for the person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct DownloadError(String);
+
+impl DownloadError {
+    fn new(reason: &str) -> Self {
+        Self(reason.to_owned())
+    }
+}
+
 /// The way to attached files.
 #[derive(Clone)]
 pub(super) struct Attachments {
@@ -59,20 +70,22 @@ impl Attachments {
         }
     }
 
-    async fn get(&self, url: Url, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
-        let lost = |_| ApiError::Unreadable { reason: "the attached file did not arrive".into() };
+    async fn get(&self, url: Url, max_bytes: usize) -> Result<Vec<u8>, DownloadError> {
+        let lost = |_| DownloadError::new("the attached file did not arrive; try again");
         let mut response = self.client.get(url).send().await.map_err(lost)?;
         if !response.status().is_success() {
             let status = response.status().as_u16();
-            let reason = format!("the attached file could not be fetched (HTTP {status})");
-            return Err(ApiError::Unreadable { reason });
+            return Err(DownloadError(format!(
+                "the attached file could not be fetched (HTTP {status}); attach it again"
+            )));
         }
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
             if bytes.len() + chunk.len() > max_bytes {
-                return Err(ApiError::Unreadable {
-                    reason: format!("the attached file is larger than {} MiB", max_bytes >> 20),
-                });
+                return Err(DownloadError(format!(
+                    "the attached file is larger than the {} MiB that are taken",
+                    max_bytes >> 20
+                )));
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -84,17 +97,15 @@ impl Api {
     /// What is in an attached file.
     ///
     /// # Errors
-    /// [`ApiError::Unreadable`] where it is not on Discord's hosts, larger than
-    /// `max_bytes`, or does not arrive.
+    /// It is not on Discord's hosts, larger than `max_bytes`, or does not arrive.
     pub(crate) async fn download(
         &self,
         file: &Attachment,
         max_bytes: usize,
-    ) -> Result<Vec<u8>, ApiError> {
+    ) -> Result<Vec<u8>, DownloadError> {
         let url = Url::parse(&file.url).ok().filter(|url| self.attachments.is_discords(url));
         let Some(url) = url else {
-            let reason = "the attached file is not where Discord keeps files".into();
-            return Err(ApiError::Unreadable { reason });
+            return Err(DownloadError::new("the attached file is not where Discord keeps files"));
         };
         // Its address is signed: whoever reads it in a log could fetch the file.
         self.attachments.get(url, max_bytes).with_subscriber(Dispatch::none()).await

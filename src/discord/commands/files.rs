@@ -23,7 +23,14 @@ pub(super) async fn attached(call: &Call, options: &Options) -> Result<Vec<u8>, 
             MAX_IN >> 20
         )));
     }
-    Ok(call.bot.api.download(&file, MAX_IN).await?)
+    let bytes = call.bot.api.download(&file, MAX_IN).await;
+    bytes.map_err(|error| Refusal::plain(error.to_string()))
+}
+
+/// The name of the file that was attached as `file`, without its ending; may be empty.
+pub(super) fn attached_stem(options: &Options) -> String {
+    let name = options.attachment("file").map(|file| file.name).unwrap_or_default();
+    name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem).to_owned()
 }
 
 /// A file handed to whoever asked.

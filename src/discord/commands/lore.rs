@@ -6,7 +6,7 @@ use super::super::custom_id::Confirm;
 use super::super::interaction::Options;
 use super::super::permissions::{Deed, Whose};
 use super::super::render;
-use super::files::{attached, hand_out, remarks};
+use super::files::{attached, attached_stem, hand_out, remarks};
 use super::required;
 use crate::chat::{EntryChange, KeptLorebook};
 use crate::domain::LorebookId;
@@ -127,7 +127,15 @@ pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Ref
     let chat = &call.bot.chat;
     let replaces = options.boolean("replace").unwrap_or(false);
     let bytes = attached(call, options).await?;
-    let read = chat.library().read_lorebook(bytes, options.text("name")).await?;
+    let library = chat.library();
+    let read = match options.text("name") {
+        Some(name) => library.read_lorebook(bytes, Some(name)).await?,
+        // Many files are called what the book is called, and say it nowhere else.
+        None => match library.read_lorebook(bytes.clone(), None).await {
+            Ok(read) => read,
+            Err(_) => library.read_lorebook(bytes, Some(&attached_stem(options))).await?,
+        },
+    };
     if replaces
         && let Some(old) = chat.store().get_lorebook_by_name(call.guild, read.name()).await?
     {

@@ -2,10 +2,11 @@
 
 use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
-use super::super::permissions::{Deed, Whose};
+use super::super::permissions::Deed;
 use super::super::{names, render, scenes};
-use super::files::{attached, hand_out, remarks};
+use super::files::{attached, attached_stem, hand_out, remarks};
 use super::required;
+use crate::chat::clean_name;
 
 pub(super) async fn choose(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     let place = call.place().await?;
@@ -23,11 +24,12 @@ pub(super) async fn choose(call: &Call, options: &Options) -> Result<Answer, Ref
 pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     call.may(Deed::CreateLore).await?;
     let bytes = attached(call, options).await?;
-    let stem = options.attachment("file").map(|file| stem(&file.name).to_owned());
-    let name = options.text("name").map(str::to_owned).or(stem).unwrap_or_default();
+    let name = options.text("name").map_or_else(|| attached_stem(options), str::to_owned);
+    // As it will be kept: otherwise another spelling would stand for it.
+    let name = clean_name(&name)?;
     let library = call.bot.chat.library();
     if library.store().get_preset(call.guild, &name).await?.is_some() {
-        call.may(Deed::EditLore(Whose::Others)).await?;
+        call.may(Deed::SetUp).await?;
     }
     let person = call.person().await?;
     let imported = library.import_preset(call.guild, person.id, &bytes, &name).await?;
@@ -39,11 +41,6 @@ pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Ref
     Ok(Answer::text(format!("/preset choose name: {name} uses it.{lacking}")))
 }
 
-/// A file's name without its ending.
-fn stem(name: &str) -> &str {
-    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
-}
-
 pub(super) async fn export(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     let name = required(options, "name")?;
     let file = call.bot.chat.library().export_preset(call.guild, name).await?;
@@ -51,9 +48,10 @@ pub(super) async fn export(call: &Call, options: &Options) -> Result<Answer, Ref
 }
 
 pub(super) async fn delete(call: &Call, options: &Options) -> Result<Answer, Refusal> {
-    call.may(Deed::EditLore(Whose::Others)).await?;
+    call.may(Deed::SetUp).await?;
     let name = required(options, "name")?;
-    let gone = call.bot.chat.store().delete_preset(call.guild, name).await?;
+    let person = call.person().await?;
+    let gone = call.bot.chat.library().delete_preset(call.guild, person.id, name).await?;
     Ok(Answer::text(match gone {
         true => format!("The preset {} is gone.", names::choice(name)),
         false => "That preset is not one of this server’s own.".to_owned(),

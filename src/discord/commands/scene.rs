@@ -155,6 +155,7 @@ pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Ref
         Some(name) => Some(call.character(name).await?),
         None => None,
     };
+    scenes::may_import(call).await?;
     let chat = call.bot.chat.library().read_chat(attached(call, options).await?).await?;
     let (channel, imported) = scenes::import(call, chat, lead, options.text("title")).await?;
     let place = match channel == call.channel {

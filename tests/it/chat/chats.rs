@@ -123,10 +123,7 @@ async fn what_is_no_chat_is_refused_and_nothing_is_begun() {
          {{\"name\":\"New\",\"is_user\":false,\"mes\":\"{}\"}}",
         "x".repeat(1 << 20)
     );
-    let chat = library.read_chat(long.into()).await.unwrap();
-    let place =
-        ChatPlace { channel: "1".into(), title: None, length: None, preset: "limarp".into() };
-    let refused = library.import_chat(house.guild, &house.me.person, chat, None, place).await;
+    let refused = library.read_chat(long.into()).await;
     assert!(refused.unwrap_err().to_string().contains("message 1"), "it says which");
     let known = house.db.store.list_characters(house.guild).await.unwrap();
     assert!(known.is_empty());

@@ -123,7 +123,7 @@ async fn a_changed_entry_is_told_from_the_next_reply_on_and_the_rest_stays_as_it
     let file = library.export_lorebook(&kept, None).unwrap();
     assert_eq!(file.name, "harbour.json");
     let text = String::from_utf8(file.bytes).unwrap();
-    assert!(text.contains(r#""x_other": 1.50"#), "what we have no use for stays: {text}");
+    assert!(text.contains(r#""x_other":1.50"#), "what we have no use for stays: {text}");
 
     let refused = EntryChange { keys: Some(" ".into()), ..EntryChange::default() };
     let refused = library.edit_lore(guild, me, kept.clone(), "Ice", &refused).await.unwrap_err();

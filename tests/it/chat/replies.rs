@@ -107,7 +107,7 @@ async fn what_cannot_be_a_turn_is_refused_and_changes_nothing() {
         ("", "nothing in that message"),
         (" \r\n\t ", "nothing in that message"),
         ("\u{1b}\u{7}\0", "nothing in that message"),
-        (long.as_str(), "200000 bytes of text, and a turn may have 32768"),
+        (long.as_str(), "200000 bytes of text, and 32768 are taken"),
     ] {
         let refused = house.try_say(scene, text).await.unwrap_err();
         assert!(matches!(refused, ChatError::Refused(_)), "{refused:?}");

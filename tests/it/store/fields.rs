@@ -60,6 +60,20 @@ async fn a_character_keeps_every_field() {
     assert_eq!(db.store.get_character_by_name(guild, "Mir").await.unwrap(), None);
 }
 
+/// What an earlier version wrote is read by this one.
+#[tokio::test]
+async fn a_sheet_that_still_holds_its_card_is_read_after_the_migration() {
+    let db = TestDatabase::fresh().await;
+    let guild = db.store.upsert_guild("test", "1", "").await.unwrap().id;
+    let mira = db.store.insert_character(guild, &sheet("Mira")).await.unwrap();
+    db.execute("UPDATE character SET sheet = sheet || '{\"card\": null}'").await;
+    assert!(db.store.get_character(guild, mira.id).await.is_err(), "as it was written then");
+    let migration = include_str!("../../../migrations/20261128000002_character_files.sql");
+    let statement = migration.split(';').find(|it| it.contains("sheet - 'card'")).unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&db.pool).await.unwrap();
+    assert_eq!(db.store.get_character(guild, mira.id).await.unwrap(), Some(mira));
+}
+
 #[tokio::test]
 async fn a_name_is_taken_until_its_character_is_archived() {
     let db = TestDatabase::fresh().await;
@@ -208,13 +222,13 @@ async fn presets_lorebooks_channels_and_the_audit_are_kept() {
 
     let scene = stage.scene.id;
     let scopes =
-        [LoreScope::Guild, LoreScope::Scene(scene), LoreScope::Character(stage.character.id)];
+        [LoreScope::Character(stage.character.id), LoreScope::Scene(scene), LoreScope::Guild];
     for scope in scopes {
         for _ in 0..2 {
             store.set_lorebook_use(guild, book.id, scope, true).await.unwrap();
         }
         let used = LoreUse { scope, id: book.id, revision: 2 };
-        assert_eq!(store.list_lore_uses(guild, scene).await.unwrap(), [used], "nearest reason");
+        assert_eq!(store.list_lore_uses(guild, scene).await.unwrap(), [used], "the widest reason");
     }
     let listed = &store.list_lorebooks(guild).await.unwrap()[0];
     assert_eq!((listed.everywhere, listed.num_scenes), (true, 1));

@@ -16,7 +16,7 @@ fn asset(kind: &str, name: &str, byte: u8) -> CharacterAsset {
         ext: "png".into(),
         uri: format!("embeded://{name}.png"),
         sha256: [byte; 32],
-        bytes: vec![byte; 3],
+        bytes: vec![byte; 3].into(),
     }
 }
 
@@ -33,7 +33,7 @@ fn file(name: &str, assets: Vec<CharacterAsset>) -> CharacterFile {
 async fn a_character_file_comes_in_whole_and_another_takes_its_place() {
     let db = TestDatabase::fresh().await;
     let (store, guild) = (&db.store, stage(&db.store, "one").await.guild);
-    let mut first = file("Ada", vec![asset("emotion", "joy", 1), asset("picture", "card", 2)]);
+    let mut first = file("Ada", vec![asset("emotion", "joy", 1), asset("card picture", "card", 2)]);
     let ada = store.import_character(guild, &first, None).await.unwrap();
     assert_eq!(ada.sheet, first.sheet);
     assert_eq!(store.get_card(guild, ada.id).await.unwrap().as_deref(), Some(&*first.card));
@@ -47,7 +47,7 @@ async fn a_character_file_comes_in_whole_and_another_takes_its_place() {
     assert_eq!((kept.name.as_str(), kept.body.as_str()), ("Town", r#"{"b": 2.0}"#));
 
     // Another brings the same picture along, and a book of the same name.
-    let other = file("Bo", vec![asset("icon", "main", 2), asset("picture", "card", 3)]);
+    let other = file("Bo", vec![asset("icon", "main", 2), asset("card picture", "card", 3)]);
     let bo = store.import_character(guild, &other, None).await.unwrap();
     assert_eq!(store.get_picture_sum(guild, bo.id).await.unwrap(), Some([2; 32]), "its icon");
     let theirs = store.get_embedded_lorebook(guild, bo.id).await.unwrap().unwrap();

@@ -54,7 +54,7 @@ fn character_file(name: &str) -> CharacterFile {
             ext: "png".into(),
             uri: "ccdefault:".into(),
             sha256: [7; 32],
-            bytes: b"secret".to_vec(),
+            bytes: b"secret"[..].into(),
         }],
         book: Some(NewBook { name: "Secret lore".into(), body: "{}".into() }),
     }
@@ -158,6 +158,8 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
 
     // What reads.
     assert_eq!(store.get_person(us, own.person.id).await.unwrap(), None);
+    let same_name = store.get_person_by_external(us, "ann").await.unwrap().unwrap();
+    assert_eq!(same_name.id, foreign.person.id);
     assert!(store.list_personas(us, own.person.id).await.unwrap().is_empty());
     assert!(store.list_participants(us, scene).await.unwrap().is_empty());
     assert_eq!(store.get_character(us, own.character.id).await.unwrap(), None);
