@@ -196,10 +196,11 @@ impl TemplateFile {
         if old.name != template.name {
             part.set("name", &template.name);
         }
-        if self.kind == TemplateKind::Master {
-            self.root.set_object(key, &part);
-        } else {
+        if self.kind != TemplateKind::Master {
             self.root = part;
+        } else if !matches!(self.root.object(key), Ok(Some(before)) if before == part) {
+            // A part of which nothing changed keeps even a key that it has twice.
+            self.root.set_object(key, &part);
         }
     }
 }

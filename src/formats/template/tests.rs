@@ -43,6 +43,17 @@ fn what_is_not_changed_keeps_its_spelling() {
 }
 
 #[test]
+fn a_part_that_does_not_change_keeps_even_what_it_has_twice() {
+    let text = r#"{"instruct":{"name":"a","wrap":true,"wrap":false},"context":{"name":"b"}}"#;
+    let mut template = file(text).to_template().unwrap();
+    assert_eq!(file(text).with_template(&template).unwrap().to_json(), text);
+    template.context.chat_start = "***".to_owned();
+    let written = file(text).with_template(&template).unwrap().to_json();
+    let expected = text.replace(r#""b"}"#, r#""b","chat_start":"***"}"#);
+    assert_eq!(written, expected);
+}
+
+#[test]
 fn parts_come_together_from_several_files() {
     let mut template = file(OLDER).to_template().unwrap();
     let context =
