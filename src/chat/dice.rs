@@ -28,6 +28,10 @@ pub fn roll(dice: &str, reason: Option<&str>) -> Result<Rolled, ChatError> {
     let dice: Dice = dice
         .parse()
         .map_err(|error: crate::domain::ParseDiceError| ChatError::refused(error.to_string()))?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "dice are fair only where nobody can foresee them"
+    )]
     let roll = dice.roll(&mut rand::rng());
     let text = story(&roll, reason);
     Ok(Rolled { roll, text })

@@ -32,7 +32,7 @@ pub enum ImportedMember {
     /// One that the guild has.
     Known(CharacterId),
     /// One that is made for it.
-    New(CharacterSheet),
+    New(Box<CharacterSheet>),
 }
 
 /// A turn that was played elsewhere.

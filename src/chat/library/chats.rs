@@ -275,9 +275,10 @@ impl Part {
     fn into_member(self) -> ImportedMember {
         match self.known {
             Some(character) => ImportedMember::Known(character.id),
-            None => {
-                ImportedMember::New(CharacterSheet { name: self.name, ..CharacterSheet::default() })
-            }
+            None => ImportedMember::New(Box::new(CharacterSheet {
+                name: self.name,
+                ..CharacterSheet::default()
+            })),
         }
     }
 }

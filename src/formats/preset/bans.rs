@@ -34,7 +34,7 @@ impl PresetFile {
             texts => texts.to_vec(),
         };
         let num_breakers = breakers.len();
-        params.dry.breakers = breakers.into_iter().filter(fits).collect();
+        params.dry.breakers = breakers.into_iter().filter(|text| fits(text)).collect();
         params.dry.breakers.truncate(SamplerParams::MAX_STRINGS);
         if params.dry.breakers.len() < num_breakers {
             lacking.push(self.lack(KEY, TOO_MANY));
@@ -104,7 +104,7 @@ impl PresetFile {
     }
 }
 
-fn fits(text: &String) -> bool {
+fn fits(text: &str) -> bool {
     (1..=SamplerParams::MAX_STRING_BYTES).contains(&text.len())
 }
 

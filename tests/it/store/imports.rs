@@ -121,7 +121,7 @@ async fn a_chat_comes_in_with_its_swipes_its_times_and_its_lines() {
     let ada = CharacterSheet { name: "Ada".into(), ..CharacterSheet::default() };
     let import = NewImport {
         scene: new,
-        cast: vec![ImportedMember::Known(stage.character.id), ImportedMember::New(ada)],
+        cast: vec![ImportedMember::Known(stage.character.id), ImportedMember::New(Box::new(ada))],
         person: stage.person.id,
         header: r#"{"h": 1.0}"#.into(),
         turns: vec![spoken, hidden, said],
