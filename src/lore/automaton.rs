@@ -212,7 +212,7 @@ mod tests {
             all
         };
         assert_eq!(told(1, "ba ba a"), [1, 0]);
-        assert_eq!(told(1, "ba a"), []);
+        assert!(told(1, "ba a").is_empty());
         assert_eq!(told(2, "a"), [0]);
     }
 
