@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -28,14 +29,20 @@ const MAX_EMOJIS: usize = 1_900;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long it is believed that Discord takes no picture.
 const BELIEVED_FOR: Duration = Duration::from_secs(600);
+/// The same after trouble that may be over soon.
+const DOUBTED_FOR: Duration = Duration::from_secs(30);
 /// The most pictures that are remembered as useless.
 const MAX_USELESS: usize = 1_000;
+/// Discord: the application has as many emojis as it may have.
+const TOO_MANY_EMOJIS: u32 = 30_008;
 
 /// The pictures that Discord has.
 pub(super) struct Pictures {
     application: ApplicationId,
     /// Held while one is made, so that no picture is made twice.
     known: Arc<Mutex<Known>>,
+    /// The one that is being made takes longer than anybody waits.
+    is_late: AtomicBool,
 }
 
 #[derive(Default)]
@@ -51,7 +58,7 @@ struct Known {
 impl Pictures {
     /// Knows none yet.
     pub(super) fn new(application: ApplicationId) -> Self {
-        Self { application, known: Arc::default() }
+        Self { application, known: Arc::default(), is_late: AtomicBool::new(false) }
     }
 
     /// Where a character's own picture can be fetched; `None` where it has none, or
@@ -70,6 +77,11 @@ impl Pictures {
                 return None;
             }
         };
+        // One reply waited in vain already: the others go on without.
+        let is_busy = self.known.try_lock().is_err();
+        if is_busy && self.is_late.load(Ordering::Relaxed) {
+            return None;
+        }
         let name = name(sum);
         let (known, api, chat, application) =
             (self.known.clone(), api.clone(), chat.clone(), self.application);
@@ -77,7 +89,9 @@ impl Pictures {
             let mut known = known.lock_owned().await;
             known.find_or_make(&api, application, &chat, guild, sum, &name).await
         });
-        let emoji = timeout(PATIENCE, made).await.ok()?.ok()??;
+        let made = timeout(PATIENCE, made).await;
+        self.is_late.store(made.is_err(), Ordering::Relaxed);
+        let emoji = made.ok()?.ok()??;
         Some(format!("https://cdn.discordapp.com/emojis/{emoji}.png?size=128"))
     }
 }
@@ -105,12 +119,48 @@ impl Known {
         if is_refused || self.useless.iter().any(|useless| useless == name) {
             return None;
         }
-        let made = self.make(api, application, chat, guild, sum, name).await;
-        made.unwrap_or_else(|error| {
-            tracing::warn!(error.kind = error.kind(), "discord.picture.not_made");
-            self.refused_until = Some(Instant::now() + BELIEVED_FOR);
-            None
-        })
+        let error = match self.make(api, application, chat, guild, sum, name).await {
+            Ok(made) => return made,
+            Err(error) => error,
+        };
+        tracing::warn!(error.kind = error.kind(), "discord.picture.not_made");
+        // It may be there all the same: another process made it, or the answer was lost.
+        self.emojis = None;
+        if let Ok(emojis) = self.listed(api, application).await
+            && let Some(emoji) = emojis.get(name)
+        {
+            return Some(*emoji);
+        }
+        match error {
+            ApiError::Rejected { code, .. } if code != TOO_MANY_EMOJIS => self.give_up(name),
+            error => {
+                let wait = if error.is_retryable() { DOUBTED_FOR } else { BELIEVED_FOR };
+                self.refused_until = Some(Instant::now() + wait);
+            }
+        }
+        None
+    }
+
+    /// Those that Discord has, by name.
+    async fn listed(
+        &mut self,
+        api: &Api,
+        application: ApplicationId,
+    ) -> Result<&mut HashMap<String, EmojiId>, ApiError> {
+        if self.emojis.is_none() {
+            let all = api.emojis(application).await?.into_iter();
+            let ours = all.filter(|emoji| emoji.name.starts_with(PREFIX));
+            self.emojis = Some(ours.map(|emoji| (emoji.name, emoji.id)).collect());
+        }
+        Ok(self.emojis.get_or_insert_default())
+    }
+
+    /// A picture that cannot be shown, whenever it is tried.
+    fn give_up(&mut self, name: &str) {
+        if self.useless.len() >= MAX_USELESS {
+            self.useless.clear();
+        }
+        self.useless.push(name.to_owned());
     }
 
     async fn make(
@@ -122,32 +172,41 @@ impl Known {
         sum: [u8; 32],
         name: &str,
     ) -> Result<Option<EmojiId>, ApiError> {
-        if self.emojis.is_none() {
-            let all = api.emojis(application).await?.into_iter();
-            let ours = all.filter(|emoji| emoji.name.starts_with(PREFIX));
-            self.emojis = Some(ours.map(|emoji| (emoji.name, emoji.id)).collect());
-        }
-        let emojis = self.emojis.get_or_insert_default();
-        if let Some(emoji) = emojis.get(name) {
+        if let Some(emoji) = self.listed(api, application).await?.get(name) {
             return Ok(Some(*emoji));
         }
         let Some(image) = chat.library().small_picture(guild, sum).await else {
-            if self.useless.len() >= MAX_USELESS {
-                self.useless.clear();
-            }
-            self.useless.push(name.to_owned());
+            self.give_up(name);
             return Ok(None);
         };
-        if emojis.len() >= MAX_EMOJIS
-            && let Some((oldest, id)) = emojis.iter().min_by_key(|(_, id)| **id)
-        {
-            let (oldest, id) = (oldest.clone(), *id);
-            api.delete_emoji(application, id).await?;
-            emojis.remove(&oldest);
-        }
         let uri = format!("data:image/png;base64,{}", STANDARD.encode(image));
-        let made = api.create_emoji(application, name, &uri).await?;
+        let emojis = self.listed(api, application).await?;
+        if emojis.len() >= MAX_EMOJIS {
+            make_room(api, application, emojis).await?;
+        }
+        let made = match api.create_emoji(application, name, &uri).await {
+            // The operator has more of their own than we left room for.
+            Err(error) if error.code() == Some(TOO_MANY_EMOJIS) && !emojis.is_empty() => {
+                make_room(api, application, emojis).await?;
+                api.create_emoji(application, name, &uri).await?
+            }
+            made => made?,
+        };
         emojis.insert(name.to_owned(), made.id);
         Ok(Some(made.id))
     }
+}
+
+/// Takes the oldest of ours away.
+async fn make_room(
+    api: &Api,
+    application: ApplicationId,
+    emojis: &mut HashMap<String, EmojiId>,
+) -> Result<(), ApiError> {
+    if let Some((oldest, id)) = emojis.iter().min_by_key(|(_, id)| **id) {
+        let (oldest, id) = (oldest.clone(), *id);
+        api.delete_emoji(application, id).await?;
+        emojis.remove(&oldest);
+    }
+    Ok(())
 }
