@@ -57,6 +57,10 @@ pub struct ImportedChat {
     pub num_turns: usize,
     /// Characters that were not known here and are now, with nothing but their names.
     pub made: Vec<String>,
+    /// What a person said last, with the name by which they said it.
+    pub last_words: Option<(String, String)>,
+    /// Whether nobody answered that.
+    pub is_unanswered: bool,
 }
 
 impl Library {
@@ -88,7 +92,7 @@ impl Library {
     /// are made.
     ///
     /// # Errors
-    /// A text or the cast is too large, a scene is played there, or the database fails;
+    /// As [`Library::check_chat`], a scene is played there, or the database fails;
     /// nothing was begun then.
     pub async fn import_chat(
         &self,
@@ -98,14 +102,8 @@ impl Library {
         lead: Option<Character>,
         place: ChatPlace,
     ) -> Result<ImportedChat, ChatError> {
+        let texts = self.checked(&chat)?;
         let ChatInHand { file, characters, .. } = chat;
-        if characters.len() > MAX_CAST {
-            return Err(ChatError::refused(format!(
-                "{} characters speak in that chat, and a scene has at most {MAX_CAST}",
-                characters.len()
-            )));
-        }
-        let texts = self.texts(&file)?;
         let cast = self.cast_of(guild, &characters, lead).await?;
         let mut turns = Vec::with_capacity(texts.len());
         for (message, swipes) in file.messages().iter().zip(texts) {
@@ -124,6 +122,13 @@ impl Library {
         let note = file.note()?.filter(|note| note.interval != 0).map(|note| Note {
             text: note.prompt,
             depth: usize::try_from(note.depth).unwrap_or(0),
+        });
+        let told = |turn: &&ImportedTurn| !turn.is_removed;
+        let is_unanswered = turns.iter().rfind(told).is_some_and(|turn| turn.member.is_none());
+        let last = turns.iter().filter(told).rfind(|turn| turn.member.is_none());
+        let last_words = last.and_then(|turn| {
+            let text = turn.swipes.get(turn.standing).or(turn.swipes.first())?;
+            Some((turn.name.clone(), text.clone()))
         });
         let first = cast.first().map(|part| part.known.as_ref().map(|it| &it.sheet));
         let first_name = cast.first().map(|part| part.name.as_str());
@@ -156,7 +161,25 @@ impl Library {
                 self.note(guild, person.id, "character.insert", &detail).await?;
             }
         }
-        Ok(ImportedChat { scene, num_turns, made })
+        Ok(ImportedChat { scene, num_turns, made, last_words, is_unanswered })
+    }
+
+    /// Whether a chat may come in, before a place is made for it.
+    ///
+    /// # Errors
+    /// A text or the cast is too large.
+    pub fn check_chat(&self, chat: &ChatInHand) -> Result<(), ChatError> {
+        self.checked(chat).map(drop)
+    }
+
+    fn checked(&self, chat: &ChatInHand) -> Result<Vec<Vec<String>>, ChatError> {
+        let num_characters = chat.characters.len();
+        if num_characters > MAX_CAST {
+            return Err(ChatError::refused(format!(
+                "{num_characters} characters speak in that chat, and a scene has at most {MAX_CAST}"
+            )));
+        }
+        self.texts(&chat.file)
     }
 
     /// The texts of every message, as they may be kept.

@@ -47,6 +47,23 @@ impl Library {
         Ok(ImportedPreset { name, lacking: lacking.collect() })
     }
 
+    /// Drops one of the guild's own presets; says whether there was one.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn delete_preset(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        name: &str,
+    ) -> Result<bool, ChatError> {
+        let done = self.store.delete_preset(guild, name).await?;
+        if done {
+            self.note(guild, person, "preset.delete", &json!({ "preset": name })).await?;
+        }
+        Ok(done)
+    }
+
     /// A preset as a file that SillyTavern reads: the guild's own of that name as it
     /// came, else one of ours.
     ///
