@@ -145,7 +145,11 @@ impl Refusal {
     /// Whether it is the service's trouble and not the person's.
     pub(super) fn is_ours(&self) -> bool {
         match self {
-            Self::Plain(_) | Self::Chat(ChatError::Refused(_)) => false,
+            // A file that is not what it should be is the person's, too.
+            Self::Plain(_)
+            | Self::Chat(ChatError::Refused(_) | ChatError::Format(_) | ChatError::Preset { .. }) => {
+                false
+            }
             Self::Chat(ChatError::Store(
                 StoreError::NotFound(_) | StoreError::Taken(_) | StoreError::Full(_),
             )) => false,

@@ -1,6 +1,6 @@
 //! Files that people attach, and files that they are handed.
 
-use super::super::api::File;
+use super::super::api::{ApiError, File};
 use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
 use crate::chat::FileOut;
@@ -23,7 +23,11 @@ pub(super) async fn attached(call: &Call, options: &Options) -> Result<Vec<u8>, 
             MAX_IN >> 20
         )));
     }
-    Ok(call.bot.api.download(&file, MAX_IN).await?)
+    call.bot.api.download(&file, MAX_IN).await.map_err(|error| match error {
+        // It says all that there is to say of a file.
+        ApiError::Unreadable { reason } => Refusal::plain(reason),
+        error => error.into(),
+    })
 }
 
 /// A file handed to whoever asked.
