@@ -77,6 +77,10 @@ pub(super) enum Deed<'a> {
     CreateLore,
     /// Change a lorebook of the library or delete it.
     EditLore(Whose),
+    /// Bring a preset into the guild's library.
+    CreatePreset,
+    /// Change a preset of the library or delete it.
+    EditPreset(Whose),
     /// Say where scenes live and who looks after them.
     SetUp,
 }
@@ -111,6 +115,8 @@ pub(super) enum Refusal {
     NotYourCharacter,
     #[error("somebody else made that lorebook; they can change it, and moderators can")]
     NotYourLore,
+    #[error("that preset is not yours; the one who brought it can change it, and moderators can")]
+    NotYourPreset,
     #[error("that needs the permission Manage Server")]
     NeedsManageServer,
 }
@@ -153,7 +159,9 @@ pub(super) fn may(who: &Who<'_>, deed: Deed<'_>) -> Result<(), Refusal> {
         | Deed::EditTurn(Whose::Own)
         | Deed::EditCharacter(Whose::Own)
         | Deed::CreateLore
-        | Deed::EditLore(Whose::Own) => Ok(()),
+        | Deed::EditLore(Whose::Own)
+        | Deed::CreatePreset
+        | Deed::EditPreset(Whose::Own) => Ok(()),
         Deed::Play | Deed::ChangeScene | Deed::Branch | Deed::EditTurn(Whose::Character) => {
             allow(who.is_at_least(Part::Player), Refusal::NotPlaying)
         }
@@ -163,6 +171,7 @@ pub(super) fn may(who: &Who<'_>, deed: Deed<'_>) -> Result<(), Refusal> {
         Deed::EditTurn(Whose::Others) => allow(who.moderates(), Refusal::NotYours),
         Deed::EditCharacter(_) => allow(who.moderates(), Refusal::NotYourCharacter),
         Deed::EditLore(_) => allow(who.moderates(), Refusal::NotYourLore),
+        Deed::EditPreset(_) => allow(who.moderates(), Refusal::NotYourPreset),
         Deed::SetUp => allow(who.manages(), Refusal::NeedsManageServer),
     }
 }
@@ -227,6 +236,9 @@ mod tests {
             ("create lore", Deed::CreateLore),
             ("edit own lore", Deed::EditLore(Whose::Own)),
             ("edit lore", Deed::EditLore(Whose::Others)),
+            ("create preset", Deed::CreatePreset),
+            ("edit own preset", Deed::EditPreset(Whose::Own)),
+            ("edit preset", Deed::EditPreset(Whose::Others)),
             ("set up", Deed::SetUp),
         ];
         let nobody = Who {
@@ -278,6 +290,9 @@ mod tests {
         create lore             ·          ·          ·          ·          ·          ·          ·          ·
         edit own lore           ·          ·          ·          ·          ·          ·          ·          ·
         edit lore               lore       lore       lore       lore       ·          ·          ·          ·
+        create preset           ·          ·          ·          ·          ·          ·          ·          ·
+        edit own preset         ·          ·          ·          ·          ·          ·          ·          ·
+        edit preset             preset     preset     preset     preset     ·          ·          ·          ·
         set up                  manager    manager    manager    manager    manager    manager    ·          ·
         ");
     }
@@ -291,6 +306,7 @@ mod tests {
             Refusal::NotYours => "author",
             Refusal::NotYourCharacter => "maker",
             Refusal::NotYourLore => "lore",
+            Refusal::NotYourPreset => "preset",
             Refusal::NeedsManageServer => "manager",
         }
     }

@@ -17,6 +17,7 @@ use super::bot::{Author, Bot, Place};
 use super::call::{Call, Refusal};
 use super::names;
 use super::permissions::{self, Deed};
+use super::split;
 use crate::chat::{ChatError, ChatInHand, ImportedChat, Opening, PersonaScope};
 use crate::domain::{self, Character, Length, Scene};
 use crate::store::{ChannelSettings, SceneOpening, StoreError};
@@ -25,6 +26,11 @@ use crate::store::{ChannelSettings, SceneOpening, StoreError};
 const AUTO_ARCHIVE_MINUTES: u32 = 10_080;
 /// How many scenes back one that is over is looked for.
 const MAX_ENDED: u32 = 500;
+
+/// How much of a name is shown.
+const MAX_NAME: usize = 80;
+/// How much of what somebody said last in a chat is recalled where it goes on.
+const MAX_RECALLED: usize = 700;
 
 /// Discord's numbers for the kinds of channel that a scene can be in.
 mod kind {
@@ -125,6 +131,11 @@ pub(super) async fn import(
     title: Option<&str>,
 ) -> Result<(ChannelId, ImportedChat), Refusal> {
     let bot = &call.bot;
+    if chat.characters.is_empty() && lead.is_none() {
+        return Err(Refusal::plain(
+            "no character speaks in that chat; character: says who plays in it from now on",
+        ));
+    }
     let Opened { place, .. } = may_begin(call).await?;
     let named = lead.as_ref().map(|character| character.sheet.stage_name().to_owned());
     let title = title.map(str::to_owned).or(named).unwrap_or_else(|| chat.characters.join(", "));
@@ -135,11 +146,34 @@ pub(super) async fn import(
     let library = bot.chat.library();
     match library.import_chat(call.guild, &person, chat, lead, place).await {
         Ok(imported) => {
+            say(bot, venue, &heading(&imported)).await;
             settle(call, venue, Ok(imported.scene.clone())).await?;
             Ok((venue, imported))
         }
         Err(error) => Err(settle(call, venue, Err(error)).await.expect_err("it did not begin")),
     }
+}
+
+/// What stands above a chat that goes on. Of the chat itself only what characters said at
+/// its end is shown after it, so this says what they answered.
+fn heading(imported: &ImportedChat) -> String {
+    let mut words = match imported.num_turns {
+        1 => "*A chat goes on here, after one turn.*".to_owned(),
+        number => format!("*A chat goes on here, after {number} turns.*"),
+    };
+    if let Some((name, text)) = &imported.last_words {
+        let name = names::line(name, MAX_NAME, "Somebody");
+        let text = match names::length(text) <= MAX_RECALLED {
+            true => text.clone(),
+            false => split::preview(text, MAX_RECALLED),
+        };
+        let lines: String = text.lines().map(|line| format!("\n> {line}")).collect();
+        words.push_str(&format!("\n> **{name}**{lines}"));
+    }
+    if imported.is_unanswered {
+        words.push_str("\n-# Write on, or /reply lets somebody answer.");
+    }
+    words
 }
 
 /// A scene begins in its channel, or did not.
@@ -323,7 +357,10 @@ pub(super) async fn archive(bot: &Bot, channel: ChannelId) {
 /// Says something to everybody in a channel, if it can be said.
 async fn say(bot: &Bot, channel: ChannelId, words: &str) {
     let said = match Payload::new(words, Mentions::NONE) {
-        Ok(payload) => bot.api.create_message(channel, &payload, None).await.map(drop),
+        Ok(payload) => {
+            let payload = payload.without_embeds();
+            bot.api.create_message(channel, &payload, None).await.map(drop)
+        }
         Err(error) => Err(error),
     };
     if let Err(error) = said {

@@ -62,6 +62,10 @@ pub struct ImportedChat {
     pub num_turns: usize,
     /// Characters that were not known here and are now, with nothing but their names.
     pub made: Vec<String>,
+    /// What a person said last, with the name by which they said it.
+    pub last_words: Option<(String, String)>,
+    /// Whether nobody answered that.
+    pub is_unanswered: bool,
 }
 
 impl Library {
@@ -96,7 +100,7 @@ impl Library {
     /// are made.
     ///
     /// # Errors
-    /// A text or the cast is too large, a scene is played there, or the database fails;
+    /// `lead` is given for several, a scene is played there, or the database fails;
     /// nothing was begun then.
     pub async fn import_chat(
         &self,
@@ -139,6 +143,13 @@ impl Library {
             }),
             None => None,
         };
+        let told = |turn: &&ImportedTurn| !turn.is_removed;
+        let is_unanswered = turns.iter().rfind(told).is_some_and(|turn| turn.member.is_none());
+        let last = turns.iter().filter(told).rfind(|turn| turn.member.is_none());
+        let last_words = last.and_then(|turn| {
+            let text = turn.swipes.get(turn.standing).or(turn.swipes.first())?;
+            Some((turn.name.clone(), text.clone()))
+        });
         let first = cast.first().map(|part| part.known.as_ref().map(|it| &it.sheet));
         let first_name = cast.first().map(|part| part.name.as_str());
         let title = place.title.as_deref().or(first_name);
@@ -170,7 +181,7 @@ impl Library {
                 self.note(guild, person.id, "character.insert", &detail).await?;
             }
         }
-        Ok(ImportedChat { scene, num_turns, made })
+        Ok(ImportedChat { scene, num_turns, made, last_words, is_unanswered })
     }
 
     /// Who plays, by the names of the chat.

@@ -68,7 +68,9 @@ impl Library {
             )));
         }
         let gone = self.store.delete_preset(guild, name).await?;
-        self.note(guild, person, "preset.delete", &json!({ "preset": name })).await?;
+        if gone {
+            self.note(guild, person, "preset.delete", &json!({ "preset": name })).await?;
+        }
         Ok(gone)
     }
 

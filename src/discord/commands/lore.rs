@@ -8,7 +8,7 @@ use super::super::permissions::{Deed, Whose};
 use super::super::render;
 use super::files::{attached, attached_stem, hand_out, remarks};
 use super::required;
-use crate::chat::{EntryChange, KeptLorebook};
+use crate::chat::EntryChange;
 use crate::domain::LorebookId;
 use crate::formats::book::BookFormat;
 use crate::store::LoreScope;
@@ -62,9 +62,9 @@ pub(super) async fn remove(call: &Call, options: &Options) -> Result<Answer, Ref
     let Some(wanted) = options.text("entry") else {
         return Ok(Answer {
             text: format!(
-                "Shall the lorebook “{}” go, with its {} entries? /lore export keeps a copy.",
+                "Shall the lorebook “{}” go, with its {}? /lore export keeps a copy.",
                 kept.name,
-                kept.book.entries.len()
+                render::entries(kept.book.entries.len())
             ),
             rows: controls::confirm_rows(Confirm::DeleteLorebook(kept.id), call.locale),
             ..Answer::default()
@@ -85,22 +85,20 @@ pub(in super::super) async fn delete(call: &Call, book: LorebookId) -> Result<An
 }
 
 pub(super) async fn set_use(call: &Call, options: &Options) -> Result<Answer, Refusal> {
-    let kept =
-        call.bot.chat.library().find_lorebook(call.guild, required(options, "book")?).await?;
+    let library = call.bot.chat.library();
+    let kept = library.find_lorebook(call.guild, required(options, "book")?).await?;
     let on = options.boolean("on").unwrap_or(true);
-    let words = put_to_use(call, options, &kept, on).await?;
+    let (scope, words) = whither(call, options).await?;
+    let person = call.person().await?;
+    library.use_lorebook(call.guild, person.id, kept.id, scope, on).await?;
     let what = if on { "is used" } else { "is not used any more" };
     Ok(Answer::text(format!("{} {what} {words}.", kept.name)))
 }
 
-/// Uses a book where the options say, and says so in words.
-async fn put_to_use(
-    call: &Call,
-    options: &Options,
-    kept: &KeptLorebook,
-    on: bool,
-) -> Result<String, Refusal> {
-    let (scope, words) = match required(options, "for")? {
+/// Where the options say that a book is to be used, also in words; and whether they may
+/// say so.
+async fn whither(call: &Call, options: &Options) -> Result<(LoreScope, String), Refusal> {
+    Ok(match required(options, "for")? {
         "server" => {
             call.may(Deed::SetUp).await?;
             (LoreScope::Guild, "in every scene of this server".to_owned())
@@ -116,16 +114,18 @@ async fn put_to_use(
             call.may(Deed::ChangeScene).await?;
             (LoreScope::Scene(place.scene), "in this scene".to_owned())
         }
-    };
-    let person = call.person().await?;
-    call.bot.chat.library().use_lorebook(call.guild, person.id, kept.id, scope, on).await?;
-    Ok(words)
+    })
 }
 
 pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     call.may(Deed::CreateLore).await?;
     let chat = &call.bot.chat;
     let replaces = options.boolean("replace").unwrap_or(false);
+    // Asked before anything is kept.
+    let used = match options.text("for") {
+        Some(_) => Some(whither(call, options).await?),
+        None => None,
+    };
     let bytes = attached(call, options).await?;
     let library = chat.library();
     let read = match options.text("name") {
@@ -143,12 +143,12 @@ pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Ref
     }
     let person = call.person().await?;
     let imported = chat.library().import_lorebook(call.guild, person.id, read, replaces).await?;
-    let mut text =
-        format!("{} is on this server now, with {} entries", imported.name, imported.num_entries);
-    match options.text("for") {
-        Some(_) => {
-            let kept = chat.library().find_lorebook(call.guild, &imported.name).await?;
-            let words = put_to_use(call, options, &kept, true).await?;
+    let entries = render::entries(imported.num_entries);
+    let mut text = format!("{} is on this server now, with {entries}", imported.name);
+    match used {
+        Some((scope, words)) => {
+            let (guild, book) = (call.guild, imported.id);
+            chat.library().use_lorebook(guild, person.id, book, scope, true).await?;
             text.push_str(&format!(", used {words}."));
         }
         None => text.push_str("; /lore use says where it is used."),

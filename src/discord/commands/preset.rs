@@ -2,11 +2,15 @@
 
 use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
-use super::super::permissions::Deed;
+use super::super::permissions::{Deed, Whose};
 use super::super::{names, render, scenes};
 use super::files::{attached, attached_stem, hand_out, remarks};
 use super::required;
 use crate::chat::clean_name;
+use crate::store::name_key;
+
+/// How many of the guild's latest changes are looked through for who brought a preset.
+const MAX_CHANGES: u32 = 1_000;
 
 pub(super) async fn choose(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     let place = call.place().await?;
@@ -22,14 +26,16 @@ pub(super) async fn choose(call: &Call, options: &Options) -> Result<Answer, Ref
 }
 
 pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Refusal> {
-    call.may(Deed::CreateLore).await?;
+    call.may(Deed::CreatePreset).await?;
     let bytes = attached(call, options).await?;
     let name = options.text("name").map_or_else(|| attached_stem(options), str::to_owned);
     // As it will be kept: otherwise another spelling would stand for it.
     let name = clean_name(&name)?;
     let library = call.bot.chat.library();
-    if library.store().get_preset(call.guild, &name).await?.is_some() {
-        call.may(Deed::SetUp).await?;
+    // Under the name of one of ours it takes the place of that in every scene.
+    let known = call.bot.chat.preset_names(call.guild).await?;
+    if known.iter().any(|known| name_key(known) == name_key(&name)) {
+        may_change(call, &name).await?;
     }
     let person = call.person().await?;
     let imported = library.import_preset(call.guild, person.id, &bytes, &name).await?;
@@ -48,12 +54,29 @@ pub(super) async fn export(call: &Call, options: &Options) -> Result<Answer, Ref
 }
 
 pub(super) async fn delete(call: &Call, options: &Options) -> Result<Answer, Refusal> {
-    call.may(Deed::SetUp).await?;
     let name = required(options, "name")?;
+    may_change(call, name).await?;
     let person = call.person().await?;
     let gone = call.bot.chat.library().delete_preset(call.guild, person.id, name).await?;
     Ok(Answer::text(match gone {
-        true => format!("The preset {} is gone.", names::choice(name)),
+        true => format!(
+            "The preset {} is gone. Scenes that used it need another: /preset choose.",
+            names::choice(name)
+        ),
         false => "That preset is not one of this server’s own.".to_owned(),
     }))
+}
+
+/// Asks whether they may change a preset: those who brought it may, and moderators.
+async fn may_change(call: &Call, name: &str) -> Result<(), Refusal> {
+    let person = call.person().await?;
+    let changes = call.bot.chat.store().list_audit(call.guild, None, MAX_CHANGES).await?;
+    let came = changes.iter().find(|change| {
+        let named = change.detail["preset"].as_str().unwrap_or_default();
+        change.action == "preset.import" && name_key(named) == name_key(name)
+    });
+    let is_own = came.is_some_and(|came| came.person == Some(person.id))
+        && call.bot.chat.store().get_preset(call.guild, name).await?.is_some();
+    let whose = if is_own { Whose::Own } else { Whose::Others };
+    call.may(Deed::EditPreset(whose)).await
 }

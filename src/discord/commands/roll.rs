@@ -22,5 +22,7 @@ pub(super) async fn roll(call: &Call, options: &Options) -> Result<Answer, Refus
     let message = call.bot.api.create_message(call.channel, &payload, None).await?;
     let id = message.id.to_string();
     call.bot.chat.accept_roll(call.guild, place.scene, &me, id, &rolled).await?;
+    // What stood before is not the latest any more.
+    call.show(place.scene).await?;
     Ok(Answer::silent())
 }

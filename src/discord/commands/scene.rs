@@ -170,7 +170,11 @@ pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Ref
             made.iter().map(|name| names::choice(name)).collect::<Vec<_>>().join(", ")
         ),
     };
-    Ok(Answer::text(format!("The chat goes on {place}, after {} turns.{made}", imported.num_turns)))
+    let turns = match imported.num_turns {
+        1 => "one turn".to_owned(),
+        number => format!("{number} turns"),
+    };
+    Ok(Answer::text(format!("The chat goes on {place}, after {turns}.{made}")))
 }
 
 pub(super) async fn export(call: &Call, options: &Options) -> Result<Answer, Refusal> {

@@ -54,9 +54,10 @@ const TOPICS: [(&str, &str); 7] = [
     (
         "permissions",
         "**Permissions**\nEverybody who can write in a scene's channel can play in it. Players \
-         change its length, note, scenario and cast; the one who began it pauses and ends it. What \
-         others wrote is changed by moderators: people who may manage messages, and roles named \
-         with /setup roles. Managers of the server set up where scenes live.",
+         change its length, note, scenario and cast; the one who began it pauses and ends it. \
+         Characters, lorebooks and presets are changed by those who brought them. What others \
+         wrote or brought is changed by moderators: people who may manage messages, and roles \
+         named with /setup roles. Managers of the server set up where scenes live.",
     ),
 ];
 

@@ -96,7 +96,8 @@ fn called_by(entry: &LoreEntry) -> String {
     keys(&entry.keys)
 }
 
-fn entries(number: usize) -> String {
+/// `1 entry`, `2 entries`.
+pub(in crate::discord) fn entries(number: usize) -> String {
     if number == 1 { "1 entry".to_owned() } else { format!("{number} entries") }
 }
 

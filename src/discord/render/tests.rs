@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::locale::Locale;
 use super::*;
-use crate::chat::Timings;
+use crate::chat::{LoreReport, Timings};
 use crate::domain::{
     CastMember, Character, CharacterId, CharacterSheet, GuildId, Length, Note, Participant, Person,
     PersonId, Persona, PersonaId, Scene, SceneId, SceneState,
@@ -46,6 +46,7 @@ fn reply_receipt() -> ReplyReceipt {
         stops: Vec::new(),
         standing_bytes: 0,
         prompt: prompt_receipt(0),
+        lore: LoreReport::default(),
         finish: "stop".into(),
         timings: Timings {
             lane_ms: 100,
@@ -279,6 +280,8 @@ fn help_knows_every_command_in_every_language() {
     `/queue` When the next reply here is begun
     `/note` A reminder to the model, placed between the turns
     `/preset` How words are chosen
+    `/lore` What the model is told when the story comes to speak of it
+    `/roll` Dice fall where everybody sees them, and the story knows
     `/context` What the model sees: tokens by section, what was left out
     `/why` How the latest reply was made: settings, seed, timings
     `/undo` Back to before the latest change; /redo takes it back

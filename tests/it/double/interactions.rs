@@ -33,8 +33,10 @@ impl Stage {
             "choices": [{"name": "Short", "value": "short"}]});
         let start = json!({"type": 1, "name": "start", "description": "Begin",
             "options": [option, length]});
+        let file = json!({"type": 11, "name": "file", "description": "Which", "required": true});
         let commands = json!([
             {"name": "scene", "description": "Scenes", "options": [start]},
+            {"name": "read", "description": "Read a file", "options": [file]},
             {"name": "Again", "type": 3},
         ]);
         let path =
@@ -134,6 +136,39 @@ async fn buttons_modals_menus_and_autocompletion() {
     assert_eq!(sent.kind(), AnswerKind::Update);
     assert_eq!(socket.event("MESSAGE_UPDATE").await["content"], "Once more.");
     assert_eq!(discord.messages(harbour)[1].content, "Once more.");
+}
+
+#[tokio::test]
+async fn files_of_commands_are_told_of_and_can_be_fetched() {
+    let Stage { discord, rest, mut socket, harbour, ann } = Stage::set().await;
+    let file = ann.attach("My card (1).json", b"{}");
+    let (_, asked) = tokio::join!(
+        ann.command(harbour, "read", json!({"file": file})),
+        Stage::respond(&mut socket, &rest, json!({"type": 5, "data": {"flags": 64}})),
+    );
+    let option = &asked["data"]["options"][0];
+    assert_eq!(option["type"], 11);
+    let told = &asked["data"]["resolved"]["attachments"][option["value"].as_str().unwrap()];
+    assert_eq!(told["filename"], "My_card_1.json");
+    assert_eq!((&told["size"], &told["ephemeral"]), (&json!(2), &json!(true)));
+    let url = told["url"].as_str().unwrap();
+    assert!(url.starts_with(&format!("{}/ephemeral-attachments/", discord.url())), "{url}");
+
+    let http = &rest.http;
+    let get = |url: String| async move { http.get(url).send().await.unwrap() };
+    let came = get(url.to_owned()).await;
+    assert_eq!(came.headers()["content-type"], "application/json; charset=utf-8");
+    assert_eq!(came.text().await.unwrap(), "{}");
+    let (bare, _) = url.split_once('?').unwrap();
+    assert_eq!(get(bare.to_owned()).await.status(), 404);
+    assert_eq!(get(url.replace("hm=", "hm=0")).await.status(), 404);
+    assert_eq!(get(url.replace("My_card", "Your_card")).await.status(), 404);
+    discord.advance(Duration::from_secs(25 * 60 * 60));
+    assert_eq!(get(url.to_owned()).await.status(), 404);
+    // The bot's token is nothing for the content network.
+    let shown = rest.http.get(url).header("authorization", "Bot token");
+    assert_eq!(shown.send().await.unwrap().status(), 404);
+    assert_eq!(discord.take_violations().len(), 1);
 }
 
 #[tokio::test]

@@ -363,3 +363,71 @@ async fn pluralkit_knows_its_reposts() {
         assert_eq!(body["original"], original.id.to_string());
     }
 }
+
+#[tokio::test]
+async fn emojis_of_the_application_are_made_listed_and_deleted() {
+    let discord = Discord::start().await;
+    discord.without_rate_limits();
+    let rest = Rest::new(&discord);
+    let path = format!("/applications/{}/emojis", discord.application_id());
+    assert_eq!(rest.get(&path).await, json!({"items": []}));
+    // A GIF of one point: what matters is how it begins.
+    let image = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=";
+    let made = rest.post(&path, json!({"name": "face_1", "image": image})).await;
+    assert_eq!((&made["name"], &made["animated"]), (&json!("face_1"), &json!(true)));
+    assert_eq!(rest.get(&path).await["items"][0]["id"], made["id"]);
+    let one = format!("{path}/{}", made["id"].as_str().unwrap());
+    assert_eq!(rest.get(&one).await["name"], "face_1");
+
+    let png = format!("data:image/png;base64,iVBORw0KGgo{}", "A".repeat(400_001));
+    for (name, image) in [
+        ("face_1", image),
+        ("face-2", image),
+        ("face_2", "data:image/webp;base64,UklGRg=="),
+        ("face_2", "data:image/png;base64,R0lGODlhAQAB"),
+        ("face_2", "https://example.org/a.png"),
+        ("face_2", &png),
+    ] {
+        let body = json!({"name": name, "image": image});
+        assert_eq!(rest.refused(Method::POST, &path, body).await, 50035, "{name}");
+    }
+    discord.limits(|limits| limits.emojis = 1);
+    let body = json!({"name": "face_2", "image": image});
+    assert_eq!(rest.refused(Method::POST, &path, body).await, 30008);
+    assert_eq!(rest.refused(Method::GET, "/applications/1/emojis", Value::Null).await, 50001);
+    assert_eq!(rest.call(Method::DELETE, &one, Value::Null).await.0, 204);
+    assert_eq!(rest.refused(Method::DELETE, &one, Value::Null).await, 10014);
+    // A name that is too short does not fit Discord's description either.
+    let body = json!({"name": "x", "image": image});
+    assert_eq!(rest.refused(Method::POST, &path, body).await, 50035);
+    if checks::has_description() {
+        assert_eq!(discord.take_violations().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn options_of_commands_have_what_their_kinds_can_have() {
+    let discord = Discord::start().await;
+    discord.without_rate_limits();
+    let rest = Rest::new(&discord);
+    let path = format!("/applications/{}/commands", discord.application_id());
+    let command = |option: Value| {
+        let mut whole = json!({"name": "file", "description": "A file", "required": true});
+        whole.as_object_mut().unwrap().extend(option.as_object().unwrap().clone());
+        json!([{"name": "give", "description": "Give", "options": [whole]}])
+    };
+    let (status, body) = rest.call(Method::PUT, &path, command(json!({"type": 11}))).await;
+    assert_eq!((status, &body[0]["options"][0]["type"]), (200, &json!(11)), "{body}");
+    for option in [
+        json!({"type": 12}),
+        json!({"type": 11, "max_length": 3}),
+        json!({"type": 11, "autocomplete": true}),
+        json!({"type": 4, "max_length": 3}),
+        json!({"type": 3, "min_value": 3}),
+        json!({"type": 5, "choices": [{"name": "Yes", "value": "yes"}]}),
+    ] {
+        assert_eq!(rest.refused(Method::PUT, &path, command(option)).await, 50035);
+    }
+    // Discord's own description says the same of most of them.
+    discord.take_violations();
+}

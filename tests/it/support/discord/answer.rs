@@ -120,6 +120,18 @@ impl Answer {
         self.with(|_, one| one.texts.clone())
     }
 
+    /// What is in the only file of the answering message. Fails where there is another
+    /// number of them.
+    pub(crate) fn file(&self) -> Vec<u8> {
+        let files = self.with(|world, one| {
+            let message = world.messages.get(&(one.channel, one.original?))?;
+            Some(message.attachments.iter().map(|file| world.file(file).cloned()).collect())
+        });
+        let mut files: Vec<_> = files.unwrap_or_default();
+        assert_eq!(files.len(), 1, "not one file came with {:?}", self.text());
+        files.remove(0).expect("files of messages are kept").bytes
+    }
+
     /// Whether only the person who asked sees it.
     pub(crate) fn is_ephemeral(&self) -> bool {
         self.seen().is_some_and(|seen| seen.is_ephemeral)

@@ -97,6 +97,7 @@ fn check_options(of: &Value) -> Result<(), Refusal> {
     }
     for option in options {
         check_names(option, true)?;
+        check_kind(option)?;
         let length = option["description"].as_str().map_or(0, |text| text.chars().count());
         if !(1..=100).contains(&length) {
             return Err(Refusal::length("options.description", 1, 100));
@@ -109,6 +110,38 @@ fn check_options(of: &Value) -> Result<(), Refusal> {
         check_options(option)?;
     }
     Ok(())
+}
+
+/// What the kinds of options can have, from 1 (a subcommand) to 11 (a file).
+/// <https://docs.discord.com/developers/interactions/application-commands#application-command-object-application-command-option-type>
+fn check_kind(option: &Value) -> Result<(), Refusal> {
+    let kind = option["type"].as_u64().unwrap_or(0);
+    let has = |key: &str| match &option[key] {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(list) => !list.is_empty(),
+        _ => true,
+    };
+    // "choices: for STRING, INTEGER, and NUMBER"; the same for autocomplete, the numbers
+    // alone for values, texts alone for lengths.
+    let fits = [
+        ("choices", [3, 4, 10].as_slice()),
+        ("autocomplete", &[3, 4, 10]),
+        ("min_value", &[4, 10]),
+        ("max_value", &[4, 10]),
+        ("min_length", &[3]),
+        ("max_length", &[3]),
+        ("channel_types", &[7]),
+        ("options", &[1, 2]),
+    ];
+    let wrong = fits.iter().find(|(key, kinds)| has(key) && !kinds.contains(&kind));
+    match (1..=11).contains(&kind) {
+        false => Err(Refusal::form("options.type", "BASE_TYPE_CHOICES", "Unknown option type")),
+        true => wrong.map_or(Ok(()), |(key, _)| {
+            let field = format!("options.{key}");
+            let message = format!("Options of type {kind} cannot have this");
+            Err(Refusal::form(&field, "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID", &message))
+        }),
+    }
 }
 
 /// Characters that count, each text in its longest language.

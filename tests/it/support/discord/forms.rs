@@ -173,6 +173,7 @@ fn check_value(path: &str, definition: &Value, value: &Value) {
         Some(4) => value.is_i64(),
         Some(5) => value.is_boolean(),
         Some(10) => value.is_number(),
+        Some(11) => value["filename"].is_string() && value["url"].is_string(),
         _ => true,
     };
     assert!(fits, "/{path} {name}: {value} is not of the option's type");
@@ -189,8 +190,8 @@ fn check_value(path: &str, definition: &Value, value: &Value) {
     assert!(!(below || above || short || long), "/{path} {name}: {value} is out of range");
 }
 
-/// People, channels, roles and files are ids, told about in `resolved`. A file is
-/// given as `{"name": …, "type": …, "content": …}`.
+/// People, channels, roles and files are ids, told about in `resolved`. A file is what
+/// [`Person::attach`] gives.
 fn resolve(
     world: &mut World,
     person: &Person,
@@ -227,13 +228,15 @@ fn resolve(
         }
         6 => panic!("no such user: {value}"),
         11 => {
-            let text = |key: &str| value[key].as_str().expect("name, type and content").to_owned();
-            let content = text("content").into_bytes();
-            let json = world.keep_file(0, &text("name"), &text("type"), content);
-            add("attachments", id_of(&json["id"]).unwrap(), json)
+            assert!(world.files.contains_key(&file_id(value)), "nobody attached {value}");
+            add("attachments", file_id(value), value.clone())
         }
         _ => value.clone(),
     }
+}
+
+fn file_id(value: &Value) -> u64 {
+    id_of(&value["id"]).unwrap_or(0)
 }
 
 /// The data of a message's menu.

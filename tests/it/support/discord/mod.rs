@@ -11,6 +11,7 @@ pub(crate) mod checks;
 mod clock;
 mod command_rules;
 pub(crate) mod faults;
+pub(crate) mod files;
 pub(crate) mod forms;
 pub(crate) mod gateway;
 pub(crate) mod guild;

@@ -151,6 +151,15 @@ pub(crate) struct Message {
     pub(crate) pinned: bool,
 }
 
+/// An emoji that belongs to the application.
+#[derive(Clone, Debug)]
+pub(crate) struct Emoji {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) animated: bool,
+    pub(crate) image: Vec<u8>,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Webhook {
     pub(crate) id: u64,

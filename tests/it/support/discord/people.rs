@@ -85,13 +85,18 @@ impl Person {
         channel: ChannelId,
         text: &str,
         name: &str,
-        content_type: &str,
         bytes: &[u8],
     ) -> MessageId {
-        let file =
-            self.with(|world| world.keep_file(channel.0, name, content_type, bytes.to_vec()));
+        let file = self.with(|world| world.keep_file(channel.0, name, bytes.to_vec()));
         let draft = Draft { content: text.into(), attachments: vec![file], ..Draft::default() };
         self.write(channel, draft)
+    }
+
+    /// Uploads a file, to be given to a command's option: what is returned is the
+    /// option's value. It is what Discord tells the bot of the file, so that a test can
+    /// let Discord tell lies.
+    pub(crate) fn attach(&self, name: &str, bytes: &[u8]) -> Value {
+        self.with(|world| world.keep_option_file(name, bytes.to_vec()))
     }
 
     fn write(&self, channel: ChannelId, draft: Draft) -> MessageId {

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 /// Every code that the double gives, with its status and text.
-const CODES: [(u64, u16, &str); 39] = [
+const CODES: [(u64, u16, &str); 40] = [
     (10003, 404, "Unknown Channel"),
     (10004, 404, "Unknown Guild"),
     (10007, 404, "Unknown Member"),
@@ -18,6 +18,7 @@ const CODES: [(u64, u16, &str); 39] = [
     (20009, 403, "Explicit content cannot be sent to the desired recipient(s)"),
     (20028, 429, "The channel you are writing has hit the write rate limit"),
     (30007, 400, "Maximum number of webhooks reached (15)"),
+    (30008, 400, "Maximum number of emojis reached (2000)"),
     (40005, 413, "Request entity too large"),
     (40060, 400, "Interaction has already been acknowledged."),
     (40067, 400, "A tag is required to create a forum post in this channel"),

@@ -167,7 +167,8 @@ impl World {
         match author {
             Author::User(id) => self.user_json(*id),
             Author::Webhook { id, name, avatar } => json!({
-                "id": id.to_string(), "username": name, "avatar": avatar, "discriminator": "0000",
+                "id": id.to_string(), "username": name,
+                "avatar": avatar.as_deref().map(avatar_hash), "discriminator": "0000",
                 "public_flags": 0, "flags": 0, "bot": true, "global_name": null,
                 "primary_guild": null,
             }),
@@ -300,6 +301,15 @@ impl World {
         );
         json
     }
+}
+
+/// Discord fetches what `avatar_url` names and tells of it by the hash of what it kept.
+fn avatar_hash(avatar: &str) -> String {
+    if !avatar.starts_with("http") {
+        return avatar.to_owned();
+    }
+    let mix = |hash: u128, byte: u8| (hash ^ u128::from(byte)).wrapping_mul(0x0100_0000_01B3);
+    format!("{:032x}", avatar.bytes().fold(0x6C62_272E_07BB_0142, mix))
 }
 
 /// Adds the fields of one object to another.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::call::{Call, Outcome};
-use super::rest::{channels, commands, guilds, interactions, messages, threads, webhooks};
+use super::rest::{channels, commands, emojis, guilds, interactions, messages, threads, webhooks};
 use super::world::World;
 
 pub(crate) type Handler = fn(&mut World, &Call) -> Outcome;
@@ -19,7 +19,7 @@ pub(crate) struct Route {
 
 /// In this order: a literal part before a placeholder.
 #[rustfmt::skip]
-static ROUTES: [(&str, &str, Handler); 75] = [
+static ROUTES: [(&str, &str, Handler); 79] = [
     ("GET", "/gateway", guilds::gateway),
     ("GET", "/gateway/bot", guilds::gateway_bot),
     ("GET", "/applications/@me", guilds::application),
@@ -41,6 +41,10 @@ static ROUTES: [(&str, &str, Handler); 75] = [
     ("GET", "/applications/{application_id}/guilds/{guild_id}/commands/{command_id}", commands::get),
     ("PATCH", "/applications/{application_id}/guilds/{guild_id}/commands/{command_id}", commands::change),
     ("DELETE", "/applications/{application_id}/guilds/{guild_id}/commands/{command_id}", commands::delete),
+    ("GET", "/applications/{application_id}/emojis", emojis::list),
+    ("POST", "/applications/{application_id}/emojis", emojis::create),
+    ("GET", "/applications/{application_id}/emojis/{emoji_id}", emojis::get),
+    ("DELETE", "/applications/{application_id}/emojis/{emoji_id}", emojis::delete),
     ("GET", "/guilds/{guild_id}", guilds::get),
     ("GET", "/guilds/{guild_id}/channels", guilds::channels),
     ("POST", "/guilds/{guild_id}/channels", channels::create),

@@ -150,8 +150,8 @@ async fn answer(shared: Arc<Shared>, mut request: Request<Incoming>) -> Answer {
         });
         return Ok(switching(&key));
     }
-    if let Some(rest) = path.strip_prefix("/attachments/") {
-        return Ok(attachment(&shared, rest));
+    if path.starts_with("/attachments/") || path.starts_with("/ephemeral-attachments/") {
+        return Ok(attachment(&shared, &request));
     }
     if let Some(rest) = path.strip_prefix("/v2/") {
         let (status, body) = pluralkit::answer(&mut shared.lock().world, rest);
@@ -193,14 +193,17 @@ fn switching(key: &HeaderValue) -> Response<Full<Bytes>> {
     response.body(Full::default()).unwrap()
 }
 
-fn attachment(shared: &Shared, path: &str) -> Response<Full<Bytes>> {
-    let id = path.split('/').nth(1).and_then(|id| id.parse::<u64>().ok());
-    let state = shared.lock();
-    match id.and_then(|id| state.world.files.get(&id)) {
-        Some((content_type, bytes)) => Response::builder()
-            .header(header::CONTENT_TYPE, content_type)
-            .body(Full::from(bytes.clone()))
-            .unwrap(),
-        None => json_response(404, None),
-    }
+fn attachment(shared: &Shared, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let path = request.uri().path();
+    let query = request.uri().query().unwrap_or_default();
+    shared.change(|state| {
+        let world = &mut state.world;
+        if request.headers().contains_key(header::AUTHORIZATION) {
+            world.ledger.violation(format!("a token was shown to the content network: {path}"));
+        }
+        let Some(file) = world.fetch_file(path, query) else { return json_response(404, None) };
+        let kind = file.content_type.unwrap_or("application/octet-stream");
+        let response = Response::builder().header(header::CONTENT_TYPE, kind);
+        response.body(Full::from(file.bytes.clone())).unwrap()
+    })
 }

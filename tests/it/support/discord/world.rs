@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::clock::Clock;
+use super::files::KeptFile;
 use super::ledger::Ledger;
-use super::model::{Author, Channel, Guild, Interaction, Message, User, Webhook};
+use super::model::{Author, Channel, Emoji, Guild, Interaction, Message, User, Webhook};
 use super::permissions::VIEW_CHANNEL;
 use super::refusal::Refusal;
 
@@ -46,6 +47,8 @@ pub(crate) struct Limits {
     /// How long an enforced nonce is remembered: "the past few minutes".
     pub(crate) nonce_window: Duration,
     pub(crate) webhooks_per_channel: usize,
+    /// Of the application.
+    pub(crate) emojis: usize,
     /// Sessions that may be started in a day, and are left.
     pub(crate) session_starts_total: u64,
     pub(crate) session_starts_left: u64,
@@ -67,6 +70,7 @@ impl Default for Limits {
             interaction_life: Duration::from_secs(15 * 60),
             nonce_window: Duration::from_secs(3 * 60),
             webhooks_per_channel: 15,
+            emojis: 2000,
             session_starts_total: 1000,
             session_starts_left: 1000,
             max_concurrency: 1,
@@ -102,8 +106,12 @@ pub(crate) struct World {
     pub(crate) interactions: BTreeMap<u64, Interaction>,
     /// Enforced nonces by author: when, and which message.
     pub(crate) nonces: HashMap<(u64, String), (u64, u64, u64)>,
-    /// Uploaded files by attachment id: content type and bytes.
-    pub(crate) files: HashMap<u64, (String, Vec<u8>)>,
+    /// Uploaded files by attachment id.
+    pub(crate) files: HashMap<u64, KeptFile>,
+    /// The attachments that somebody asked the content network for, in order.
+    pub(crate) fetched: Vec<u64>,
+    /// Of the application.
+    pub(crate) emojis: BTreeMap<u64, Emoji>,
     /// Which original a proxied message stands for: (original, author, guild).
     pub(crate) proxied: HashMap<u64, (u64, u64, u64)>,
     /// Reposts whose member, system and name PluralKit would tell.
@@ -139,6 +147,8 @@ impl World {
             interactions: BTreeMap::new(),
             nonces: HashMap::new(),
             files: HashMap::new(),
+            fetched: Vec::new(),
+            emojis: BTreeMap::new(),
             proxied: HashMap::new(),
             proxy_members: HashMap::new(),
             typing: Vec::new(),

@@ -161,7 +161,7 @@ pub(crate) fn keep_files(world: &mut World, channel: u64, call: &Call, body: &Va
             id => id.as_str() == Some(&file.number),
         });
         let name = about.and_then(|about| about["filename"].as_str()).unwrap_or(&file.name);
-        let mut json = world.keep_file(channel, name, &file.content_type, file.bytes.clone());
+        let mut json = world.keep_file(channel, name, file.bytes.clone());
         if let Some(text) = about.and_then(|about| about["description"].as_str()) {
             json["description"] = text.into();
         }
@@ -298,24 +298,6 @@ impl World {
             true => Err(Refusal::of(50083)),
             false => Ok(()),
         }
-    }
-
-    /// Stores a file, which can then be fetched from the double, and describes it.
-    pub(crate) fn keep_file(
-        &mut self,
-        channel: u64,
-        name: &str,
-        content_type: &str,
-        bytes: Vec<u8>,
-    ) -> Value {
-        let id = self.id();
-        let size = bytes.len();
-        self.files.insert(id, (content_type.into(), bytes));
-        let url = format!("{}/attachments/{channel}/{id}/{name}", self.url);
-        json!({
-            "id": id.to_string(), "filename": name, "size": size, "url": url, "proxy_url": url,
-            "content_type": content_type,
-        })
     }
 
     pub(crate) fn sees(&self, user: u64, channel: u64) -> bool {

@@ -3,6 +3,7 @@
 
 pub(crate) mod channels;
 pub(crate) mod commands;
+pub(crate) mod emojis;
 pub(crate) mod guilds;
 pub(crate) mod interactions;
 pub(crate) mod messages;
