@@ -58,7 +58,7 @@ pub use file_out::{FileOut, file_name};
 pub use jobs::run_jobs;
 pub use library::{
     CardInHand, ChatInHand, ChatPlace, EntryChange, Export, ImportedCharacter, ImportedChat,
-    ImportedLorebook, ImportedPreset, KeptLorebook, Library, LocalGuild, LorebookInHand,
+    ImportedLorebook, ImportedPreset, KeptLorebook, Library, LocalGuild, LorebookInHand, read_book,
 };
 pub use lore::{LeftOutEntry, LoreReport, SceneLore, ToldEntry};
 pub use opening::Opening;

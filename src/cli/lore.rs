@@ -10,7 +10,7 @@ use super::card::report;
 use super::library::{read, with_library, write};
 use super::output::{line, note, plain};
 use crate::formats::Severity;
-use crate::formats::book::{BookFile, BookFormat};
+use crate::formats::book::BookFormat;
 use crate::store::LoreScope;
 
 /// Lorebooks: list, check, bring in, take out.
@@ -148,7 +148,7 @@ fn list(session: &Session, book: Option<&str>) -> anyhow::Result<ExitCode> {
 fn validate(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let mut is_good = true;
     for path in files {
-        let book = read(path).and_then(|it| Ok(BookFile::read_json(&String::from_utf8(it)?)?));
+        let book = read(path).and_then(|bytes| Ok(crate::chat::read_book(&bytes)?));
         match book {
             Ok(book) => {
                 let findings = book.validate();

@@ -17,7 +17,9 @@ use crate::chat::ReplyReceipt;
 use crate::prompt::PromptReceipt;
 
 pub(super) use help::{help, help_topics};
-pub(super) use lore::{entries, lore, lore_entry, lore_test, lore_title, lorebook, lorebooks};
+pub(super) use lore::{
+    entries, lore, lore_entry, lore_name, lore_test, lore_title, lorebook, lorebooks,
+};
 pub(super) use queue::queue;
 pub(super) use story::{
     Personas, Status, cast, character, characters, personas, presets, setup, status,

@@ -162,6 +162,7 @@ async fn put(
             rows.ordinal.push(i32::try_from(ordinal).unwrap_or(i32::MAX));
             rows.text.push(clean(text).into_owned());
             rows.origin.push(origin.as_str().to_owned());
+            rows.said_at.push(turn.created_at);
         }
         rows.id.push(id);
         rows.parent.push(parent.replace(id));
@@ -208,6 +209,7 @@ struct Rows {
     ordinal: Vec<i32>,
     text: Vec<String>,
     origin: Vec<String>,
+    said_at: Vec<Option<DateTime<Utc>>>,
 }
 
 impl Rows {
@@ -230,13 +232,14 @@ impl Rows {
                      AS came (id, parent_id, character_id, person_id, name, swipe_id,
                               created_at, is_removed, source)
              ), new_swipe AS (
-                INSERT INTO swipe (guild_id, turn_id, id, ordinal, text, origin)
-                SELECT $1, came.turn_id, came.id, came.ordinal, came.text, came.origin
+                INSERT INTO swipe (guild_id, turn_id, id, ordinal, text, origin, created_at)
+                SELECT $1, came.turn_id, came.id, came.ordinal, came.text, came.origin,
+                       coalesce(came.said_at, now())
                 FROM unnest($12::bigint[], $13::bigint[], $14::integer[], $15::text[],
-                            $16::text[])
-                     AS came (turn_id, id, ordinal, text, origin)
+                            $16::text[], $17::timestamptz[])
+                     AS came (turn_id, id, ordinal, text, origin, said_at)
              )
-             UPDATE scene SET head_turn_id = $17 WHERE guild_id = $1 AND id = $2",
+             UPDATE scene SET head_turn_id = $18 WHERE guild_id = $1 AND id = $2",
             guild.0,
             scene.0,
             &self.id,
@@ -253,6 +256,7 @@ impl Rows {
             &self.ordinal,
             &self.text,
             &self.origin,
+            &self.said_at as &[Option<DateTime<Utc>>],
             head,
         )
         .execute(conn)

@@ -14,7 +14,8 @@ use super::{Cleaning, Library, limits};
 use crate::domain::{
     Character, CharacterSheet, GuildId, Length, Note, Person, Scene, SceneId, TurnId,
 };
-use crate::formats::chat::{ChatFile, ChatMessage, ChatSwipe, NewChatMessage};
+use crate::formats::chat::{ChatFile, ChatMessage, ChatNote, ChatSwipe, NewChatMessage};
+use crate::formats::fields::Object;
 use crate::store::{
     ImportedMember, ImportedTurn, NewImport, NewScene, Noun, StoreError, TreeTurn, name_key,
 };
@@ -226,7 +227,7 @@ impl Library {
                 let user = people.first().map_or("You", |it| it.name());
                 let lead = cast.first().map_or("", |it| it.character.sheet.stage_name());
                 let began = tree.first().map(|turn| turn.created_at);
-                ChatFile::new(user, if is_group { "" } else { lead }, began)
+                headed(ChatFile::new(user, if is_group { "" } else { lead }, began), &scene)?
             }
         };
         for turn in line(&scene, &tree) {
@@ -237,6 +238,21 @@ impl Library {
         let name = file_name(&scene.title, "jsonl");
         Ok(FileOut { name, bytes: file.to_lines().into_bytes() })
     }
+}
+
+/// A new chat with the scene's scenario and note.
+fn headed(mut file: ChatFile, scene: &Scene) -> Result<ChatFile, ChatError> {
+    if !scene.scenario.is_empty() {
+        let mut metadata = file.metadata()?.unwrap_or_else(|| Object::new("chat_metadata"));
+        metadata.set("scenario", &scene.scenario);
+        file.set_metadata(&metadata);
+    }
+    if let Some(note) = &scene.note {
+        let depth = i64::try_from(note.depth).unwrap_or(i64::MAX);
+        let prompt = note.text.clone();
+        file.set_note(&ChatNote { prompt, interval: 1, depth, position: 1, role: 0 })?;
+    }
+    Ok(file)
 }
 
 /// Refuses what is no evening but a flood.

@@ -414,7 +414,10 @@ impl KeptLorebook {
 }
 
 /// A book of its own, or the one in a card.
-fn read_book(bytes: &[u8]) -> Result<BookFile, ChatError> {
+///
+/// # Errors
+/// It is neither, or the card has none.
+pub fn read_book(bytes: &[u8]) -> Result<BookFile, ChatError> {
     let limits = limits();
     let as_book = std::str::from_utf8(bytes).ok();
     let as_book = as_book.map(|text| BookFile::read_json_within(text, &limits));

@@ -24,7 +24,7 @@ use super::{ChatError, clean_name};
 pub use cards::{CardInHand, ImportedCharacter};
 pub use chats::{ChatInHand, ChatPlace, ImportedChat};
 pub use export::Export;
-pub use lorebooks::{EntryChange, ImportedLorebook, KeptLorebook, LorebookInHand};
+pub use lorebooks::{EntryChange, ImportedLorebook, KeptLorebook, LorebookInHand, read_book};
 pub use presets::ImportedPreset;
 
 /// The deepest that a character's reminder stands, in turns.

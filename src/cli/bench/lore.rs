@@ -122,9 +122,15 @@ impl Work {
                 ..LoreEntry::default()
             })
             .collect();
-        let turns = (0..num_turns)
-            .map(|_| (0..100).map(|_| word()).collect::<Vec<_>>().join(" "))
-            .collect();
+        let mut words = |turn: usize| {
+            let mut words: Vec<String> = (0..100).map(|_| word()).collect();
+            // Every other turn speaks of an entry; the rest of the book stays silent.
+            if turn.is_multiple_of(2) {
+                words[50].clone_from(&entries[turn * 37 % num_entries].keys[0]);
+            }
+            words.join(" ")
+        };
+        let turns = (0..num_turns).map(&mut words).collect();
         let plain =
             entries.iter().map(|entry| entry.keys.iter().map(|it| it.to_lowercase()).collect());
         let plain = plain.collect();

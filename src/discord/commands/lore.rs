@@ -73,7 +73,8 @@ pub(super) async fn remove(call: &Call, options: &Options) -> Result<Answer, Ref
     let entry = kept.entry(wanted)?.clone();
     let (person, name) = (call.person().await?, kept.name.clone());
     chat.library().remove_lore(call.guild, person.id, kept, &entry.uid).await?;
-    Ok(Answer::text(format!("“{}” is no more in {name}.", render::lore_title(&entry))))
+    let (entry, name) = (render::lore_title(&entry), render::lore_name(&name));
+    Ok(Answer::text(format!("“{entry}” is no more in {name}.")))
 }
 
 /// The second press.
@@ -92,7 +93,7 @@ pub(super) async fn set_use(call: &Call, options: &Options) -> Result<Answer, Re
     let person = call.person().await?;
     library.use_lorebook(call.guild, person.id, kept.id, scope, on).await?;
     let what = if on { "is used" } else { "is not used any more" };
-    Ok(Answer::text(format!("{} {what} {words}.", kept.name)))
+    Ok(Answer::text(format!("{} {what} {words}.", render::lore_name(&kept.name))))
 }
 
 /// Where the options say that a book is to be used, also in words; and whether they may
@@ -144,7 +145,8 @@ pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Ref
     let person = call.person().await?;
     let imported = chat.library().import_lorebook(call.guild, person.id, read, replaces).await?;
     let entries = render::entries(imported.num_entries);
-    let mut text = format!("{} is on this server now, with {entries}", imported.name);
+    let name = render::lore_name(&imported.name);
+    let mut text = format!("{name} is on this server now, with {entries}");
     match used {
         Some((scope, words)) => {
             let (guild, book) = (call.guild, imported.id);
@@ -166,7 +168,7 @@ pub(super) async fn export(call: &Call, options: &Options) -> Result<Answer, Ref
         _ => None,
     };
     let file = chat.library().export_lorebook(&kept, format)?;
-    hand_out(format!("{}, as a file.", kept.name), file)
+    hand_out(format!("{}, as a file.", render::lore_name(&kept.name)), file)
 }
 
 pub(super) async fn test(call: &Call, options: &Options) -> Result<Answer, Refusal> {

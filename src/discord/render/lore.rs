@@ -79,6 +79,11 @@ pub(in crate::discord) fn lore_entry(book: &str, entry: &LoreEntry) -> String {
     )
 }
 
+/// A lorebook's name within a sentence.
+pub(in crate::discord) fn lore_name(name: &str) -> String {
+    plain(name, NAME)
+}
+
 /// What people call an entry: its name, else its first key.
 pub(in crate::discord) fn lore_title(entry: &LoreEntry) -> String {
     let named = [&entry.name].into_iter().chain(&entry.keys).find(|text| !text.trim().is_empty());
