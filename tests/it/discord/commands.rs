@@ -17,14 +17,14 @@ use super::serve::{Home, PATIENCE};
 const FIRST_ANSWER: Duration = Duration::from_secs(3);
 
 /// What somebody is told, which nobody else sees.
-async fn told(answer: Answer) -> String {
+pub(super) async fn told(answer: Answer) -> String {
     let message = answer.settled(PATIENCE).await;
     assert!(message.is_ephemeral, "everybody sees {message:?}");
     assert!(answer.after().unwrap() < FIRST_ANSWER, "{:?}", answer.after());
     message.content
 }
 
-async fn ask(
+pub(super) async fn ask(
     person: &Person,
     channel: ChannelId,
     path: &str,
@@ -34,7 +34,7 @@ async fn ask(
 }
 
 /// Waits until something is so that cannot be looked at under the double's lock.
-async fn until(mut is_so: impl FnMut() -> bool) {
+pub(super) async fn until(mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "it never is so");

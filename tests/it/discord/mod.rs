@@ -1,15 +1,20 @@
 //! Discord, from the outside: the real binary, real Postgres and the small real
 //! model, against the double; a part of it against a double that we did not write.
 
+mod chats;
 mod check;
 mod commands;
 mod definitions;
 mod evening;
 mod faults;
+mod files;
 mod hearing;
+mod lore;
 mod many;
+mod pictures;
 mod processes;
 mod queue;
+mod roll;
 mod scene;
 mod serve;
 mod twin;

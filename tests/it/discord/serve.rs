@@ -149,6 +149,12 @@ impl Home {
         ChannelId(newest.parse().unwrap())
     }
 
+    /// Where scenes are or were played.
+    pub(super) async fn channels_of_scenes(&self) -> Vec<String> {
+        let channels = sqlx::query_scalar("SELECT channel FROM scene ORDER BY id");
+        channels.fetch_all(&self.database.pool).await.unwrap()
+    }
+
     /// Starts the bot; it is listening once this returns.
     pub(super) async fn serve(&self, discord: &Discord) -> Serve {
         let mut serve = self.spawn(self.command(discord, &[]));
