@@ -112,7 +112,7 @@ fn what_cannot_be_obeyed_ends_a_script_with_the_reason() {
     let long = format!("{}\n", "word ".repeat(40_000));
     let (code, _, stderr) = home.script(&[], &long);
     assert_eq!(code, Some(1));
-    assert!(stderr.contains("bytes of text, and a turn may have 32768"), "{stderr}");
+    assert!(stderr.contains("bytes of text, and 32768 are taken"), "{stderr}");
 }
 
 /// When a player is killed.

@@ -59,10 +59,7 @@ pub(super) async fn delete(call: &Call, options: &Options) -> Result<Answer, Ref
     let person = call.person().await?;
     let gone = call.bot.chat.library().delete_preset(call.guild, person.id, name).await?;
     Ok(Answer::text(match gone {
-        true => format!(
-            "The preset {} is gone. Scenes that used it need another: /preset choose.",
-            names::choice(name)
-        ),
+        true => format!("The preset {} is gone.", names::choice(name)),
         false => "That preset is not one of this server’s own.".to_owned(),
     }))
 }

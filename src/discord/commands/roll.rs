@@ -4,7 +4,6 @@ use super::super::api::{Mentions, Payload};
 use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
 use super::super::names;
-use super::super::permissions::Deed;
 use super::required;
 use crate::chat;
 
@@ -13,7 +12,6 @@ const MAX_NAME: usize = 80;
 
 pub(super) async fn roll(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     let place = call.place().await?;
-    call.may(Deed::Play).await?;
     let rolled = chat::roll(required(options, "dice")?, options.text("reason"))?;
     let me = call.bot.participant(call.guild, place.scene, &call.author()).await?;
     // Ours, so that whoever rolled cannot change what fell.

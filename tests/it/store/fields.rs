@@ -232,7 +232,7 @@ async fn presets_lorebooks_channels_and_the_audit_are_kept() {
     }
     let listed = &store.list_lorebooks(guild).await.unwrap()[0];
     assert_eq!((listed.everywhere, listed.num_scenes), (true, 1));
-    assert_eq!(listed.characters, [stage.character.sheet.name.clone()]);
+    assert_eq!(listed.characters, std::slice::from_ref(&stage.character.sheet.name));
     for scope in scopes {
         store.set_lorebook_use(guild, book.id, scope, false).await.unwrap();
     }
