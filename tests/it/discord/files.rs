@@ -17,7 +17,7 @@ use crate::support::discord::Discord;
 
 use super::commands::{ask, told};
 use super::scene::{reply_after, reply_at_end};
-use super::serve::{Home, PATIENCE};
+use super::serve::Home;
 
 /// A picture in which no two pixels are alike, so that it is as large as one can be.
 pub(super) fn picture(width: u32, height: u32, seed: u32) -> Vec<u8> {
