@@ -19,9 +19,10 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::domain::Dice;
+
 /// Placeholders nested deeper than this stay as they are.
 const MAX_DEPTH: usize = 16;
-const MAX_DICE: u32 = 100;
 /// What the story's texts may add to one text; what would be more stays as it is.
 const MAX_STORY_BYTES: usize = 256 * 1024;
 
@@ -320,22 +321,10 @@ impl Expander<'_> {
         start..start + text.trim().len()
     }
 
-    /// The sum of `d20`, `20`, `2d6` or `2d6+1`.
+    /// What dice come to, in the writing of [`Dice`].
     fn roll(&self, dice: &str, place: usize) -> Option<i64> {
-        let dice = dice.trim().to_ascii_lowercase();
-        let (dice, bonus) = match dice.find(['+', '-']) {
-            Some(at) => (dice[..at].to_owned(), dice[at..].parse::<i32>().ok()?),
-            None => (dice, 0),
-        };
-        let (count, sides) = dice.split_once('d').unwrap_or(("", &dice));
-        let count = if count.is_empty() { 1 } else { count.parse().ok()? };
-        let sides: u32 = sides.parse().ok()?;
-        if count > MAX_DICE || sides == 0 {
-            return None;
-        }
-        let mut rng = self.rng(place);
-        let sum: i64 = (0..count).map(|_| i64::from(rng.random_range(1..=sides))).sum();
-        Some(sum + i64::from(bonus))
+        let dice: Dice = dice.parse().ok()?;
+        Some(dice.roll(&mut self.rng(place)).total())
     }
 
     /// The lots of one placeholder: the same in every prompt of the scene.
