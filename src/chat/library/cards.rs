@@ -40,11 +40,6 @@ impl CardInHand {
     pub fn name(&self) -> &str {
         &self.sheet.name
     }
-
-    /// What is known of the character.
-    pub fn sheet(&self) -> &CharacterSheet {
-        &self.sheet
-    }
 }
 
 /// A character that came from a card.

@@ -27,16 +27,6 @@ impl BookFile {
         book
     }
 
-    /// Gives the book the name, description and settings of the noun; its entries stay.
-    ///
-    /// # Errors
-    /// `Unsupported` for kinds that are only read.
-    pub fn set_settings(&mut self, lorebook: &Lorebook) -> Result<(), FormatError> {
-        self.dialect_for_edits()?;
-        self.put_settings(lorebook);
-        Ok(())
-    }
-
     fn put_settings(&mut self, new: &Lorebook) {
         let old = self.to_lorebook();
         let mut body = self.body();

@@ -28,15 +28,6 @@ impl Container {
             Self::Charx => "charx",
         }
     }
-
-    /// The media type.
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::Png => "image/png",
-            Self::Charx => "application/zip",
-        }
-    }
 }
 
 /// A card with its assets and its picture.
@@ -171,15 +162,6 @@ impl CardFile {
         let mut findings = self.findings.clone();
         findings.extend(self.card.validate());
         findings
-    }
-
-    /// The picture as it stands beside messages, as PNG of at most 512 pixels a side;
-    /// `None` where there is none.
-    ///
-    /// # Errors
-    /// `Picture` where it cannot be decoded.
-    pub fn avatar(&self, limits: &Limits) -> Result<Option<Vec<u8>>, FormatError> {
-        self.picture.as_ref().map(|picture| picture.to_avatar(limits)).transpose()
     }
 }
 

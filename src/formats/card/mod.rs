@@ -114,67 +114,6 @@ impl Card {
         sheet::text(&self.body(), "name")
     }
 
-    /// The author's notes to people by language (ISO 639-1), those without a language
-    /// as `en`; empty ones are left out.
-    pub fn creator_notes(&self) -> Vec<(String, String)> {
-        let body = self.body();
-        let mut notes = Vec::new();
-        if let Ok(Some(languages)) = body.object("creator_notes_multilingual") {
-            for language in languages.keys() {
-                notes.push((language.to_owned(), sheet::text(&languages, language)));
-            }
-        }
-        if !notes.iter().any(|(language, _)| language == "en") {
-            notes.push(("en".to_owned(), sheet::creator_notes(&body)));
-        }
-        notes.retain(|(_, text)| !text.trim().is_empty());
-        notes
-    }
-
-    /// Where the card came from, oldest first: ids and addresses.
-    pub fn sources(&self) -> Vec<String> {
-        self.body().texts("source").ok().flatten().unwrap_or_default()
-    }
-
-    /// Notes where the card came from; what is noted already stays as it is.
-    pub fn add_source(&mut self, source: &str) {
-        let mut sources = self.sources();
-        if !sources.iter().any(|known| known == source) {
-            sources.push(source.to_owned());
-            let mut body = self.body();
-            body.set("source", &sources);
-            self.put_body(body);
-        }
-    }
-
-    /// The name of the SillyTavern world that the card asks for, if any.
-    pub fn world(&self) -> Option<String> {
-        let extensions = self.body().object("extensions").ok()??;
-        extensions.text("world").ok()?.filter(|world| !world.is_empty())
-    }
-
-    /// Whether SillyTavern has the character among the favourites.
-    pub fn is_favorite(&self) -> bool {
-        let body = self.body();
-        let extensions = body.object("extensions").ok().flatten().unwrap_or_default();
-        let flag = |object: &Object| object.flag("fav").ok().flatten();
-        flag(&extensions).or_else(|| flag(&self.root)).unwrap_or(false)
-    }
-
-    /// Notes when the card was written, and when it was made unless that is known; in
-    /// seconds of the Unix epoch. V3 alone has such fields.
-    pub fn stamp(&mut self, unix_s: i64) {
-        if self.version != Version::V3 {
-            return;
-        }
-        let mut body = self.body();
-        if !body.has("creation_date") {
-            body.set("creation_date", &unix_s);
-        }
-        body.set("modification_date", &unix_s);
-        self.put_body(body);
-    }
-
     /// The book that the card brings along, as it is spelled.
     pub fn raw_book(&self) -> Option<Box<RawValue>> {
         let body = self.body();

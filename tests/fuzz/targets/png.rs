@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
     png.extend(bytes.strip_prefix(&png[..]).unwrap_or(bytes));
     let Ok(file) = CardFile::read(&png, &limits) else { return };
     file.validate();
-    let _ = file.avatar(&limits);
+    let _ = file.picture.as_ref().map(|picture| picture.to_avatar(&limits));
     if let Ok(again) = file.write(Container::Png, Version::V3, &limits) {
         let wide = dramatis_fuzz::formats::Limits::default();
         assert!(CardFile::read(&again, &wide).is_ok());
