@@ -11,7 +11,7 @@ use super::controls::Button;
 use super::custom_id::CustomId;
 use super::interaction::{Asker, Handle, Interaction};
 use super::locale::Locale;
-use super::permissions::{self, Deed, Part, Who};
+use super::permissions::{self, Deed, Part, Who, Whose};
 use crate::chat::ChatError;
 use crate::domain::{self, Character, Person, Scene, SceneId, Turn, TurnId};
 use crate::store::{GuildSettings, StoreError};
@@ -222,6 +222,17 @@ impl Call {
             part: self.part().await?,
         };
         permissions::may(&who, deed).map_err(|refused| Refusal::plain(refused.to_string()))
+    }
+
+    /// Whose something is that lasts beyond scenes: theirs whose deed brought it.
+    pub(super) async fn whose(
+        &self,
+        brought: &[&str],
+        what: serde_json::Value,
+    ) -> Result<Whose, Refusal> {
+        let person = self.person().await?;
+        let maker = self.bot.chat.store().get_audit_person(self.guild, brought, &what).await?;
+        Ok(if maker == Some(person.id) { Whose::Own } else { Whose::Others })
     }
 
     /// What they are to the scene that is played here. Whoever begins one takes part

@@ -48,6 +48,29 @@ impl Store {
         Ok(())
     }
 
+    /// Who last did one of those things to what the detail says; `None` too where that
+    /// was the service itself.
+    #[instrument(name = "db.audit.get_person", skip(self, detail), err(level = "debug"))]
+    pub async fn get_audit_person(
+        &self,
+        guild: GuildId,
+        actions: &[&str],
+        detail: &Value,
+    ) -> Result<Option<PersonId>, StoreError> {
+        let actions: Vec<String> = actions.iter().map(|&action| action.to_owned()).collect();
+        let person = sqlx::query_scalar!(
+            "SELECT person_id FROM audit
+             WHERE guild_id = $1 AND action = ANY($2) AND detail @> $3
+             ORDER BY id DESC LIMIT 1",
+            guild.0,
+            &actions,
+            clean_json(detail),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(person.flatten().map(PersonId))
+    }
+
     /// The newest entries of a guild, or those before an entry, newest first.
     #[instrument(name = "db.audit.list", skip(self), err(level = "debug"))]
     pub async fn list_audit(

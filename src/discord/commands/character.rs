@@ -1,10 +1,12 @@
 //! `/character`: the characters of a server.
 
+use serde_json::json;
+
 use super::super::call::{Answer, Call, Field, FormSheet, MAX_FIELD, Refusal};
 use super::super::controls;
 use super::super::custom_id::{Confirm, CustomId, Form};
 use super::super::interaction::{Fields, Options};
-use super::super::permissions::{Deed, Whose};
+use super::super::permissions::Deed;
 use super::super::{names, render};
 use super::required;
 use crate::domain::{Character, CharacterId, CharacterSheet};
@@ -188,19 +190,9 @@ pub(in super::super) async fn apply(
     }
 }
 
-/// How many of the guild's latest changes are looked through for who made a
-/// character.
-const MAX_CHANGES: u32 = 1_000;
-
 /// Asks whether they may change a character: those who made it may, and moderators.
 pub(super) async fn may_change(call: &Call, character: CharacterId) -> Result<(), Refusal> {
-    let person = call.person().await?;
-    let changes = call.bot.chat.store().list_audit(call.guild, None, MAX_CHANGES).await?;
-    let made = changes.iter().find(|change| {
-        change.action == "character.insert" && change.detail["character"] == character.0
-    });
-    let is_own = made.is_some_and(|made| made.person == Some(person.id));
-    let whose = if is_own { Whose::Own } else { Whose::Others };
+    let whose = call.whose(&["character.insert"], json!({ "character": character })).await?;
     call.may(Deed::EditCharacter(whose)).await
 }
 

@@ -1,5 +1,7 @@
 //! `/preset`: how words are chosen.
 
+use serde_json::json;
+
 use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
 use super::super::permissions::{Deed, Whose};
@@ -8,9 +10,6 @@ use super::files::{attached, attached_stem, hand_out, remarks};
 use super::required;
 use crate::chat::clean_name;
 use crate::store::name_key;
-
-/// How many of the guild's latest changes are looked through for who brought a preset.
-const MAX_CHANGES: u32 = 1_000;
 
 pub(super) async fn choose(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     let place = call.place().await?;
@@ -66,14 +65,10 @@ pub(super) async fn delete(call: &Call, options: &Options) -> Result<Answer, Ref
 
 /// Asks whether they may change a preset: those who brought it may, and moderators.
 async fn may_change(call: &Call, name: &str) -> Result<(), Refusal> {
-    let person = call.person().await?;
-    let changes = call.bot.chat.store().list_audit(call.guild, None, MAX_CHANGES).await?;
-    let came = changes.iter().find(|change| {
-        let named = change.detail["preset"].as_str().unwrap_or_default();
-        change.action == "preset.import" && name_key(named) == name_key(name)
-    });
-    let is_own = came.is_some_and(|came| came.person == Some(person.id))
-        && call.bot.chat.store().get_preset(call.guild, name).await?.is_some();
-    let whose = if is_own { Whose::Own } else { Whose::Others };
+    let whose = match call.bot.chat.store().get_preset(call.guild, name).await? {
+        // Each import gives the preset the name that it notes.
+        Some(kept) => call.whose(&["preset.import"], json!({ "preset": kept.name })).await?,
+        None => Whose::Others,
+    };
     call.may(Deed::EditPreset(whose)).await
 }

@@ -265,6 +265,15 @@ async fn presets_lorebooks_channels_and_the_audit_are_kept() {
     );
     let earlier = store.list_audit(guild, Some(entries[0].id), 10).await.unwrap();
     assert_eq!(earlier, entries[1..]);
+
+    // Whose a thing is stays known, whatever happened since.
+    let scene = |id: i64| json!({ "scene": id });
+    let who = store.get_audit_person(guild, &["scene.start"], &scene(1)).await.unwrap();
+    assert_eq!(who, Some(stage.person.id));
+    store.insert_audit(guild, None, "scene.start", &json!({"scene": 1, "again": 1})).await.unwrap();
+    for (actions, scene) in [(["scene.start"], scene(1)), (["scene.end"], scene(2))] {
+        assert_eq!(store.get_audit_person(guild, &actions, &scene).await.unwrap(), None);
+    }
 }
 
 /// Postgres holds no U+0000; whatever carries one is kept all the same.

@@ -214,6 +214,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert_eq!(store.get_channel_settings(us, "here").await.unwrap(), None);
     assert!(store.list_channel_settings(us).await.unwrap().is_empty());
     assert!(store.list_audit(us, None, 9).await.unwrap().is_empty());
+    assert_eq!(store.get_audit_person(us, &["scene.start"], &json!({})).await.unwrap(), None);
 
     // What writes: with our guild and their keys, and with theirs among ours.
     let theirs = Some(own.person.id);
