@@ -67,7 +67,8 @@ pub struct Note {
 }
 
 impl Note {
-    /// The depth of a note whose author named none.
+    /// The depth of a note whose author named none: near enough to be heeded, far enough
+    /// not to be answered.
     pub const DEFAULT_DEPTH: usize = 2;
 }
 

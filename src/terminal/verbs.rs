@@ -9,10 +9,6 @@ use super::input::Answer;
 use super::player::{Next, PlayError, Player};
 use super::{render, scenes};
 
-/// A note stands this many turns before the end unless the person says otherwise:
-/// near enough to be heeded, far enough not to be answered.
-const NOTE_DEPTH: usize = 2;
-
 impl Player {
     pub(super) async fn perform(&mut self, command: Command) -> Result<Next, PlayError> {
         match command {
@@ -235,7 +231,7 @@ impl Player {
             NoteChange::Show => self.chat.scene(guild, scene).await?,
             NoteChange::Clear => self.chat.set_note(guild, scene, None).await?,
             NoteChange::Set { depth, text } => {
-                let note = Note { text, depth: depth.unwrap_or(NOTE_DEPTH) };
+                let note = Note { text, depth: depth.unwrap_or(Note::DEFAULT_DEPTH) };
                 self.chat.set_note(guild, scene, Some(note)).await?
             }
         };

@@ -6,8 +6,6 @@ use super::super::interaction::Options;
 use super::super::permissions::Deed;
 use crate::domain::Note;
 
-/// Near enough to be heeded, far enough not to be answered.
-const NOTE_DEPTH: usize = 2;
 /// The most turns that may stand after it.
 const MAX_DEPTH: usize = 100;
 
@@ -17,7 +15,9 @@ pub(super) async fn set(call: &Call, options: &Options) -> Result<Answer, Refusa
     let depth = options.integer("depth").and_then(|depth| usize::try_from(depth).ok());
     let note = match options.text("text") {
         _ if options.boolean("clear") == Some(true) => None,
-        Some(text) => Some(Note { text: text.to_owned(), depth: depth.unwrap_or(NOTE_DEPTH) }),
+        Some(text) => {
+            Some(Note { text: text.to_owned(), depth: depth.unwrap_or(Note::DEFAULT_DEPTH) })
+        }
         None => None,
     };
     put(call, place.scene, note).await
@@ -50,7 +50,7 @@ pub(super) async fn form(call: &Call, options: &Options) -> Result<FormSheet, Re
     call.may(Deed::ChangeScene).await?;
     let (text, depth) = match &scene.note {
         Some(note) => (note.text.as_str(), note.depth),
-        None => ("", NOTE_DEPTH),
+        None => ("", Note::DEFAULT_DEPTH),
     };
     let depth = options.integer("depth").map_or(depth.to_string(), |depth| depth.to_string());
     let text = Field::long("text", "What it says; empty takes it away", text);
@@ -75,7 +75,7 @@ pub(in super::super) async fn submit(
     call.may(Deed::ChangeScene).await?;
     let text = fields.get("text").unwrap_or_default();
     let depth = match fields.get("depth") {
-        None | Some("") => NOTE_DEPTH,
+        None | Some("") => Note::DEFAULT_DEPTH,
         Some(word) => word.parse().map_err(|_| {
             Refusal::plain(format!("“{word}” is no number of turns; the note was not changed"))
         })?,
