@@ -93,6 +93,27 @@ pub struct LoreReport {
     pub num_tokens: usize,
     /// What they might have added up to, in tokens.
     pub budget_tokens: usize,
+    /// How many searches by regular expressions were given up since they took too long;
+    /// they count as not found.
+    #[serde(default)]
+    pub num_regexes_given_up: usize,
+}
+
+impl LoreReport {
+    /// Whether there is nothing to tell of.
+    pub fn is_empty(&self) -> bool {
+        self.told.is_empty() && self.left_out.is_empty() && self.num_regexes_given_up == 0
+    }
+
+    /// In words, where searches were given up: what that means, and what helps.
+    pub fn slow_regexes(&self) -> Option<String> {
+        let searches = match self.num_regexes_given_up {
+            0 => return None,
+            1 => "1 search by a regular expression".to_owned(),
+            number => format!("{number} searches by regular expressions"),
+        };
+        Some(format!("{searches} took too long and found nothing; simpler keys help"))
+    }
 }
 
 /// An entry that was told.
@@ -408,7 +429,7 @@ fn told(activation: Activation<'_>) -> Told {
     let report = report(&activation);
     let pieces = activation.fired.into_iter().map(|fired| Piece {
         place: position(fired.place),
-        label: format!("{}: {}", fired.source.book.name, title(fired.entry)),
+        label: format!("{}: {}", fired.source.book.name, fired.entry.title()),
         keep_rank: if fired.is_expendable { i64::MIN } else { fired.entry.order },
         text: fired.content,
     });
@@ -446,7 +467,7 @@ pub(super) fn full_report(activation: &Activation<'_>) -> LoreReport {
 fn report_of(activation: &Activation<'_>, wanted: impl Fn(&NotFired) -> bool) -> LoreReport {
     let told = activation.fired.iter().map(|fired| ToldEntry {
         book: fired.source.book.name.clone(),
-        name: title(fired.entry),
+        name: fired.entry.title(),
         cause: match fired.level {
             0 => fired.cause.to_string(),
             level => format!("{}, by what others say (level {level})", fired.cause),
@@ -459,12 +480,13 @@ fn report_of(activation: &Activation<'_>, wanted: impl Fn(&NotFired) -> bool) ->
         left_out: left_out
             .map(|silent| LeftOutEntry {
                 book: silent.source.book.name.clone(),
-                name: title(silent.entry),
+                name: silent.entry.title(),
                 reason: silent.reason.to_string(),
             })
             .collect(),
         num_tokens: activation.num_tokens,
         budget_tokens: activation.budget_tokens,
+        num_regexes_given_up: activation.num_regexes_given_up,
     }
 }
 
@@ -482,10 +504,4 @@ fn is_of_interest(reason: &NotFired) -> bool {
             | NotFired::Empty
             | NotFired::Duplicate { .. }
     )
-}
-
-/// What people call an entry: its name, else its first key.
-pub(super) fn title(entry: &crate::domain::LoreEntry) -> String {
-    let named = [&entry.name].into_iter().chain(&entry.keys).find(|text| !text.trim().is_empty());
-    named.map_or_else(|| format!("entry {}", entry.uid), |text| text.trim().to_owned())
 }

@@ -91,6 +91,15 @@ pub struct LoreEntry {
     pub triggers: Vec<String>,
 }
 
+impl LoreEntry {
+    /// What people call it: its name, else its first key, else its uid.
+    pub fn title(&self) -> String {
+        let texts = [&self.name].into_iter().chain(&self.keys);
+        let named = texts.map(|text| text.trim()).find(|text| !text.is_empty());
+        named.map_or_else(|| format!("entry {}", self.uid), str::to_owned)
+    }
+}
+
 impl Default for LoreEntry {
     fn default() -> Self {
         Self {

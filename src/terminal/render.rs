@@ -102,7 +102,7 @@ fn short(fingerprint: &str) -> &str {
 
 /// What lore did for a reply; nothing where it did nothing.
 pub(crate) fn lore(report: &LoreReport, style: Style) -> String {
-    if report.told.is_empty() && report.left_out.is_empty() {
+    if report.is_empty() {
         return String::new();
     }
     format!("{}\n{}", style.heading("Lore"), lore_lines(report, style))
@@ -110,7 +110,7 @@ pub(crate) fn lore(report: &LoreReport, style: Style) -> String {
 
 /// What a text would call, and why the rest stays silent.
 pub(crate) fn lore_test(report: &LoreReport, style: Style) -> String {
-    if report.told.is_empty() && report.left_out.is_empty() {
+    if report.is_empty() {
         return style.aside("this scene uses no lorebook with entries\n").to_string();
     }
     lore_lines(report, style)
@@ -131,6 +131,9 @@ fn lore_lines(report: &LoreReport, style: Style) -> String {
     for left in &report.left_out {
         let line = plain(&format!("{} ({}) {}", left.name, left.book, left.reason));
         let _ = writeln!(out, "  {}", style.aside(&line));
+    }
+    if let Some(slow) = report.slow_regexes() {
+        let _ = writeln!(out, "  {}", style.aside(&slow));
     }
     let _ = writeln!(out, "  {} of {} tokens", report.num_tokens, report.budget_tokens);
     out

@@ -9,7 +9,6 @@ use crate::formats::card::CardFile;
 use crate::lore::{Lore, LoreProblem, LoreScope, LoreSource};
 use crate::store::{self, ListedLorebook, StoreError};
 
-use super::super::lore::title;
 use super::super::{ChatError, FileOut, clean_name, file_name};
 use super::{Library, limits};
 
@@ -398,10 +397,10 @@ impl KeptLorebook {
         let found = entries
             .iter()
             .find(|entry| entry.uid == wanted)
-            .or_else(|| entries.iter().find(|entry| same(&title(entry))))
+            .or_else(|| entries.iter().find(|entry| same(&entry.title())))
             .or_else(|| entries.iter().find(|entry| entry.keys.iter().any(same)));
         found.ok_or_else(|| {
-            let names: Vec<String> = entries.iter().map(title).collect();
+            let names: Vec<String> = entries.iter().map(LoreEntry::title).collect();
             ChatError::refused(format!("in “{}” {}", self.name, none_such(wanted, &names)))
         })
     }
@@ -409,7 +408,7 @@ impl KeptLorebook {
     /// Its entries as lists show them: their keys in the book, and their titles.
     pub fn titles(&self) -> Vec<(String, String)> {
         let entries = self.book.entries.iter();
-        entries.map(|entry| (entry.uid.clone(), title(entry))).collect()
+        entries.map(|entry| (entry.uid.clone(), entry.title())).collect()
     }
 }
 

@@ -1,10 +1,12 @@
 //! `/lore`: what the model is told when the story comes to speak of it.
 
+use serde_json::json;
+
 use super::super::call::{Answer, Call, Refusal};
 use super::super::controls;
 use super::super::custom_id::Confirm;
 use super::super::interaction::Options;
-use super::super::permissions::{Deed, Whose};
+use super::super::permissions::Deed;
 use super::super::render;
 use super::files::{attached, attached_stem, hand_out, remarks};
 use super::required;
@@ -12,9 +14,6 @@ use crate::chat::EntryChange;
 use crate::domain::LorebookId;
 use crate::formats::book::BookFormat;
 use crate::store::LoreScope;
-
-/// How many of the guild's latest changes are looked through for who made a book.
-const MAX_CHANGES: u32 = 1_000;
 
 pub(super) async fn list(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     let chat = &call.bot.chat;
@@ -63,7 +62,7 @@ pub(super) async fn remove(call: &Call, options: &Options) -> Result<Answer, Ref
         return Ok(Answer {
             text: format!(
                 "Shall the lorebook “{}” go, with its {}? /lore export keeps a copy.",
-                kept.name,
+                render::lore_name(&kept.name),
                 render::entries(kept.book.entries.len())
             ),
             rows: controls::confirm_rows(Confirm::DeleteLorebook(kept.id), call.locale),
@@ -214,13 +213,7 @@ async fn used_anywhere(call: &Call, book: LorebookId) -> Result<bool, Refusal> {
 
 /// Asks whether they may change a lorebook: those who made it may, and moderators.
 async fn may_change(call: &Call, book: LorebookId) -> Result<(), Refusal> {
-    let person = call.person().await?;
-    let changes = call.bot.chat.store().list_audit(call.guild, None, MAX_CHANGES).await?;
-    let made = changes.iter().find(|change| {
-        ["lorebook.insert", "lorebook.import"].contains(&change.action.as_str())
-            && change.detail["lorebook"] == book.0
-    });
-    let is_own = made.is_some_and(|made| made.person == Some(person.id));
-    let whose = if is_own { Whose::Own } else { Whose::Others };
+    let brought = ["lorebook.insert", "lorebook.import"];
+    let whose = call.whose(&brought, json!({ "lorebook": book })).await?;
     call.may(Deed::EditLore(whose)).await
 }

@@ -84,10 +84,9 @@ pub(in crate::discord) fn lore_name(name: &str) -> String {
     plain(name, NAME)
 }
 
-/// What people call an entry: its name, else its first key.
+/// What people call an entry, within a sentence.
 pub(in crate::discord) fn lore_title(entry: &LoreEntry) -> String {
-    let named = [&entry.name].into_iter().chain(&entry.keys).find(|text| !text.trim().is_empty());
-    named.map_or_else(|| format!("entry {}", plain(&entry.uid, NAME)), |text| plain(text, NAME))
+    plain(&entry.title(), NAME)
 }
 
 fn called_by(entry: &LoreEntry) -> String {
@@ -108,7 +107,7 @@ pub(in crate::discord) fn entries(number: usize) -> String {
 
 /// What lore did for a reply; nothing where it did nothing.
 pub(in crate::discord) fn lore(report: &LoreReport) -> String {
-    if report.told.is_empty() && report.left_out.is_empty() {
+    if report.is_empty() {
         return String::new();
     }
     let mut out = format!(
@@ -123,12 +122,15 @@ pub(in crate::discord) fn lore(report: &LoreReport) -> String {
     for left in report.left_out.iter().take(MAX_NAMED) {
         let _ = write!(out, "\n- ~~{}~~ {}", plain(&left.name, NAME), plain(&left.reason, NAME));
     }
+    if let Some(slow) = report.slow_regexes() {
+        let _ = write!(out, "\n- {slow}");
+    }
     out
 }
 
 /// What a text would call, and why the rest stays silent.
 pub(in crate::discord) fn lore_test(report: &LoreReport) -> String {
-    if report.told.is_empty() && report.left_out.is_empty() {
+    if report.is_empty() {
         return "There is no lore to try: no scene here uses a lorebook with entries.".to_owned();
     }
     let begin = format!(
@@ -149,5 +151,6 @@ pub(in crate::discord) fn lore_test(report: &LoreReport) -> String {
         .left_out
         .iter()
         .map(|left| format!("▫️ {} {}", plain(&left.name, NAME), plain(&left.reason, NAME)));
-    lines_within(&begin, told.chain(left), "")
+    let slow = report.slow_regexes().map(|slow| format!("⚠️ {slow}"));
+    lines_within(&begin, slow.into_iter().chain(told).chain(left), "")
 }

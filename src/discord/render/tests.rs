@@ -6,10 +6,10 @@ use proptest::prelude::*;
 
 use super::super::locale::Locale;
 use super::*;
-use crate::chat::{LoreReport, Timings};
+use crate::chat::{LeftOutEntry, LoreReport, Timings, ToldEntry};
 use crate::domain::{
-    CastMember, Character, CharacterId, CharacterSheet, GuildId, Length, Note, Participant, Person,
-    PersonId, Persona, PersonaId, Scene, SceneId, SceneState,
+    CastMember, Character, CharacterId, CharacterSheet, GuildId, Length, LoreEntry, Lorebook, Note,
+    Participant, Person, PersonId, Persona, PersonaId, Scene, SceneId, SceneState,
 };
 use crate::prompt::{Section, SectionKind, Trimmed};
 use crate::sampling::SamplerParams;
@@ -310,6 +310,17 @@ fn help_knows_every_command_in_every_language() {
     assert!(help(Some("rewind to here"), Locale::default()).contains("under Apps"));
 }
 
+#[test]
+fn slow_keys_of_lore_are_told_of() {
+    let quiet = LoreReport::default();
+    assert!(super::lore(&quiet).is_empty());
+    assert!(lore_test(&quiet).contains("no lore to try"));
+    let slow = LoreReport { num_regexes_given_up: 2, ..quiet };
+    for told in [super::lore(&slow), lore_test(&slow)] {
+        assert!(told.contains("2 searches by regular expressions took too long"), "{told}");
+    }
+}
+
 proptest! {
     #[test]
     fn everything_fits(text in "[*_`<@#\\n a-zé🦊]{0,900}", number in 0usize..60) {
@@ -324,7 +335,38 @@ proptest! {
             example_dialogue: text.clone(),
             ..sheet(&text, &text)
         };
+        let entry = LoreEntry {
+            name: text.clone(),
+            content: text.clone(),
+            keys: vec![text.clone(); 2],
+            selective: true,
+            secondary_keys: vec![text.clone(); 2],
+            ..LoreEntry::default()
+        };
+        let book = Lorebook {
+            name: text.clone(),
+            description: text.clone(),
+            entries: vec![entry.clone(); number],
+            ..Lorebook::default()
+        };
+        let told = ToldEntry {
+            book: text.clone(),
+            name: text.clone(),
+            cause: text.clone(),
+            num_tokens: number,
+        };
+        let left_out =
+            LeftOutEntry { book: text.clone(), name: text.clone(), reason: text.clone() };
+        let report = LoreReport {
+            told: vec![told; number],
+            left_out: vec![left_out; number],
+            num_regexes_given_up: number,
+            ..LoreReport::default()
+        };
         let told = [
+            lorebook(&book),
+            lore_entry(&text, &entry),
+            lore_test(&report),
             status(&Status {
                 scene: &scene,
                 cast: &cast,
