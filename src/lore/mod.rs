@@ -36,5 +36,6 @@ pub use compiled::Lore;
 pub use inputs::{LoreInputs, LoreMessage, LoreSettings};
 pub use javascript::RegexError;
 pub use problem::{Finding, LoreProblem};
+pub use regex_key::{check_regex, parse_slashes};
 pub use source::{LoreScope, LoreSource};
 pub use timed::{TimedEffects, TimedSpan};

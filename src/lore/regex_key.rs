@@ -94,9 +94,17 @@ fn linear(node: &Node, flags: Flags) -> Result<regex::Regex, RegexError> {
         })
 }
 
+/// Whether a pattern with its flags can be a key.
+///
+/// # Errors
+/// If it is no valid pattern, or larger than we bear.
+pub fn check_regex(pattern: &str, flags: &str) -> Result<(), RegexError> {
+    RegexKey::new(pattern, flags).map(|_| ())
+}
+
 /// The pattern and the flags of a key that is written `/…/flags`; `None` if it is not.
 /// A slash within must stand behind a backslash.
-pub(super) fn parse_slashes(key: &str) -> Option<(&str, &str)> {
+pub fn parse_slashes(key: &str) -> Option<(&str, &str)> {
     let inner = key.strip_prefix('/')?;
     let end = inner.rfind('/').filter(|end| *end > 0)?;
     let (pattern, flags) = (&inner[..end], &inner[end + 1..]);

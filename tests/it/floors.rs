@@ -39,8 +39,8 @@ const FLOORS: [(&str, u8); 25] = [
 ];
 
 /// Rooms of one floor that see each other all the same.
-const SAME_FLOOR: [(&str, &str); 3] =
-    [("prompt", "tokenizer"), ("formats", "sampling"), ("cli", "service")];
+const SAME_FLOOR: [(&str, &str); 4] =
+    [("prompt", "tokenizer"), ("formats", "lore"), ("formats", "sampling"), ("cli", "service")];
 
 /// The rooms that know nothing of the bot, and all that they may see.
 const INFERENCE: [&str; 6] = ["kernels", "tokenizer", "sampling", "model", "engine", "completions"];

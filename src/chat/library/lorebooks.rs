@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::domain::{GuildId, LoreEntry, LorePosition, Lorebook, LorebookId, PersonId, PromptRole};
 use crate::formats::book::{BookFile, BookFormat};
 use crate::formats::card::CardFile;
-use crate::lore::{Lore, LoreProblem, LoreScope, LoreSource};
+use crate::lore::{Lore, LoreProblem, LoreScope, LoreSource, RegexError};
 use crate::store::{self, ListedLorebook, StoreError};
 
 use super::super::{ChatError, FileOut, clean_name, file_name};
@@ -439,13 +439,13 @@ fn findings(file: &BookFile, book: &Lorebook) -> Vec<String> {
     let mut findings: Vec<String> = file.validate().iter().map(ToString::to_string).collect();
     let scope = LoreScope::Guild;
     let lore = Lore::new(vec![LoreSource { scope, id: String::new(), book: book.clone() }]);
-    for finding in lore.findings() {
-        let is_told = matches!(&finding.problem, LoreProblem::InvalidRegex { .. })
-            && findings.iter().any(|told| told.contains("no regular expression"));
-        if !is_told {
-            findings.push(format!("entry {}: {}", finding.uid, finding.problem));
-        }
-    }
+    // What is no regular expression was found in the file already.
+    let is_new = |problem: &LoreProblem| match problem {
+        LoreProblem::InvalidRegex { error, .. } => *error == RegexError::TooMany,
+        _ => true,
+    };
+    let new = lore.findings().iter().filter(|finding| is_new(&finding.problem));
+    findings.extend(new.map(|finding| format!("entry {}: {}", finding.uid, finding.problem)));
     findings
 }
 

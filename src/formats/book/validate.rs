@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use super::entry::{Entry, OUTLET};
 use super::places::Dialect;
-use super::regex_key::{fault, parts};
 use super::{BookFile, Slot, legacy};
 use crate::domain::LoreEntry;
 use crate::formats::fields::Object;
 use crate::formats::finding::MAX_FINDINGS;
 use crate::formats::{Finding, FormatError};
+use crate::lore::{check_regex, parse_slashes};
 
 /// Expressions take time to check; a book that has more has only these checked.
 const MAX_CHECKED_REGEXES: usize = 1000;
@@ -133,14 +133,14 @@ fn check_keys(
     findings: &mut Vec<Finding>,
 ) {
     for (index, key) in keys.iter().enumerate() {
-        let (pattern, flags) = match parts(key) {
+        let (pattern, flags) = match parse_slashes(key.trim()) {
             Some(parts) => parts,
             None if lore.use_regex => (&**key, ""),
             None => continue,
         };
         let Some(rest) = left.checked_sub(1) else { return };
         *left = rest;
-        if let Some(fault) = fault(pattern, flags) {
+        if let Err(fault) = check_regex(pattern, flags) {
             let what = format!("it is no regular expression: {fault}");
             let advice = "it matches nothing until it is mended";
             findings.push(Finding::warning(format!("{path}[{index}]"), what, advice));

@@ -5,6 +5,8 @@
 pub mod domain;
 #[path = "../../../src/formats/mod.rs"]
 pub mod formats;
+#[path = "../../../src/lore/mod.rs"]
+pub mod lore;
 #[path = "../../../src/sampling/mod.rs"]
 pub mod sampling;
 
