@@ -14,7 +14,7 @@
 //! - Nothing lives only in memory: a restart claims the unfinished jobs again.
 //! - People's text is data: no text can become structure of a prompt or a query.
 //! - Every row that a command can name is keyed by its guild.
-//! - The inference rooms (`kernels`, `tokenizer`, `sampling`, `model`, `engine`,
+//! - The inference rooms (`kernels`, `tokenizer`, `sampling`, `model`, `prose`, `engine`,
 //!   `completions`) import nothing of the bot.
 
 // Floor 0: nouns and ground.
@@ -30,6 +30,7 @@ pub mod formats;
 pub mod lore;
 pub mod model;
 pub mod prompt;
+pub mod prose;
 pub mod sampling;
 pub mod store;
 pub mod tokenizer;

@@ -10,13 +10,17 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::Span;
 
 use crate::domain::SceneId;
-use crate::engine::{FinishReason, GenerationRequest, GenerationSummary};
-use crate::pool::{PoolError, PoolEvent};
+use crate::engine::{FinishReason, GenerationRequest, GenerationSummary, LengthRange};
+use crate::pool::{PoolError, PoolEvent, PoolModel};
 use crate::prompt::Prompt;
+use crate::prose::Repetition;
 use crate::sampling::SamplerParams;
 use crate::store::{Claim, HEARTBEAT};
+use crate::telemetry::metrics;
 
 use super::plan::Plan;
+use super::proofreader::{Proofreader, raised_penalty};
+use super::receipt::RepetitionReceipt;
 use super::reply::Ended;
 use super::sink::ReplySink;
 use super::{Chat, ChatError, Stopper};
@@ -31,6 +35,18 @@ const MAX_WORKERS: usize = 6;
 pub(super) struct Written {
     pub(super) summary: GenerationSummary,
     pub(super) seed: u64,
+    /// How its words were drawn: not as the preset says, where it was written anew.
+    pub(super) sampler: SamplerParams,
+    pub(super) repetition: RepetitionReceipt,
+    pub(super) impersonation_tokens: usize,
+}
+
+/// One try at a reply.
+struct Try {
+    summary: GenerationSummary,
+    impersonation_tokens: usize,
+    /// Whether somebody asked for its end.
+    is_stopped: bool,
 }
 
 impl Chat {
@@ -46,6 +62,7 @@ impl Chat {
             cache_salt: claim.guild_id.0.unsigned_abs(),
             cache_owner: claim.scene_id.0.unsigned_abs(),
             max_tokens: max_tokens.min(plan.view.room_after(prompt)),
+            length_range: self.length_range(plan),
             stop: self.stops(prompt),
             sampler: sampler.clone(),
             seed: seed(claim, 0),
@@ -56,83 +73,150 @@ impl Chat {
         }
     }
 
+    /// Within which tokens a reply is kept. What stands already is part of a continued one.
+    fn length_range(&self, plan: &Plan) -> Option<LengthRange> {
+        let range = self.settings.length_range(plan.length)?;
+        let min_tokens = if plan.standing_text.is_empty() { range.min_tokens } else { 0 };
+        Some(LengthRange { min_tokens, ..range })
+    }
+
     /// What ends a reply: the prompt's stops, and the model's own.
     pub(super) fn stops(&self, prompt: &Prompt) -> Vec<String> {
         prompt.stops.iter().chain(&self.settings.stops).cloned().collect()
     }
 
-    /// Asks the pool until something is said, and shows it while it grows.
+    /// Asks the pool until something is said, and shows it while it grows. What the
+    /// character said before is written once more.
     pub(super) async fn generate<K: ReplySink>(
         &self,
         sink: &mut K,
         claim: &Claim,
         plan: &Plan,
+        reader: &Proofreader,
         mut request: GenerationRequest,
         stopping: watch::Receiver<bool>,
     ) -> Result<Written, Ended> {
         let mut running = Running::enter(self, claim);
+        let mut first: Option<Written> = None;
         for luck in 0..MAX_TRIES {
             request.seed = seed(claim, luck);
-            let summary =
-                self.persist(sink, claim, plan, &request, &mut running, &stopping).await?;
-            if !summary.text.trim().is_empty() {
-                return Ok(Written { summary, seed: request.seed });
+            let mut writing = Writing { sink, plan, reader, running: &mut running };
+            let Try { summary, impersonation_tokens, is_stopped } =
+                self.persist(&mut writing, claim, &request, &stopping).await?;
+            if summary.text.trim().is_empty() {
+                if is_stopped {
+                    break;
+                }
+                continue;
             }
-            if summary.finish_reason == FinishReason::Aborted {
-                break;
+            let Repetition { overlap, longest_run } = reader.compare(&summary.text);
+            let counts = reader.is_repetition(Repetition { overlap, longest_run });
+            let first_overlap = first.as_ref().map(|first| first.repetition.overlap);
+            let written = Written {
+                summary,
+                seed: request.seed,
+                sampler: request.sampler.clone(),
+                repetition: RepetitionReceipt { overlap, longest_run, first_overlap },
+                impersonation_tokens,
+            };
+            if counts && !is_stopped && first.is_none() {
+                self.metrics.count(metrics::REPETITIONS, "first", 1);
+                request.sampler = raised_penalty(&request.sampler);
+                first = Some(written);
+                sink.begin_anew().await;
+                continue;
             }
+            if counts {
+                self.metrics.count(metrics::REPETITIONS, "standing", 1);
+            }
+            // A second try that is no better came for nothing.
+            return Ok(match first.take().filter(|first| first.repetition.overlap < overlap) {
+                Some(first) => {
+                    sink.begin_anew().await;
+                    show_whole(sink, plan, first).await
+                }
+                None => show_whole(sink, plan, written).await,
+            });
         }
-        Err(Ended::Failed(ChatError::refused(
-            "nothing was said; /reply asks again, and another length or preset may help",
-        )))
+        match first {
+            Some(first) => {
+                self.metrics.count(metrics::REPETITIONS, "standing", 1);
+                Ok(show_whole(sink, plan, first).await)
+            }
+            None => Err(Ended::Failed(ChatError::refused(
+                "nothing was said; /reply asks again, and another length or preset may help",
+            ))),
+        }
     }
 
     /// Begins anew where a worker went away in the middle of the words.
     async fn persist<K: ReplySink>(
         &self,
-        sink: &mut K,
+        writing: &mut Writing<'_, '_, K>,
         claim: &Claim,
-        plan: &Plan,
         request: &GenerationRequest,
-        running: &mut Running<'_>,
         stopping: &watch::Receiver<bool>,
-    ) -> Result<GenerationSummary, Ended> {
+    ) -> Result<Try, Ended> {
         for _ in 1..MAX_WORKERS {
-            let again = request.clone();
-            match self.stream(sink, claim, plan, again, running, stopping.clone()).await {
+            match self.stream(writing, claim, request.clone(), stopping.clone()).await {
                 Err(Ended::Failed(ChatError::Pool(error))) if error.is_of_worker() => {
                     tracing::warn!(error.kind = error.kind(), "the reply begins anew");
+                    writing.sink.begin_anew().await;
                 }
                 outcome => return outcome,
             }
         }
-        self.stream(sink, claim, plan, request.clone(), running, stopping.clone()).await
+        self.stream(writing, claim, request.clone(), stopping.clone()).await
     }
 
     async fn stream<K: ReplySink>(
         &self,
-        sink: &mut K,
+        writing: &mut Writing<'_, '_, K>,
         claim: &Claim,
-        plan: &Plan,
         request: GenerationRequest,
-        running: &mut Running<'_>,
         mut stopping: watch::Receiver<bool>,
-    ) -> Result<GenerationSummary, Ended> {
+    ) -> Result<Try, Ended> {
+        let Writing { sink, plan, reader, running } = writing;
         let mut events = self.pool.generate(&plan.view.model, request)?;
         let aborter = events.aborter();
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let standing_bytes = plan.standing_text.len();
         let mut text = plan.standing_text.clone();
+        let mut shown = standing_bytes;
         let mut stopped = false;
+        // Up to where it holds no line of another.
+        let mut checked = standing_bytes;
+        let mut is_over = false;
         loop {
             tokio::select! {
                 event = events.recv() => match event {
                     Some(PoolEvent::Started { .. }) => {}
                     Some(PoolEvent::Text(delta)) => {
                         text.push_str(&delta);
-                        sink.update(&text).await;
+                        if is_over {
+                            continue;
+                        }
+                        let line = text[standing_bytes..checked].rfind('\n');
+                        let line = line.map_or(standing_bytes, |at| standing_bytes + at + 1);
+                        checked = text.len();
+                        let mut end = checked;
+                        if let Some(at) = reader.find_other(&text[line..]) {
+                            is_over = true;
+                            aborter.abort();
+                            end = line + at;
+                        }
+                        let reply = &text[standing_bytes..end];
+                        // White space at its end may be cut off with what follows.
+                        let ready = reply[..reader.showable(reply)].trim_end().len();
+                        if standing_bytes + ready > shown {
+                            shown = standing_bytes + ready;
+                            sink.update(&text[..shown]).await;
+                        }
                     }
-                    Some(PoolEvent::Finished(summary)) => return Ok(summary),
+                    Some(PoolEvent::Finished(summary)) => {
+                        return Ok(cut_other(summary, stopped, reader, &plan.view.model));
+                    }
                     Some(PoolEvent::Failed(error)) => {
                         return Err(ChatError::Pool(error).into());
                     }
@@ -147,6 +231,38 @@ impl Chat {
             }
         }
     }
+}
+
+/// What the tries at one reply share.
+struct Writing<'a, 'b, K> {
+    sink: &'a mut K,
+    plan: &'a Plan,
+    reader: &'a Proofreader,
+    running: &'a mut Running<'b>,
+}
+
+/// Shows what was held back, now that it is known that it stands.
+async fn show_whole<K: ReplySink>(sink: &mut K, plan: &Plan, written: Written) -> Written {
+    sink.update(&format!("{}{}", plan.standing_text, written.summary.text)).await;
+    written
+}
+
+/// The reply without another's line and all behind it.
+fn cut_other(
+    mut summary: GenerationSummary,
+    stopped: bool,
+    reader: &Proofreader,
+    model: &PoolModel,
+) -> Try {
+    let Some(at) = reader.find_other(&summary.text) else {
+        let is_stopped = summary.finish_reason == FinishReason::Aborted;
+        return Try { summary, impersonation_tokens: 0, is_stopped };
+    };
+    let impersonation_tokens = model.tokenizer.count(&summary.text[at..]);
+    summary.text.truncate(at);
+    summary.text.truncate(summary.text.trim_end().len());
+    summary.finish_reason = FinishReason::Stop(String::new());
+    Try { summary, impersonation_tokens, is_stopped: stopped }
 }
 
 /// Where chance begins for a job: the same at every try, so that a reply that was

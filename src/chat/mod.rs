@@ -21,6 +21,7 @@ mod opening;
 mod personas;
 mod plan;
 mod presets;
+mod proofreader;
 mod receipt;
 pub mod reply;
 mod report;
@@ -46,6 +47,7 @@ use lore::Shelf;
 use crate::clock::Clock;
 use crate::config::{ChatConfig, Config, GenerationConfig, LoreConfig, ModelProfile};
 use crate::domain::{GuildId, Length, Scene, SceneId, Template};
+use crate::engine::LengthRange;
 use crate::lore::LoreSettings;
 use crate::pool::Pool;
 use crate::sampling::SamplerParams;
@@ -63,7 +65,8 @@ pub use library::{
 pub use lore::{LeftOutEntry, LoreReport, SceneLore, ToldEntry};
 pub use opening::Opening;
 pub use personas::PersonaScope;
-pub use receipt::{ReplyReceipt, Timings};
+pub use proofreader::{Proofreader, raised_penalty};
+pub use receipt::{RepetitionReceipt, ReplyReceipt, Timings};
 pub use reproduce::Reproduction;
 pub use settings::{Preview, clean_name};
 pub use sink::{FinishedReply, ReplySink, ReplyStart, SinkError, Stage};
@@ -164,6 +167,7 @@ impl Settings {
             (options.default_preset().to_owned(), options.default_length()?);
         let ChatOptions { mut generation, chat, lore, profile, template } = options;
         generation.max_tokens.extend(profile.max_tokens);
+        generation.lengths.extend(profile.lengths);
         Ok(Self {
             default_preset,
             default_length,
@@ -185,6 +189,16 @@ impl Settings {
     /// Where a reply of that length is cut at the latest, in tokens.
     fn max_tokens(&self, length: Option<Length>) -> usize {
         self.generation.max_tokens(length.map(Length::as_str))
+    }
+
+    /// Within which tokens a reply of that length is kept; `None` leaves it to the model.
+    fn length_range(&self, length: Option<Length>) -> Option<LengthRange> {
+        self.generation.keep_lengths.then(|| {
+            let range = length.and_then(|length| self.generation.lengths.get(length.as_str()));
+            // Without a range it still ends with a sentence before it would be cut.
+            let [min_tokens, max_tokens] = range.copied().unwrap_or([0, self.max_tokens(length)]);
+            LengthRange { min_tokens, max_tokens }
+        })
     }
 }
 

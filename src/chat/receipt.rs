@@ -3,9 +3,12 @@
 //! Numbers, names and settings; never what anybody said. The prompt's own ids are
 //! kept beside it in the store.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Length, Swipe};
+use crate::engine::LengthRange;
 use crate::prompt::PromptReceipt;
 use crate::sampling::SamplerParams;
 
@@ -28,6 +31,9 @@ pub struct ReplyReceipt {
     pub length: Option<Length>,
     /// Where the reply would have been cut.
     pub max_tokens: usize,
+    /// Within which tokens it was kept; `None` left that to the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length_range: Option<LengthRange>,
     /// The texts that would have ended it.
     pub stops: Vec<String>,
     /// How much of the text stood before, in bytes, where a turn was continued.
@@ -37,6 +43,12 @@ pub struct ReplyReceipt {
     /// What lore did for it.
     #[serde(default)]
     pub lore: LoreReport,
+    /// How much of it the character said before.
+    #[serde(default)]
+    pub repetition: RepetitionReceipt,
+    /// Tokens of another's line that were written behind it, and cut off.
+    #[serde(default)]
+    pub impersonation_tokens: usize,
     /// Why it ended.
     pub finish: String,
     /// Where the time went.
@@ -48,6 +60,37 @@ impl ReplyReceipt {
     /// we no longer read.
     pub fn of(swipe: &Swipe) -> Option<Self> {
         serde_json::from_value(swipe.receipt.clone()?).ok()
+    }
+}
+
+/// How much of a reply its character had said before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct RepetitionReceipt {
+    /// The share of its 4-grams of words that stand in one of the last replies.
+    pub overlap: f64,
+    /// The longest run of words in common with one of them.
+    pub longest_run: usize,
+    /// The share of what was written first, where that counted as said before and was
+    /// written anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_overlap: Option<f64>,
+}
+
+impl RepetitionReceipt {
+    /// Whether there is anything to tell.
+    pub fn is_any(self) -> bool {
+        self.overlap > 0.0 || self.first_overlap.is_some()
+    }
+}
+
+impl fmt::Display for RepetitionReceipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (overlap, run) = (self.overlap * 1e2, self.longest_run);
+        write!(f, "{overlap:.0} % of it, {run} words in a row at most")?;
+        match self.first_overlap {
+            Some(first) => write!(f, "; written anew, as {:.0} % had been", first * 1e2),
+            None => Ok(()),
+        }
     }
 }
 

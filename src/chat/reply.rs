@@ -17,6 +17,7 @@ use crate::engine::GenerationSummary;
 use crate::store::{Claim, Generated, HEARTBEAT, JobState, Noun, StoreError, Target, Work};
 use crate::telemetry::metrics;
 
+use super::proofreader::Proofreader;
 use super::receipt::{ReplyReceipt, Timings};
 use super::sink::{FinishedReply, ReplySink, ReplyStart, Stage};
 use super::view::Made;
@@ -147,19 +148,26 @@ impl Chat {
         })
         .await;
         let request = self.request(claim, &plan, &prompt, &sampler, max_tokens);
-        let written = self.generate(sink, claim, &plan, request, stopping).await?;
+        let length_range = request.length_range;
+        let limits = self.settings.generation.repetition;
+        let said = plan.view.said_by(plan.answering);
+        let reader = Proofreader::new(prompt.others.clone(), limits, said);
+        let written = self.generate(sink, claim, &plan, &reader, request, stopping).await?;
         let receipt = ReplyReceipt {
             model: plan.view.model.name.clone(),
             model_fingerprint: plan.view.model.fingerprint.clone(),
             preset,
-            sampler,
+            sampler: written.sampler,
             seed: written.seed,
             length: plan.length,
             max_tokens: max_tokens.min(plan.view.room_after(&prompt)),
+            length_range,
             stops: self.stops(&prompt),
             standing_bytes: plan.standing_text.len(),
             prompt: prompt.receipt.clone(),
             lore,
+            repetition: written.repetition,
+            impersonation_tokens: written.impersonation_tokens,
             finish: written.summary.finish_reason.kind().to_owned(),
             timings: timings(&written.summary, claim, prompt_ms),
         };
@@ -222,6 +230,7 @@ impl Chat {
         let Timings { prompt_ms, queue_ms, prefill_ms, decode_ms, .. } = receipt.timings;
         let Timings { num_prompt_tokens, num_cached_tokens, num_generated_tokens, .. } =
             receipt.timings;
+        self.metrics.count(metrics::IMPERSONATION_TOKENS, "", receipt.impersonation_tokens as u64);
         let span = Span::current();
         span.record("reply.finish_reason", receipt.finish.as_str());
         for (field, name, ms) in [

@@ -49,6 +49,7 @@ impl Chat {
             cache_salt: guild.0.unsigned_abs(),
             cache_owner: turn.scene_id.0.unsigned_abs(),
             max_tokens: receipt.max_tokens,
+            length_range: receipt.length_range,
             stop: receipt.stops,
             sampler: receipt.sampler,
             seed: receipt.seed,
@@ -57,7 +58,11 @@ impl Chat {
             ..GenerationRequest::new(prompt_ids)
         };
         let original = swipe.text.get(receipt.standing_bytes..).unwrap_or_default().to_owned();
-        let summary = self.pool.generate(&model, request)?.finish().await?;
-        Ok(Reproduction { original, again: summary.text })
+        let mut again = self.pool.generate(&model, request)?.finish().await?.text;
+        if receipt.impersonation_tokens > 0 && again.starts_with(&original) {
+            // Another's line was cut off behind it.
+            again.truncate(original.len());
+        }
+        Ok(Reproduction { original, again })
     }
 }

@@ -15,7 +15,7 @@ pub trait Stage: Clone + Send + Sync + 'static {
     fn sink(&self, scene: &Scene) -> Self::Sink;
 }
 
-/// Shows one reply. Calls come in order: `begin`, any number of `update`s, then
+/// Shows one reply. Calls come in order: `begin`, any number of `update`s and `begin_anew`s, then
 /// `finish`, `fail` or `withdraw`, or none of them where the reply is made again
 /// later. After a crash `finish` may come first, or a second time for a reply whose
 /// first showing nobody can vouch for; `job` tells that it is one.
@@ -27,6 +27,10 @@ pub trait ReplySink: Send {
 
     /// The text so far is `text`; the last update had a prefix of it.
     fn update(&mut self, text: &str) -> impl Future<Output = ()> + Send;
+
+    /// What was shown of the text does not count: it is written anew, from what already
+    /// stood. Returns at once.
+    fn begin_anew(&mut self) -> impl Future<Output = ()> + Send;
 
     /// The text is final and stored.
     ///

@@ -127,6 +127,15 @@ impl SceneView {
         self.line[from..].iter().map(|turn| turn.swipe.text.as_str()).collect::<Vec<_>>().join("\n")
     }
 
+    /// What a member of the cast said, the newest first.
+    pub(super) fn said_by(&self, answering: usize) -> impl Iterator<Item = &str> {
+        let character = self.cast[answering].character.id;
+        let own = self.line.iter().rev().filter(
+            move |turn| matches!(turn.speaker, Speaker::Character { id, .. } if id == character),
+        );
+        own.map(|turn| turn.swipe.text.as_str())
+    }
+
     /// When a person spoke last.
     fn last_written(&self) -> Option<DateTime<Utc>> {
         let mut turns = self.line.iter().rev();

@@ -223,6 +223,10 @@ pub struct Extension {
     pub trim_start_space: bool,
     /// Whether the text ends without white space and without a begun stop string.
     pub trim_end: bool,
+    /// The range of tokens in which the text is kept, from and to, and ended with a
+    /// sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub length_range: Option<[usize; 2]>,
 }
 
 impl CompletionRequest {

@@ -95,6 +95,24 @@ pub enum ConfigError {
         /// The key, the value, and what is allowed.
         invalid: Invalid,
     },
+    /// The file of measured profiles is none, or cannot be read.
+    #[error(
+        "{path} holds no measured profiles: {reason}; put it right or delete it, and          `dramatis bench lengths --save` measures anew"
+    )]
+    Measured {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file of measured profiles cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// No place for data is known.
     #[error(
         "there is no home directory to keep data in: set HOME, or give --data-dir PATH \

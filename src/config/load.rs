@@ -11,7 +11,7 @@ use super::layers::{self, Layer, Override};
 use super::{
     Auto, ChatConfig, Config, ConfigError, DatabaseConfig, DiscordConfig, EngineConfig,
     Environment, FetchConfig, GenerationConfig, Invalid, LoreConfig, ModelConfig, ModelProfile,
-    TelemetryConfig, WorkerConfig, WorkersConfig, data_dir, describe, known, worker,
+    TelemetryConfig, WorkerConfig, WorkersConfig, data_dir, describe, known, measured, worker,
 };
 
 /// The file that is read if nobody names another and it is there.
@@ -76,6 +76,7 @@ impl Config {
         let sections: Sections =
             merged.clone().try_deserialize().map_err(|cause| type_error(&merged, cause))?;
         let mut config = sections.resolve(options, settings)?;
+        measured::add_to(&mut config)?;
         config.fetch.resolve(&options.environment);
         config.workers.resolve(&options.environment, &options.working_dir);
         config.discord.resolve(&options.environment, &options.working_dir);

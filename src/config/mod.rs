@@ -19,6 +19,7 @@ mod known;
 mod layers;
 mod load;
 mod lore;
+mod measured;
 mod model;
 mod profile;
 mod secret;
@@ -37,10 +38,11 @@ pub use engine::EngineConfig;
 pub use environment::Environment;
 pub use error::{ConfigError, Invalid};
 pub use fetch::FetchConfig;
-pub use generation::GenerationConfig;
+pub use generation::{GenerationConfig, RepetitionConfig};
 pub use layers::Override;
 pub use load::LoadOptions;
 pub use lore::LoreConfig;
+pub use measured::{profiles_file, save_lengths};
 pub use model::{ModelConfig, SlidingWindow, Weights};
 pub use profile::ModelProfile;
 pub use telemetry::{LogFormat, TelemetryConfig};
@@ -91,6 +93,14 @@ impl Config {
     /// What belongs to the configured model; nothing where nobody said anything.
     pub fn profile(&self) -> ModelProfile {
         self.profiles.get(&self.model.name).cloned().unwrap_or_default()
+    }
+
+    /// How many tokens a reply should have, from and to, by its length: as the model's
+    /// profile says, else as the house does.
+    pub fn length_ranges(&self) -> BTreeMap<String, [usize; 2]> {
+        let mut ranges = self.generation.lengths.clone();
+        ranges.extend(self.profile().lengths);
+        ranges
     }
 
     /// Where the private database server keeps its files.

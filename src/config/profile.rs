@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::Invalid;
 use super::error::require;
+use super::generation::check_range;
 
 /// What belongs to one model: how its prompts are laid out, how its words are chosen,
 /// what ends its replies and how long they are.
@@ -20,6 +21,8 @@ pub struct ModelProfile {
     pub stops: Vec<String>,
     /// Where a reply is cut at the latest, in tokens, by its length.
     pub max_tokens: BTreeMap<String, usize>,
+    /// How many tokens a reply should have, from and to, by its length.
+    pub lengths: BTreeMap<String, [usize; 2]>,
 }
 
 impl ModelProfile {
@@ -35,6 +38,9 @@ impl ModelProfile {
                 "an empty text",
                 "texts that are not empty",
             )?;
+        }
+        for (length, range) in &self.lengths {
+            check_range(&format!("profiles.{name}.lengths.{length}"), length, *range, lengths)?;
         }
         for (length, &tokens) in &self.max_tokens {
             let key = format!("profiles.{name}.max_tokens.{length}");

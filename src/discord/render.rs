@@ -81,6 +81,7 @@ pub(super) fn context(
 pub(super) fn why(receipt: &ReplyReceipt) -> String {
     let timings = &receipt.timings;
     let asked = receipt.length.map_or("left to the model", |length| length.as_str());
+    let range = receipt.length_range.map_or_else(String::new, |range| format!("{range}; "));
     let speed = timings
         .decode_tokens_per_s()
         .map_or_else(String::new, |rate| format!(", {rate:.1} a second"));
@@ -92,7 +93,7 @@ pub(super) fn why(receipt: &ReplyReceipt) -> String {
         ("preset", receipt.preset.clone()),
         ("sampling", receipt.sampler.to_string()),
         ("seed", receipt.seed.to_string()),
-        ("length", format!("{asked}; cut at {}", count(receipt.max_tokens, "token"))),
+        ("length", format!("{asked}; {range}cut at {}", count(receipt.max_tokens, "token"))),
         (
             "prompt",
             format!(
@@ -107,7 +108,9 @@ pub(super) fn why(receipt: &ReplyReceipt) -> String {
         ("reading", seconds(timings.prompt_ms + timings.prefill_ms)),
         ("writing", seconds(timings.decode_ms)),
     ];
-    let rows = rows.into_iter().map(|(title, value)| format!("{title:<9} {}", code(&value)));
+    let repeats = receipt.repetition.is_any().then(|| ("repeats", receipt.repetition.to_string()));
+    let rows = rows.into_iter().chain(repeats);
+    let rows = rows.map(|(title, value)| format!("{title:<9} {}", code(&value)));
     lines_within("**How this reply was made**\n```\n", rows, "```")
 }
 

@@ -84,6 +84,10 @@ impl ReplySink for ChannelSink {
         }
     }
 
+    async fn begin_anew(&mut self) {
+        // The next update takes the place of what is shown.
+    }
+
     async fn finish(&mut self, reply: &FinishedReply) -> Result<(), SinkError> {
         let painted = self.end_painter().await;
         let finished = self.make_final(reply, painted).await;

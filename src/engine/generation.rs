@@ -11,6 +11,7 @@ use std::time::Instant;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::Span;
 
+use super::governor::Governor;
 use super::intake::Ticket;
 use super::request::{EngineError, FinishReason, GenerationEvent, GenerationSummary};
 use super::rewind::{Checkpoint, Rewinder};
@@ -31,6 +32,8 @@ pub(super) struct Limits {
 enum Reading {
     On,
     Stopped(String),
+    /// It came behind the sentence with which the reply ends.
+    Over,
     /// It completed a banned string, which began with the token at this position.
     TakenBack(usize),
 }
@@ -42,7 +45,9 @@ pub(super) struct Generation {
     pub(super) limits: Limits,
     pub(super) sampler: Sampler,
     pub(super) text: ReplyText,
-    /// `None` if nothing is banned.
+    /// `None` if nothing steers its length.
+    pub(super) governor: Option<Governor>,
+    /// `None` if nothing is ever taken back.
     pub(super) rewinder: Option<Rewinder>,
     pub(super) outlet: Outlet,
     pub(super) decoder: IncrementalDecoder,
@@ -103,8 +108,9 @@ impl Generation {
         if !self.limits.ignore_eos && self.tokenizer.eos_ids().contains(&token) {
             return Some(FinishReason::Eos);
         }
-        match self.read(token) {
+        match self.read(token, sequence.num_generated_tokens()) {
             Reading::Stopped(stop) => return Some(FinishReason::Stop(stop)),
+            Reading::Over => return Some(FinishReason::Sentence),
             Reading::TakenBack(position) => sequence.rewind(position),
             Reading::On => {}
         }
@@ -120,6 +126,10 @@ impl Generation {
 
     /// Sends the rest of the text and the summary.
     pub(super) fn finish(mut self, sequence: &Sequence, finish_reason: FinishReason) {
+        let is_cut = matches!(finish_reason, FinishReason::Length | FinishReason::Context);
+        if self.governor.is_some() && is_cut && !self.text.cut_at_sentence() {
+            self.text.trail_off();
+        }
         let rest = self.text.finish(&finish_reason).to_owned();
         self.outlet.send_text(&rest);
         // Before the last event, so that whoever sees it finds the place free.
@@ -159,6 +169,10 @@ impl Generation {
         if self.limits.ignore_eos {
             sampling::mask(logits, self.tokenizer.eos_ids());
         }
+        if let Some(governor) = &self.governor {
+            let num_tokens = sequence.num_generated_tokens();
+            governor.steer(logits, num_tokens, &self.text, &self.tokenizer);
+        }
         let Some(rewinder) = &mut self.rewinder else {
             return self.sampler.sample(logits, &sequence.tokens);
         };
@@ -173,12 +187,18 @@ impl Generation {
         token
     }
 
-    /// Adds a token's text and shows what may be shown.
-    fn read(&mut self, token: u32) -> Reading {
+    /// Adds the text of the token that makes the reply `num_tokens` long, and shows what
+    /// may be shown.
+    fn read(&mut self, token: u32, num_tokens: usize) -> Reading {
         self.text.push(&self.decoder.push(self.tokenizer.token_bytes(token)));
+        let mut may_end = self.governor.as_ref().is_none_or(|it| !it.holds(num_tokens));
         loop {
-            match self.text.check() {
+            match self.text.check(may_end) {
                 TextVerdict::Open => break,
+                TextVerdict::Held(start) => match self.rewind(start) {
+                    Some(position) => return Reading::TakenBack(position),
+                    None => may_end = true,
+                },
                 TextVerdict::Stopped(stop) => return Reading::Stopped(stop),
                 TextVerdict::Banned(range) => match self.rewind(range.start) {
                     Some(position) => return Reading::TakenBack(position),
@@ -189,10 +209,24 @@ impl Generation {
                 },
             }
         }
+        if let Some(governor) = self.governor.as_ref().filter(|it| it.is_over(num_tokens)) {
+            if self.text.cut_at_sentence() {
+                return Reading::Over;
+            }
+            let scan = self.text.scan();
+            if governor.is_at_last_words(num_tokens) && scan.is_sentence_ended {
+                self.text.close();
+                return Reading::Over;
+            }
+        }
         let mut limit = usize::MAX;
         if let Some(rewinder) = &mut self.rewinder {
             rewinder.settle(self.text.settled(), self.text.len());
             limit = rewinder.floor().map_or(limit, |checkpoint| checkpoint.text_bytes);
+        }
+        if self.governor.as_ref().is_some_and(|it| it.is_at_last_words(num_tokens)) {
+            // It may be cut off.
+            limit = limit.min(self.text.last_word());
         }
         self.outlet.send_text(self.text.take_delta(limit));
         Reading::On

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::banned::BannedStrings;
 use super::generation::{Generation, Limits, Outlet};
+use super::governor::{Governor, SentenceEnds};
 use super::request::{EngineError, GenerationRequest};
 use super::rewind::Rewinder;
 use super::sequence::{Sequence, SequenceId};
@@ -36,6 +37,7 @@ pub(super) struct Submission {
 pub(super) struct Intake {
     tokenizer: Arc<Tokenizer>,
     vocabulary: Arc<Vocabulary>,
+    sentence_ends: Arc<SentenceEnds>,
     /// Of the model; the tokenizer may know fewer or more.
     vocab_size: usize,
     context_tokens: usize,
@@ -78,6 +80,7 @@ impl Intake {
         let ids = 0..u32::try_from(tokenizer.vocab_size()).expect("token ids are u32");
         Self {
             vocabulary: Arc::new(Vocabulary::new(ids.map(|id| tokenizer.token_bytes(id)))),
+            sentence_ends: Arc::new(SentenceEnds::of(&tokenizer)),
             tokenizer,
             vocab_size,
             context_tokens,
@@ -131,7 +134,13 @@ impl Intake {
             GenerationStream::new(id, receiver, Arc::clone(&abort), Arc::clone(&self.exit));
 
         let banned = BannedStrings::new(&request.sampler.banned_strings);
-        let rewinder = (!banned.is_empty()).then(Rewinder::default);
+        let governor = request.length_range.map(|range| {
+            let room = self.context_tokens - request.prompt.len();
+            let cap = request.max_tokens.min(room);
+            Governor::new(range, cap, Arc::clone(&self.sentence_ends))
+        });
+        let takes_back = !banned.is_empty() || governor.as_ref().is_some_and(|it| it.holds(0));
+        let rewinder = takes_back.then(Rewinder::default);
         let trim = Trim { start_space: request.trim_start_space, end: request.trim_end };
         let span = tracing::info_span!(
             parent: &request.span,
@@ -151,6 +160,7 @@ impl Intake {
             },
             sampler,
             text: ReplyText::new(StopStrings::new(request.stop), banned, trim),
+            governor,
             rewinder,
             outlet: Outlet {
                 events,
@@ -190,6 +200,9 @@ impl Intake {
         }
         if request.max_tokens == 0 {
             return Err(EngineError::Request("max_tokens is 0; ask for at least one token"));
+        }
+        if request.length_range.is_some_and(|range| range.min_tokens > range.max_tokens) {
+            return Err(EngineError::Request("the length's range ends before it begins"));
         }
         if request.stop.iter().any(String::is_empty) {
             return Err(EngineError::Request("a stop string is empty; leave it out"));

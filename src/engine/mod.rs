@@ -13,6 +13,7 @@ mod block_log;
 mod block_manager;
 mod disk_tier;
 mod generation;
+mod governor;
 mod handle;
 mod intake;
 mod label;
@@ -39,6 +40,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 pub use block_manager::IntegrityError;
+pub use governor::LengthRange;
 pub use handle::EngineHandle;
 pub use label::Scope;
 pub use load::{LoadedModel, load_tokenizer};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::block_manager::IntegrityError;
+use super::governor::LengthRange;
 use crate::model::ModelError;
 use crate::sampling::{SamplerParams, SamplerParamsError};
 use crate::tokenizer::TokenizerError;
@@ -28,6 +29,9 @@ pub struct GenerationRequest {
     pub cache_owner: u64,
     /// The most tokens to generate, stops and EOS included; at least one.
     pub max_tokens: usize,
+    /// Keeps the reply within a range of tokens, and ends it where a sentence ends, before
+    /// `max_tokens`; `None` leaves that to the model.
+    pub length_range: Option<LengthRange>,
     /// Strings that end the reply; none of them, nor any beginning of one that was
     /// completed later, is ever part of its text.
     pub stop: Vec<String>,
@@ -60,6 +64,7 @@ impl GenerationRequest {
             cache_salt: 0,
             cache_owner: 0,
             max_tokens: usize::MAX,
+            length_range: None,
             stop: Vec::new(),
             sampler: SamplerParams::default(),
             seed: 0,
@@ -111,6 +116,8 @@ pub enum FinishReason {
     Eos,
     /// This stop string appeared.
     Stop(String),
+    /// The range of its length was reached, and a sentence ended.
+    Sentence,
     /// `max_tokens` were generated.
     Length,
     /// The context, or all KV blocks together, hold no further token.
@@ -127,6 +134,7 @@ impl FinishReason {
         match self {
             Self::Eos => "eos",
             Self::Stop(_) => "stop",
+            Self::Sentence => "sentence",
             Self::Length => "length",
             Self::Context => "context",
             Self::Aborted => "aborted",

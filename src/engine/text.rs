@@ -11,6 +11,7 @@ use std::ops::Range;
 use super::banned::BannedStrings;
 use super::request::FinishReason;
 use super::stop::StopStrings;
+use crate::prose::Scan;
 
 /// How the ends of a reply are trimmed; see [`super::GenerationRequest`].
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,6 +29,9 @@ pub(super) enum TextVerdict {
     /// These bytes are a banned string: go back ([`ReplyText::truncate`]), or let it
     /// pass ([`ReplyText::let_pass`]) and check again.
     Banned(Range<usize>),
+    /// A stop string begins at this byte, though the reply may not end yet: go back, or
+    /// check again without holding.
+    Held(usize),
 }
 
 #[derive(Debug)]
@@ -39,6 +43,8 @@ pub(super) struct ReplyText {
     searched: usize,
     /// No banned string begins before this byte.
     settled: usize,
+    /// No stop string that is held begins before this byte.
+    unstopped: usize,
     stops: StopStrings,
     banned: BannedStrings,
     trim: Trim,
@@ -46,7 +52,16 @@ pub(super) struct ReplyText {
 
 impl ReplyText {
     pub(super) fn new(stops: StopStrings, banned: BannedStrings, trim: Trim) -> Self {
-        Self { text: String::new(), shown: 0, searched: 0, settled: 0, stops, banned, trim }
+        Self {
+            text: String::new(),
+            shown: 0,
+            searched: 0,
+            settled: 0,
+            unstopped: usize::MAX,
+            stops,
+            banned,
+            trim,
+        }
     }
 
     /// Bytes so far, shown or not.
@@ -54,29 +69,82 @@ impl ReplyText {
         self.text.len()
     }
 
-    /// No banned string begins before this byte.
+    /// Nothing that would have to be taken back begins before this byte.
     pub(super) fn settled(&self) -> usize {
-        self.settled
+        self.settled.min(self.unstopped)
+    }
+
+    /// How its sentences stand.
+    pub(super) fn scan(&self) -> Scan {
+        Scan::of(&self.text)
     }
 
     pub(super) fn push(&mut self, piece: &str) {
         self.text.push_str(piece);
     }
 
-    /// Judges what was pushed since the last check.
-    pub(super) fn check(&mut self) -> TextVerdict {
+    /// Judges what was pushed since the last check. Where the reply `may_end` not yet, stop
+    /// strings are to be taken back.
+    pub(super) fn check(&mut self, may_end: bool) -> TextVerdict {
         let stop = self.stops.find(&self.text, self.searched);
         let end = stop.map_or(self.text.len(), |stop| stop.start);
         if let Some(range) = self.banned.find(&self.text[..end], self.settled.min(end)) {
             return TextVerdict::Banned(range);
         }
         if let Some(stop) = stop {
+            if !may_end {
+                return TextVerdict::Held(stop.start);
+            }
             self.text.truncate(stop.start);
             return TextVerdict::Stopped(self.stops.get(stop.index).to_owned());
         }
         self.searched = self.text.len();
         self.settled = self.banned.held_from(&self.text, self.settled);
+        self.unstopped = if may_end { usize::MAX } else { self.stops.held_from(&self.text) };
         TextVerdict::Open
+    }
+
+    /// Cuts the text where its last sentence ended, if nothing behind that was shown;
+    /// tells whether it did.
+    pub(super) fn cut_at_sentence(&mut self) -> bool {
+        let end = self.scan().last_end.filter(|&end| end >= self.shown && end > 0);
+        end.inspect(|&end| self.text.truncate(end)).is_some()
+    }
+
+    /// Closes what the text leaves open: quotations, emphasis, code. Marks that open
+    /// nothing yet go.
+    pub(super) fn close(&mut self) {
+        let bare = |c: char| c.is_whitespace() || matches!(c, '*' | '`');
+        if !self.scan().is_sentence_ended {
+            self.cut_to(self.text.trim_end_matches(bare).len());
+        }
+        self.cut_to(self.text.trim_end().len());
+        self.text.push_str(&Scan::of(&self.text).closers);
+    }
+
+    /// Ends a text that was cut short within a sentence: its last word, of which more may
+    /// have been to come, goes, and what is left trails off.
+    pub(super) fn trail_off(&mut self) {
+        let scan = self.scan();
+        if !scan.is_sentence_ended && !scan.closers.contains("```") {
+            self.cut_to(self.last_word());
+            self.cut_to(self.text.trim_end_matches(|c: char| !c.is_alphanumeric()).len());
+            if !self.text.is_empty() && !self.scan().is_sentence_ended {
+                self.text.push('…');
+            }
+        }
+        self.close();
+    }
+
+    /// Where the last word begins, in bytes.
+    pub(super) fn last_word(&self) -> usize {
+        let words = self.text.trim_end();
+        words.rfind(char::is_whitespace).map_or(words.len(), |at| words[..at].trim_end().len())
+    }
+
+    /// Cuts the text at byte `len`, as far as nothing of it was shown.
+    fn cut_to(&mut self, len: usize) {
+        self.text.truncate(len.max(self.shown));
     }
 
     /// Takes back everything from byte `len` on, none of which was shown.
@@ -103,7 +171,7 @@ impl ReplyText {
     /// Ends the reply and returns what of it was not shown yet.
     pub(super) fn finish(&mut self, reason: &FinishReason) -> &str {
         if self.trim.end {
-            if !matches!(reason, FinishReason::Stop(_)) {
+            if !matches!(reason, FinishReason::Stop(_) | FinishReason::Sentence) {
                 let cut_short = *reason != FinishReason::Eos;
                 self.text.truncate(self.stops.left_over_from(&self.text, cut_short));
             }
@@ -151,15 +219,26 @@ impl TextFilter {
     /// is over.
     pub fn push(&mut self, piece: &str) -> Option<String> {
         self.0.push(piece);
-        match self.0.check() {
+        match self.0.check(true) {
             TextVerdict::Stopped(stop) => Some(stop),
-            TextVerdict::Open | TextVerdict::Banned(_) => None,
+            TextVerdict::Open | TextVerdict::Banned(_) | TextVerdict::Held(_) => None,
         }
     }
 
     /// What may be shown now and was not yet.
     pub fn take_delta(&mut self) -> String {
         self.0.take_delta(usize::MAX).to_owned()
+    }
+
+    /// Cuts the text where its last sentence ended, if nothing behind that was taken;
+    /// tells whether it did.
+    pub fn cut_at_sentence(&mut self) -> bool {
+        self.0.cut_at_sentence()
+    }
+
+    /// Ends a text that was cut short within a sentence.
+    pub fn trail_off(&mut self) {
+        self.0.trail_off();
     }
 
     /// Ends the reply; what of it was not shown yet.

@@ -161,7 +161,7 @@ impl Generation {
 impl End {
     fn new(summary: GenerationSummary) -> Self {
         let (finish_reason, stop_reason) = match &summary.finish_reason {
-            EngineReason::Eos => (FinishReason::Stop, None),
+            EngineReason::Eos | EngineReason::Sentence => (FinishReason::Stop, None),
             EngineReason::Stop(stop) => (FinishReason::Stop, Some(StopReason::Text(stop.clone()))),
             // Nothing was asked for, and that many tokens there are.
             EngineReason::Length | EngineReason::Context | EngineReason::Prefilled => {

@@ -15,7 +15,7 @@ use super::work::Work;
 use super::{body, stream};
 use crate::clock::{Clock as _, SystemClock};
 use crate::completions::{Choice, Completion, CompletionRequest, Prompt, Receipt, Usage};
-use crate::engine::GenerationRequest;
+use crate::engine::{GenerationRequest, LengthRange};
 
 /// Stop strings of one request, and the bytes of each: all are looked for at every token.
 const MAX_STOPS: usize = 64;
@@ -46,6 +46,9 @@ pub(super) async fn complete(
         // None asked for: the prompt is made ready.
         prefill_only: max_tokens == 0,
         max_tokens: max_tokens.max(1),
+        length_range: ours
+            .and_then(|ours| ours.length_range)
+            .map(|[min_tokens, max_tokens]| LengthRange { min_tokens, max_tokens }),
         stop: stops,
         sampler: sampling.params,
         seed: request.seed().unwrap_or_else(random),

@@ -19,6 +19,7 @@ mod lore;
 mod macros;
 mod neutralise;
 mod notes;
+mod others;
 mod quotes;
 mod receipt;
 mod rendered;
@@ -34,6 +35,7 @@ pub use inputs::{
 };
 pub use instruct::handlebars::StoryStringError;
 pub use macros::{MacroContext, StoryMacros, expand};
+pub use others::OtherLines;
 pub use receipt::{PromptReceipt, Section, SectionKind, Trimmed, TrimmedLore};
 pub use shipped::{check_template, shipped_template, shipped_templates};
 
@@ -67,6 +69,8 @@ pub struct Prompt {
     pub text: String,
     /// Texts that end the reply, beside the model's own end of text.
     pub stops: Vec<String>,
+    /// The other participants, whose lines the reply may not hold.
+    pub others: OtherLines,
     /// What is in it and what is not.
     pub receipt: PromptReceipt,
     /// To be given back with the next prompt of the scene; `None` while nothing
@@ -105,6 +109,7 @@ pub fn build(
         token_ids: blocks.iter().flat_map(|block| &block.ids).copied().collect(),
         text: blocks.iter().map(|block| block.part.text.as_str()).collect(),
         stops: sections.stops(),
+        others: OtherLines::of(stage.others()),
         anchor: trimmed.first_kept,
         receipt: PromptReceipt {
             template: template_id(inputs.template),

@@ -32,6 +32,12 @@ pub const CACHED_TOKENS: Name =
     name("dramatis_cached_tokens_total", "Tokens of prompts that were not computed again.", "");
 /// Tokens of all replies.
 pub const REPLY_TOKENS: Name = name("dramatis_reply_tokens_total", "Tokens of replies.", "");
+/// Replies that said again what was said before: as first written, and as they stand.
+pub const REPETITIONS: Name =
+    name("dramatis_repetitions_total", "Replies that said what was said before.", "when");
+/// Tokens that were written of other participants' lines, and cut off.
+pub const IMPERSONATION_TOKENS: Name =
+    name("dramatis_impersonation_tokens_total", "Tokens of others' lines that were cut off.", "");
 /// Time from request to first step.
 pub const QUEUE_MS: Name = name("dramatis_queue_ms", "Milliseconds that a reply waited.", "");
 /// Time to build the prompt.

@@ -309,6 +309,7 @@ impl Player {
                 }
             }
             StageEvent::Words(words) => self.screen.words(&words)?,
+            StageEvent::Anew => self.screen.words(" … — no, anew:\n")?,
             StageEvent::Finished(reply) => {
                 let shown = (reply.turn.id, reply.turn.swipe.ordinal + 1);
                 // After a crash a stored reply comes without its words, and may

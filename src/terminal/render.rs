@@ -66,7 +66,8 @@ pub(crate) fn why(receipt: &ReplyReceipt, style: Style) -> String {
     row("preset", format!("{} ({})", receipt.preset, receipt.sampler));
     row("seed", receipt.seed.to_string());
     let length = receipt.length.map_or("the model's choice", |length| length.as_str());
-    row("length", format!("{length}, at most {} tokens", receipt.max_tokens));
+    let range = receipt.length_range.map_or_else(String::new, |range| range.to_string() + ", ");
+    row("length", format!("{length}, {range}at most {} tokens", receipt.max_tokens));
     let cached = 100.0 * timings.num_cached_tokens as f64 / timings.num_prompt_tokens.max(1) as f64;
     row(
         "prompt",
@@ -93,6 +94,9 @@ pub(crate) fn why(receipt: &ReplyReceipt, style: Style) -> String {
             timings.decode_ms
         ),
     );
+    if receipt.repetition.is_any() {
+        row("repeats", receipt.repetition.to_string());
+    }
     format!("{}\n{out}", style.heading("How the latest reply was made"))
 }
 

@@ -13,6 +13,8 @@ pub(crate) enum StageEvent {
     Begin { name: String, standing_text: String },
     /// More words.
     Words(String),
+    /// The words so far do not count; others follow.
+    Anew,
     /// The text is final and stored.
     Finished(FinishedReply),
     /// There will be none; why.
@@ -62,7 +64,12 @@ impl Stage for TerminalStage {
     type Sink = TerminalSink;
 
     fn sink(&self, scene: &Scene) -> TerminalSink {
-        TerminalSink { events: self.events.clone(), scene: scene.id, shown_bytes: 0 }
+        TerminalSink {
+            events: self.events.clone(),
+            scene: scene.id,
+            shown_bytes: 0,
+            standing_bytes: 0,
+        }
     }
 }
 
@@ -72,6 +79,8 @@ pub struct TerminalSink {
     events: mpsc::UnboundedSender<(SceneId, StageEvent)>,
     scene: SceneId,
     shown_bytes: usize,
+    /// What stood before.
+    standing_bytes: usize,
 }
 
 impl TerminalSink {
@@ -83,7 +92,8 @@ impl TerminalSink {
 
 impl ReplySink for TerminalSink {
     async fn begin(&mut self, start: &ReplyStart) {
-        self.shown_bytes = start.standing_text.len();
+        self.standing_bytes = start.standing_text.len();
+        self.shown_bytes = self.standing_bytes;
         let (name, standing_text) = (start.speaker.name().to_owned(), start.standing_text.clone());
         self.send(StageEvent::Begin { name, standing_text });
     }
@@ -93,6 +103,13 @@ impl ReplySink for TerminalSink {
             self.send(StageEvent::Words(more.to_owned()));
             self.shown_bytes = text.len();
         }
+    }
+
+    async fn begin_anew(&mut self) {
+        if self.shown_bytes > self.standing_bytes {
+            self.send(StageEvent::Anew);
+        }
+        self.shown_bytes = self.standing_bytes;
     }
 
     async fn finish(&mut self, reply: &FinishedReply) -> Result<(), SinkError> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Every room with its floor. A room sees the floors below it and itself.
-const FLOORS: [(&str, u8); 25] = [
+const FLOORS: [(&str, u8); 26] = [
     ("clock", 0),
     ("config", 0),
     ("domain", 0),
@@ -20,6 +20,7 @@ const FLOORS: [(&str, u8); 25] = [
     ("lore", 1),
     ("model", 1),
     ("prompt", 1),
+    ("prose", 1),
     ("sampling", 1),
     ("store", 1),
     ("tokenizer", 1),
@@ -43,7 +44,8 @@ const SAME_FLOOR: [(&str, &str); 4] =
     [("prompt", "tokenizer"), ("formats", "lore"), ("formats", "sampling"), ("cli", "service")];
 
 /// The rooms that know nothing of the bot, and all that they may see.
-const INFERENCE: [&str; 6] = ["kernels", "tokenizer", "sampling", "model", "engine", "completions"];
+const INFERENCE: [&str; 7] =
+    ["kernels", "tokenizer", "sampling", "model", "prose", "engine", "completions"];
 
 /// One source file.
 struct Source {

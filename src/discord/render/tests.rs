@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::locale::Locale;
 use super::*;
-use crate::chat::{LeftOutEntry, LoreReport, Timings, ToldEntry};
+use crate::chat::{LeftOutEntry, LoreReport, RepetitionReceipt, Timings, ToldEntry};
 use crate::domain::{
     CastMember, Character, CharacterId, CharacterSheet, GuildId, Length, LoreEntry, Lorebook, Note,
     Participant, Person, PersonId, Persona, PersonaId, Scene, SceneId, SceneState,
@@ -43,10 +43,13 @@ fn reply_receipt() -> ReplyReceipt {
         seed: 42,
         length: Some(Length::Medium),
         max_tokens: 320,
+        length_range: None,
         stops: Vec::new(),
         standing_bytes: 0,
         prompt: prompt_receipt(0),
         lore: LoreReport::default(),
+        repetition: RepetitionReceipt::default(),
+        impersonation_tokens: 0,
         finish: "stop".into(),
         timings: Timings {
             lane_ms: 100,

@@ -8,6 +8,7 @@ mod block_accounting;
 mod bounds;
 mod disk_tier;
 mod equality;
+mod governor;
 mod handle;
 mod random_load;
 mod reply_text;

@@ -48,7 +48,7 @@ fn feed(
         let piece = decoder.push(piece);
         fed.push_str(&piece);
         reply.push(&piece);
-        if let TextVerdict::Stopped(stop) = reply.check() {
+        if let TextVerdict::Stopped(stop) = reply.check(true) {
             reason = FinishReason::Stop(stop);
             break;
         }
@@ -143,7 +143,7 @@ proptest! {
         let end = text.find(&banned).unwrap_or(text.len());
         for piece in cut(&text, &cuts) {
             reply.push(&decoder.push(piece));
-            if let TextVerdict::Banned(range) = reply.check() {
+            if let TextVerdict::Banned(range) = reply.check(true) {
                 prop_assert_eq!(range, end..end + banned.len());
                 return Ok(());
             }
@@ -161,22 +161,22 @@ fn going_back_to_before_the_banned_string_loses_nothing() {
     let strings = BannedStrings::new(&["d the".to_owned()]);
     let mut reply = ReplyText::new(StopStrings::default(), strings, Trim::default());
     reply.push("Up ");
-    assert_eq!(reply.check(), TextVerdict::Open);
+    assert_eq!(reply.check(true), TextVerdict::Open);
     assert_eq!(reply.take_delta(usize::MAX), "Up ");
     reply.push("and ");
-    assert_eq!(reply.check(), TextVerdict::Open);
+    assert_eq!(reply.check(true), TextVerdict::Open);
     // The piece may be taken back as a whole, so none of it is shown.
     assert_eq!(reply.settled(), 5);
     assert_eq!(reply.take_delta(3), "");
     reply.push("then");
-    assert_eq!(reply.check(), TextVerdict::Banned(5..10));
+    assert_eq!(reply.check(true), TextVerdict::Banned(5..10));
     reply.truncate(3);
     // The search goes back as well.
     reply.push("d the");
-    assert_eq!(reply.check(), TextVerdict::Banned(3..8));
+    assert_eq!(reply.check(true), TextVerdict::Banned(3..8));
     reply.truncate(3);
     reply.push("or the other");
-    assert_eq!(reply.check(), TextVerdict::Open);
+    assert_eq!(reply.check(true), TextVerdict::Open);
     assert_eq!(reply.finish(&FinishReason::Eos), "or the other");
     assert_eq!(reply.into_text(), "Up or the other");
 }
@@ -187,9 +187,9 @@ fn a_banned_string_that_was_let_pass_is_text() {
     let stops = StopStrings::new(vec!["!".into()]);
     let mut reply = ReplyText::new(stops, strings, Trim::default());
     reply.push("xababa!");
-    assert_eq!(reply.check(), TextVerdict::Banned(1..4));
+    assert_eq!(reply.check(true), TextVerdict::Banned(1..4));
     reply.let_pass(4);
-    assert_eq!(reply.check(), TextVerdict::Stopped("!".into()));
+    assert_eq!(reply.check(true), TextVerdict::Stopped("!".into()));
     assert_eq!(reply.finish(&FinishReason::Stop("!".into())), "xababa");
 }
 

@@ -72,6 +72,12 @@ impl Dialect {
         matches!(self, Self::Dramatis | Self::Vllm | Self::Sglang | Self::LlamaServer)
     }
 
+    /// Whether it can hold back the end of a reply. Where a reply is over its range we end
+    /// it ourselves.
+    fn takes_min_tokens(self) -> bool {
+        matches!(self, Self::Vllm | Self::Sglang | Self::TabbyApi)
+    }
+
     /// Stop strings that it takes; we look for all of them in any case.
     fn max_stops(self) -> usize {
         if self == Self::Plain { 4 } else { usize::MAX }
@@ -109,12 +115,18 @@ impl Dialect {
                 "order",
                 "cache_salt",
             ],
-            Self::LlamaServer => {
-                &["top_a", "tfs", "repetition_penalty_slope", "banned_strings", "cache_salt"]
-            }
-            Self::KoboldCpp => &["frequency_penalty", "ids", "cache_salt"],
+            Self::LlamaServer => &[
+                "min_tokens",
+                "top_a",
+                "tfs",
+                "repetition_penalty_slope",
+                "banned_strings",
+                "cache_salt",
+            ],
+            Self::KoboldCpp => &["min_tokens", "frequency_penalty", "ids", "cache_salt"],
             Self::TabbyApi => &["seed", "repetition_penalty_slope", "order", "ids", "cache_salt"],
             Self::Plain => &[
+                "min_tokens",
                 "top_k",
                 "min_p",
                 "repetition_penalty",
@@ -164,6 +176,7 @@ impl Dialect {
                 sampler: Some(request.sampler.clone()),
                 trim_start_space: request.trim_start_space,
                 trim_end: request.trim_end,
+                length_range: request.length_range.map(|it| [it.min_tokens, it.max_tokens]),
             });
             return body;
         }
@@ -179,6 +192,11 @@ impl Dialect {
                 Self::Plain => {}
                 _ => body.ignore_eos = Some(true),
             }
+        }
+        if let Some(range) = request.length_range.filter(|_| self.takes_min_tokens()) {
+            // A reply that is cut short must not be asked to be longer.
+            let min_tokens = range.min_tokens.min(request.max_tokens);
+            body.other.insert("min_tokens".into(), min_tokens.into());
         }
         if self == Self::Vllm {
             body.cache_salt = Some(format!("{:016x}", request.cache_salt));
@@ -354,6 +372,7 @@ fn kobold_order(order: &[SamplerStage]) -> Option<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::LengthRange;
     use crate::sampling::{DynamicTemperature, Mirostat};
 
     fn body(dialect: Dialect, params: SamplerParams) -> Value {
@@ -368,6 +387,25 @@ mod tests {
             ..GenerationRequest::new(vec![1, 2])
         };
         serde_json::to_value(dialect.request("m", 4096, &request)).unwrap()
+    }
+
+    #[test]
+    fn the_end_is_held_back_where_a_server_can() {
+        let range = LengthRange { min_tokens: 8, max_tokens: 20 };
+        let request =
+            GenerationRequest { length_range: Some(range), ..GenerationRequest::new(vec![1]) };
+        for dialect in Dialect::ALL {
+            let body = serde_json::to_value(dialect.request("m", 4096, &request)).unwrap();
+            match dialect {
+                Dialect::Dramatis => assert_eq!(body["dramatis"]["length_range"], json!([8, 20])),
+                Dialect::Vllm | Dialect::Sglang | Dialect::TabbyApi => {
+                    assert_eq!(body["min_tokens"], 8, "{dialect:?}");
+                }
+                _ => {
+                    assert!(body["min_tokens"].is_null() && dialect.lacks().contains(&"min_tokens"))
+                }
+            }
+        }
     }
 
     #[test]

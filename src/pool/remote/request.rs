@@ -166,6 +166,7 @@ impl Exchange {
                 reading.ending = Some(FinishReason::Stop(stop));
                 reading.is_done = true;
             }
+            self.end_with_sentence(reading);
             self.send_text(reading.filter.take_delta());
         }
         if let (Some(ending), None) = (choice.finish_reason, &reading.ending) {
@@ -179,7 +180,31 @@ impl Exchange {
         Ok(())
     }
 
+    /// Ends a reply that is over its range where a sentence ends, as the server does not.
+    fn end_with_sentence(&self, reading: &mut Reading) {
+        let Some(range) = self.request.length_range else { return };
+        // A server of ours does it itself; others send a token in each event, or say which.
+        let is_ours = self.server.dialect == Dialect::Dramatis;
+        let num_tokens = reading.num_pieces.max(reading.token_ids.len());
+        if !is_ours
+            && reading.ending.is_none()
+            && num_tokens >= range.max_tokens
+            && reading.filter.cut_at_sentence()
+        {
+            reading.ending = Some(FinishReason::Sentence);
+            reading.is_done = true;
+        }
+    }
+
     fn summary(&self, mut reading: Reading, mut reason: FinishReason) -> GenerationSummary {
+        let is_cut = matches!(reason, FinishReason::Length | FinishReason::Context);
+        let is_ours = self.server.dialect == Dialect::Dramatis;
+        if self.request.length_range.is_some() && is_cut && !is_ours {
+            // Else the sentence that was cut is closed at least.
+            if !reading.filter.cut_at_sentence() {
+                reading.filter.trail_off();
+            }
+        }
         let rest = reading.filter.finish(&reason);
         self.send_text(rest);
         let text = reading.filter.into_text();
@@ -280,6 +305,7 @@ impl Exchange {
 fn told_reason(told: &str, read: FinishReason) -> FinishReason {
     match told {
         "eos" => FinishReason::Eos,
+        "sentence" => FinishReason::Sentence,
         "length" => FinishReason::Length,
         "context" => FinishReason::Context,
         _ => read,

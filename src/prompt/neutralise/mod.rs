@@ -82,6 +82,11 @@ impl Neutraliser {
     }
 }
 
+/// What a line or a name looks like, in each form in which it is to be compared.
+pub(super) fn looks(text: &str) -> Vec<String> {
+    Skeleton::forms(text).into_iter().map(|form| form.text).collect()
+}
+
 /// A name as it stands in prompts: one harmless line without a colon, since the
 /// first colon of a turn ends its name. Empty if nothing visible is left.
 #[cfg(test)]

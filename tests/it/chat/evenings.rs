@@ -46,6 +46,10 @@ impl ReplySink for ShownSink {
         self.1 = text.to_owned();
     }
 
+    async fn begin_anew(&mut self) {
+        self.1.clear();
+    }
+
     async fn finish(&mut self, reply: &FinishedReply) -> Result<(), SinkError> {
         self.0.0.lock().unwrap().push(reply.clone());
         Ok(())

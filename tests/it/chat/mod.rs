@@ -16,6 +16,7 @@ mod long_scene;
 mod lore;
 mod models;
 mod processes;
+mod proofreading;
 mod queue;
 mod remote;
 mod replies;

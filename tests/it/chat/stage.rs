@@ -16,6 +16,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) enum Shown {
     Begin(ReplyStart),
     Update(String),
+    Anew,
     Finished(FinishedReply),
     Failed(String),
     Withdrawn,
@@ -134,6 +135,10 @@ impl ReplySink for TestSink {
     async fn update(&mut self, text: &str) {
         self.record(Shown::Update(text.to_owned()));
         self.stage.0.held.subscribe().wait_for(|held| !held).await.unwrap();
+    }
+
+    async fn begin_anew(&mut self) {
+        self.record(Shown::Anew);
     }
 
     async fn finish(&mut self, reply: &FinishedReply) -> Result<(), SinkError> {

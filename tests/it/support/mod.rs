@@ -4,6 +4,7 @@ pub(crate) mod discord;
 pub(crate) mod hub;
 pub(crate) mod models;
 pub(crate) mod postgres;
+pub(crate) mod script;
 pub(crate) mod sentencepiece;
 pub(crate) mod server;
 pub(crate) mod tiny;

@@ -72,6 +72,9 @@ impl House {
         config.chat.max_waiting_per_guild = u32::MAX;
         config.chat.max_waiting = u32::MAX;
         config.generation.max_tokens.values_mut().for_each(|tokens| *tokens = reply_tokens);
+        // Each reply is as much work as every other.
+        config.generation.keep_lengths = false;
+        config.generation.repetition.replies = 0;
         Ok(Self { config, model_path, ground: session.ground(), _dir: dir })
     }
 

@@ -66,6 +66,8 @@ impl ReplySink for WatchSink {
         }
     }
 
+    async fn begin_anew(&mut self) {}
+
     async fn finish(&mut self, reply: &FinishedReply) -> Result<(), SinkError> {
         self.send(Shown::Finished(Instant::now(), Box::new(reply.clone())));
         Ok(())

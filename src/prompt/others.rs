@@ -1,0 +1,151 @@
+//! Lines in a reply that belong to somebody else: the model spoke for another
+//! participant.
+//!
+//! Stop strings find `\nMira:` alone. Models also write `**Mira:**`, `Mira (softly):`,
+//! a name in other letters, or begin with it; so lines are compared by what they look
+//! like, as people's own are ([`super::neutralise`]).
+
+use super::neutralise::looks;
+
+/// What may stand around a name that heads a line.
+const DECORATION: [char; 9] = ['*', '_', '"', '\'', '[', '(', '>', '#', '-'];
+
+/// The other participants of a scene, whose lines a reply may not hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OtherLines {
+    /// Their names as they look.
+    names: Vec<String>,
+}
+
+impl OtherLines {
+    /// Those of these names.
+    pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let looks = names.into_iter().flat_map(|name| looks(name.trim()));
+        Self { names: looks.filter(|name| !name.trim().is_empty()).collect() }
+    }
+
+    /// Where the first line of another begins in a reply, in bytes.
+    pub fn find(&self, reply: &str) -> Option<usize> {
+        lines(reply).find(|(_, line)| self.judge(line) == Verdict::Theirs).map(|(at, _)| at)
+    }
+
+    /// Up to where a growing reply may be shown, in bytes: its last line may still become
+    /// another's.
+    pub fn held_from(&self, reply: &str) -> usize {
+        let last = lines(reply).last();
+        let held = last.filter(|(_, line)| self.judge(line) != Verdict::Own);
+        held.map_or(reply.len(), |(at, _)| at)
+    }
+
+    fn judge(&self, line: &str) -> Verdict {
+        // Most lines of most replies.
+        if self.names.is_empty() {
+            return Verdict::Own;
+        }
+        let verdicts = looks(line).into_iter().flat_map(|line| {
+            self.names.iter().map(move |name| judge(&line, name)).collect::<Vec<_>>()
+        });
+        verdicts.max().unwrap_or(Verdict::Own)
+    }
+}
+
+/// Whose a line is, the gravest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    Own,
+    /// More of it will tell.
+    Open,
+    Theirs,
+}
+
+/// Whose a line is that looks like this, to somebody whose name looks like that.
+fn judge(line: &str, name: &str) -> Verdict {
+    let bare = |c: char| c.is_whitespace() || DECORATION.contains(&c);
+    let stripped = line.trim_start_matches(bare);
+    [line.trim_start(), stripped].into_iter().map(|line| headed(line, name)).max().expect("two")
+}
+
+fn headed(line: &str, name: &str) -> Verdict {
+    let Some(rest) = line.strip_prefix(name) else {
+        return if name.starts_with(line) { Verdict::Open } else { Verdict::Own };
+    };
+    let closing = |c: char| c.is_whitespace() || "*_\"'])".contains(c);
+    let mut rest = rest.trim_start_matches(closing);
+    // How it is said.
+    if let Some(inner) = rest.strip_prefix('(') {
+        match inner.find(')') {
+            Some(end) => rest = inner[end + 1..].trim_start_matches(closing),
+            None => return if inner.len() < 40 { Verdict::Open } else { Verdict::Own },
+        }
+    }
+    match rest.chars().next() {
+        None => Verdict::Open,
+        Some(':') => Verdict::Theirs,
+        Some(_) => Verdict::Own,
+    }
+}
+
+/// Each line with where it begins.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.split('\n').scan(0, |at, line| {
+        let from = *at;
+        *at += line.len() + 1;
+        Some((from, line))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_others_are_found_in_any_dress() {
+        let others = OtherLines::of(["Mira", "Ten Penny"]);
+        for line in [
+            "Mira: Yes.",
+            "**Mira:** Yes.",
+            "*Mira*: Yes.",
+            "mira : yes",
+            "Mira (softly): Yes.",
+            "> Mira: Yes.",
+            "М\u{456}ra: Yes.",
+            "[Ten Penny]: No.",
+            "“Ten Penny”： No.",
+        ] {
+            assert_eq!(others.find(line), Some(0), "{line}");
+            let reply = format!("He waits.\n\n{line}");
+            assert_eq!(others.find(&reply), Some(11), "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_about_others_are_the_characters_own() {
+        let others = OtherLines::of(["Mira", "Ten Penny"]);
+        for reply in [
+            "Mira looks up: nothing.",
+            "He said to Mira: go.",
+            "Miranda: a name he had heard.",
+            "*Mira's hand*",
+            "Ten people: all gone.",
+            "",
+        ] {
+            assert_eq!(others.find(reply), None, "{reply}");
+            assert_eq!(others.held_from(reply), reply.len(), "{reply}");
+        }
+        assert_eq!(OtherLines::default().find("Mira: Yes."), None);
+    }
+
+    #[test]
+    fn a_line_is_held_until_it_is_known_whose_it_is() {
+        let others = OtherLines::of(["Mira"]);
+        for (reply, shown) in [
+            ("He waits.\nMi", "He waits.\n"),
+            ("He waits.\n**Mira", "He waits.\n"),
+            ("He waits.\nMira (sof", "He waits.\n"),
+            ("He waits.\nMira laughs", "He waits.\nMira laughs"),
+            ("Mir", ""),
+        ] {
+            assert_eq!(&reply[..others.held_from(reply)], shown, "{reply}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! A completions server that says what it is told to, word by word, so that a test knows
+//! what a model would have written. KoboldCpp's words, as these name every penalty.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// The server, until it is dropped.
+pub(crate) struct Script {
+    port: u16,
+    state: Arc<State>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What is said next.
+    replies: Mutex<VecDeque<String>>,
+    /// What was asked, but for prompts that were only to be read.
+    asked: Mutex<Vec<Value>>,
+}
+
+impl Script {
+    pub(crate) async fn start(replies: &[&str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(State::default());
+        state.replies.lock().unwrap().extend(replies.iter().map(|reply| (*reply).to_owned()));
+        let shared = state.clone();
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let state = shared.clone();
+                tokio::spawn(async move {
+                    // Whoever hangs up has heard enough.
+                    let _ = answer(stream, &state).await;
+                });
+            }
+        });
+        Self { port, state, task }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The bodies of the requests for replies so far.
+    pub(crate) fn asked(&self) -> Vec<Value> {
+        self.state.asked.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn answer(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
+    let (head, body) = read(&mut stream).await?;
+    let path = head.split_whitespace().nth(1).unwrap_or_default().to_owned();
+    match path.as_str() {
+        "/v1/models" => {
+            let card = json!({ "id": "script", "object": "model", "owned_by": "koboldcpp" });
+            whole(&mut stream, "200 OK", &json!({ "object": "list", "data": [card] })).await
+        }
+        "/api/extra/true_max_context_length" => {
+            whole(&mut stream, "200 OK", &json!({ "value": 1024 })).await
+        }
+        "/v1/completions" => complete(&mut stream, state, serde_json::from_slice(&body)?).await,
+        _ => whole(&mut stream, "404 Not Found", &json!({})).await,
+    }
+}
+
+async fn read(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    let end = loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end + 4;
+        }
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Ok(Default::default());
+        }
+    };
+    let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let length: usize = length.map_or(0, |length| length.trim().parse().unwrap());
+    while bytes.len() < end + length {
+        stream.read_buf(&mut bytes).await?;
+    }
+    Ok((head, bytes.split_off(end)))
+}
+
+async fn whole(stream: &mut TcpStream, status: &str, body: &Value) -> std::io::Result<()> {
+    let body = body.to_string();
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + &body).as_bytes()).await
+}
+
+async fn complete(stream: &mut TcpStream, state: &State, body: Value) -> std::io::Result<()> {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    stream.write_all(head.as_bytes()).await?;
+    // One token is what a prompt is read for that is expected.
+    let text = match body["max_tokens"] == 1 {
+        true => "…".to_owned(),
+        false => {
+            state.asked.lock().unwrap().push(body);
+            state.replies.lock().unwrap().pop_front().expect("no more was to be asked")
+        }
+    };
+    for piece in text.split_inclusive([' ', '\n']) {
+        event(stream, &json!({ "choices": [{ "index": 0, "text": piece }] })).await?;
+        // As separate pieces, as a model's words are.
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    event(stream, &json!({ "choices": [{ "index": 0, "text": "", "finish_reason": "stop" }] }))
+        .await?;
+    stream.write_all(b"data: [DONE]\n\n").await
+}
+
+async fn event(stream: &mut TcpStream, data: &Value) -> std::io::Result<()> {
+    stream.write_all(format!("data: {data}\n\n").as_bytes()).await?;
+    stream.flush().await
+}
