@@ -212,6 +212,7 @@ fn chart(subject: &Subject, args: &EngineArgs, prefill: &Figure, decodes: &[Figu
     Chart {
         title: format!("{}, {}, {} threads", subject.model, subject.weights, subject.threads),
         x_label: "batch size (sequences that write at once)",
+        x_names: Vec::new(),
         y_label: "tokens per second",
         series: vec![
             Series { name: format!("decode at depth {}", args.depth), points: decode },

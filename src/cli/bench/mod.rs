@@ -9,15 +9,19 @@ mod chosen;
 mod drafts;
 mod engine;
 mod greedy;
+mod lengths;
 mod load;
 mod loaded;
 mod lore;
 mod measure;
 mod memory;
 mod perplexity;
+mod play;
 mod plot;
+mod repetition;
 mod rows;
 mod samples;
+mod scenes;
 mod shape;
 mod subject;
 mod table;
@@ -43,6 +47,10 @@ pub enum BenchCommand {
     Greedy(greedy::GreedyArgs),
     /// Measure whether drafts from the text so far would make replies faster
     Drafts(drafts::DraftsArgs),
+    /// Measure how long replies are for each length that is asked for
+    Lengths(lengths::LengthsArgs),
+    /// Measure how often replies say what was said before, or speak for others
+    Repetition(repetition::RepetitionArgs),
     /// Measure what a large lorebook costs before each reply
     Lore(lore::LoreArgs),
     /// What `load` runs in a process of its own
@@ -62,6 +70,8 @@ pub(super) fn run(
         BenchCommand::Perplexity(args) => perplexity::run(session, args)?,
         BenchCommand::Greedy(args) => greedy::run(session, args)?,
         BenchCommand::Drafts(args) => drafts::run(session, args)?,
+        BenchCommand::Lengths(args) => lengths::run(session, args)?,
+        BenchCommand::Repetition(args) => repetition::run(session, args)?,
         BenchCommand::Lore(args) => lore::run(args)?,
         BenchCommand::LoadOnce(args) => load::once(session, args)?,
     }

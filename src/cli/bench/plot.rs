@@ -14,8 +14,14 @@ use super::samples::Samples;
 
 const SIZE: (u32, u32) = (960, 560);
 /// Told apart also where colours are not (Okabe and Ito's).
-const COLOURS: [RGBColor; 4] =
-    [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+];
 const FONT: &str = "sans-serif";
 
 /// Whether a chart could be written there, to be asked before minutes of measuring.
@@ -46,6 +52,9 @@ pub(super) struct Chart {
     pub(super) title: String,
     /// What stands along the bottom, with its unit.
     pub(super) x_label: &'static str,
+    /// The names of the whole numbers along the bottom, from 0 on; without any, the
+    /// numbers themselves.
+    pub(super) x_names: Vec<&'static str>,
     /// What stands up the side, with its unit.
     pub(super) y_label: &'static str,
     /// The lines.
@@ -74,6 +83,12 @@ impl Point {
     /// The median, and from the least to the greatest.
     pub(super) fn of(x: usize, samples: &Samples) -> Self {
         Self { x: x as f64, low: samples.min(), middle: samples.median(), high: samples.max() }
+    }
+
+    /// The median, and from the first to the third quartile.
+    pub(super) fn quartiles(x: usize, samples: &Samples) -> Self {
+        let [low, high] = [0.25, 0.75].map(|share| samples.quantile(share));
+        Self { x: x as f64, low, middle: samples.median(), high }
     }
 
     /// One number without a spread.
@@ -118,7 +133,8 @@ impl Chart {
             .label_style((FONT, 14))
             .light_line_style(WHITE)
             .bold_line_style(BLACK.mix(0.12))
-            .x_label_formatter(&|x| whole(*x))
+            .x_labels(self.x_names.len().max(10) * 2)
+            .x_label_formatter(&|x| self.named(*x))
             .y_label_formatter(&|y| format!("{}", (y * 1e3).round() / 1e3))
             .draw()?;
         for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
@@ -142,6 +158,13 @@ impl Chart {
             .border_style(BLACK.mix(0.4))
             .draw()?;
         Ok(())
+    }
+
+    fn named(&self, x: f64) -> String {
+        match (self.x_names.is_empty(), whole(x).parse::<usize>()) {
+            (false, Ok(number)) => self.x_names.get(number).copied().unwrap_or_default().into(),
+            _ => whole(x),
+        }
     }
 
     fn points(&self) -> impl Iterator<Item = &Point> {
@@ -198,6 +221,7 @@ mod tests {
         let chart = Chart {
             title: "a < b".into(),
             x_label: "batch size",
+            x_names: Vec::new(),
             y_label: "tokens per second",
             series: vec![series("decode"), series("prefill & more")],
         };

@@ -27,6 +27,16 @@ impl Samples {
         }
     }
 
+    /// The value that such a share of the samples does not exceed, between two of them in
+    /// proportion; 0.5 is the median.
+    pub(super) fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let place = share.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
+        let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+        below + (above - below) * place.fract()
+    }
+
     /// The least.
     pub(super) fn min(&self) -> f64 {
         self.0.iter().copied().fold(f64::INFINITY, f64::min)
@@ -47,7 +57,10 @@ mod tests {
         let samples = |values: &[f64]| Samples::new(values.to_vec()).unwrap();
         assert_eq!(samples(&[3.0, 1.0, 2.0]).median(), 2.0);
         assert_eq!(samples(&[4.0, 1.0, 2.0, 3.0]).median(), 2.5);
+        let five = samples(&[5.0, 1.0, 3.0, 2.0, 4.0]);
+        assert_eq!((five.quantile(0.25), five.quantile(0.9)), (2.0, 4.6));
         let one = samples(&[7.0]);
+        assert_eq!(one.quantile(0.3), 7.0);
         assert_eq!((one.min(), one.median(), one.max()), (7.0, 7.0, 7.0));
     }
 

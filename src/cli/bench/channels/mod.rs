@@ -250,6 +250,7 @@ fn chart(subject: &Subject, args: &ChannelsArgs, rounds: &[RoundFigures]) -> Cha
     Chart {
         title: format!("{}: {} channels, {how}", subject.model, args.channels),
         x_label: "round (each channel's turn)",
+        x_names: Vec::new(),
         y_label: "time to first token, ms",
         series: vec![
             line("median", times.clone().map(|(x, times)| Point::at(x, times.median)).collect()),

@@ -7,8 +7,6 @@
 
 mod cost;
 mod lookup;
-mod play;
-mod scenes;
 
 use anyhow::ensure;
 use clap::Args;
@@ -19,13 +17,13 @@ use super::super::output::line;
 use super::super::progress::Counted;
 use super::chosen::ModelArgs;
 use super::loaded::Loaded;
+use super::play::{Played, Players, Rules};
+use super::scenes::SCENES;
 use super::table::{number, percent, table};
 use super::{MOST, at_least_one, whole};
 use crate::sampling::SamplerParams;
 use cost::Costs;
 use lookup::{Method, Reply, Tally};
-use play::{Played, Players, Rules};
-use scenes::SCENES;
 
 const PRESET: &str = "limarp";
 
@@ -108,12 +106,16 @@ pub(super) fn run(session: &Session, args: &DraftsArgs) -> anyhow::Result<()> {
 
 fn play(loaded: &Loaded, args: &DraftsArgs, sampler: &SamplerParams) -> anyhow::Result<Vec<Reply>> {
     let mut scenes: Vec<_> = SCENES.iter().take(args.scenes).map(Played::new).collect();
-    let rules = Rules { reply_tokens: args.reply_tokens, sampler: sampler.clone() };
-    let mut players = Players::new(loaded, &scenes, rules)?;
+    let rules = Rules::plain(args.reply_tokens, sampler.clone());
+    let mut players = Players::new(loaded, &scenes, &rules)?;
     let progress = Counted::new(args.turns, "turns in each scene");
     let mut replies = Vec::new();
     for round in 0..args.turns {
-        replies.extend(players.round(&mut scenes, round)?);
+        let written = players.round(&mut scenes, round, &rules)?.into_iter();
+        replies.extend(written.map(|written| Reply {
+            tokens: [&written.prompt[..], &written.token_ids].concat(),
+            num_prompt_tokens: written.prompt.len(),
+        }));
         progress.advance();
     }
     Ok(replies)
