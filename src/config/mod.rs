@@ -41,7 +41,7 @@ pub use generation::GenerationConfig;
 pub use layers::Override;
 pub use load::LoadOptions;
 pub use lore::LoreConfig;
-pub use model::{ModelConfig, SlidingWindow, Weights};
+pub use model::{AdapterConfig, ModelConfig, SlidingWindow, Weights};
 pub use profile::ModelProfile;
 pub use telemetry::{LogFormat, TelemetryConfig};
 pub use worker::WorkerConfig;
