@@ -11,6 +11,7 @@ mod database;
 mod doctor;
 mod library;
 mod lore;
+mod merge;
 mod model;
 mod output;
 mod play;

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::Session;
 use super::output::{bytes, line, note};
 use super::progress::ShownProgress;
+use super::{Session, merge};
 use crate::clock::{Clock as _, SystemClock};
 use crate::fetch::{Digest, ModelRequest, ModelStoreError, PulledModel, known_models};
-use crate::model::{self, ModelInfo};
+use crate::model::{self, Adapter, ModelInfo};
 
 /// Fetch models, list them, look into them.
 #[derive(Debug, Subcommand)]
@@ -39,6 +39,8 @@ pub enum ModelCommand {
         /// A name or a path; without it, the model that is configured
         model: Option<String>,
     },
+    /// Add LoRA adapters to a base and write the result
+    Merge(merge::MergeArgs),
 }
 
 const WANTED: &str = "A known name, hf:OWNER/REPO[@REVISION]/FILE, \
@@ -68,8 +70,12 @@ pub(super) fn run(session: &Session, command: &ModelCommand) -> anyhow::Result<E
         ModelCommand::Info { model } => {
             let model = model.as_deref().unwrap_or(&session.config.model.name);
             let path = session.models().resolve(model)?;
-            info(&model::inspect(&path)?);
+            match Adapter::is_at(&path) {
+                true => merge::adapter_info(&Adapter::open(&path)?.info()),
+                false => info(&model::inspect(&path)?),
+            }
         }
+        ModelCommand::Merge(args) => merge::run(session, args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

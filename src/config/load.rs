@@ -145,6 +145,10 @@ impl Sections {
         {
             *template = environment.expand_home(template).to_string_lossy().into_owned();
         }
+        for adapter in config.model.adapters.iter_mut().filter(|a| !a.path.as_os_str().is_empty()) {
+            let path = environment.expand_home(&adapter.path.to_string_lossy());
+            adapter.path = working_dir.join(path);
+        }
         if config.model.name.starts_with('~') {
             let path = environment.expand_home(&config.model.name);
             config.model.name = path.to_string_lossy().into_owned();

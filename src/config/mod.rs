@@ -43,7 +43,7 @@ pub use layers::Override;
 pub use load::LoadOptions;
 pub use lore::LoreConfig;
 pub use measured::{profiles_file, save_lengths};
-pub use model::{ModelConfig, SlidingWindow, Weights};
+pub use model::{AdapterConfig, ModelConfig, SlidingWindow, Weights};
 pub use profile::ModelProfile;
 pub use telemetry::{LogFormat, TelemetryConfig};
 pub use worker::WorkerConfig;

@@ -1,6 +1,7 @@
 //! `[model]`: which model, and how much of its context is used.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
@@ -24,6 +25,57 @@ pub struct ModelConfig {
     pub template: Auto<String>,
     /// In which form the weights are computed with.
     pub weights: Weights,
+    /// Adapters that are added to the weights, all of them together.
+    #[serde(deserialize_with = "adapters")]
+    pub adapters: Vec<AdapterConfig>,
+}
+
+/// An adapter that is added to the model's weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdapterConfig {
+    /// Its directory; absolute.
+    pub path: PathBuf,
+    /// What it is multiplied with; 1 is as it was trained.
+    pub scale: f32,
+}
+
+/// How adapters may be written down.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a path, or a list of paths and of { path = …, scale = … }")]
+enum Adapters {
+    One(PathBuf),
+    List(Vec<AdapterForm>),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a path or { path = …, scale = … }")]
+enum AdapterForm {
+    Path(PathBuf),
+    Scaled(Scaled),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scaled {
+    path: PathBuf,
+    #[serde(default = "as_trained")]
+    scale: f32,
+}
+
+fn as_trained() -> f32 {
+    1.0
+}
+
+fn adapters<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AdapterConfig>, D::Error> {
+    let forms = match Adapters::deserialize(deserializer)? {
+        Adapters::One(path) => vec![AdapterForm::Path(path)],
+        Adapters::List(forms) => forms,
+    };
+    let adapter = |form| match form {
+        AdapterForm::Path(path) => AdapterConfig { path, scale: as_trained() },
+        AdapterForm::Scaled(Scaled { path, scale }) => AdapterConfig { path, scale },
+    };
+    Ok(forms.into_iter().map(adapter).collect())
 }
 
 /// In which form the weights are computed with.
@@ -67,6 +119,12 @@ impl ModelConfig {
                 tokens,
                 "\"auto\" or a number from 512 up",
             )?;
+        }
+        for AdapterConfig { path, scale } in &self.adapters {
+            let key = "model.adapters";
+            require(!path.as_os_str().is_empty(), key, "an empty path", "paths of adapters")?;
+            let allowed = "scales that are numbers other than 0";
+            require(scale.is_finite() && *scale != 0.0, key, format!("scale {scale}"), allowed)?;
         }
         let window = match self.sliding_window {
             SlidingWindow::Tokens(tokens) => tokens,

@@ -169,6 +169,30 @@ fn texts_stay_texts_and_presets_stay_tables() {
 }
 
 #[test]
+fn adapters_are_paths_alone_or_with_a_scale() {
+    let adapters = |set: &str| {
+        let config = Config::load(&options(&[], &[set])).unwrap();
+        config.model.adapters.into_iter().map(|a| (a.path, a.scale)).collect::<Vec<_>>()
+    };
+    let at = |path: &str, scale: f32| (PathBuf::from(path), scale);
+    assert_eq!(adapters("model.adapters=[]"), []);
+    assert_eq!(adapters("model.adapters=~/limarp"), [at("/home/ada/limarp", 1.0)]);
+    assert_eq!(
+        adapters(r#"model.adapters=["a", { path = "/b", scale = 0.5 }]"#),
+        [at("/nonexistent/a", 1.0), at("/b", 0.5)]
+    );
+    for (set, reason) in [
+        (r#"model.adapters=[{ path = "a", scale = 0.0 }]"#, "scale 0"),
+        (r#"model.adapters=[{ path = "a", scales = 1.0 }]"#, "{ path = …, scale = … }"),
+        (r#"model.adapters=[""]"#, "an empty path"),
+        ("model.adapters=7", "a list of paths"),
+    ] {
+        let text = error(&options(&[], &[set]));
+        assert!(text.contains("model.adapters") && text.contains(reason), "{set}: {text}");
+    }
+}
+
+#[test]
 fn the_limits_of_the_queue_are_each_at_most_as_large_as_the_next() {
     let refused = |set: &str| error(&options(&[], &[set]));
     for (set, key) in [

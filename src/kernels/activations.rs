@@ -49,6 +49,15 @@ impl Activations {
         grow(&mut self.blocks, num_blocks);
     }
 
+    /// Takes these rows as floats, for matrices of floats; what the blocks hold is
+    /// undefined.
+    pub(crate) fn set_floats(&mut self, num_columns: usize, values: &[f32]) {
+        self.resize(values.len() / num_columns, num_columns);
+        let stride = self.float_stride();
+        let rows = self.floats.chunks_exact_mut(stride).zip(values.chunks_exact(num_columns));
+        rows.for_each(|(row, values)| row[..num_columns].copy_from_slice(values));
+    }
+
     pub(crate) fn num_rows(&self) -> usize {
         self.num_rows
     }

@@ -61,6 +61,22 @@ pub enum ModelError {
         /// The shape in the file.
         found: Vec<usize>,
     },
+    /// A LoRA adapter that cannot be added, to this base or to any.
+    #[error("the adapter {} cannot be used: {reason}", path.display())]
+    Adapter {
+        /// The adapter's directory or file.
+        path: PathBuf,
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// The merged model cannot be written.
+    #[error("cannot write {}: {reason}", path.display())]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// A configuration that describes no decoder.
     #[error("the model's configuration is wrong: {0}")]
     Config(String),
@@ -98,6 +114,14 @@ impl ModelError {
         Self::Unsupported { path: path.to_owned(), reason: reason.into() }
     }
 
+    pub(super) fn adapter(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Adapter { path: path.to_owned(), reason: reason.into() }
+    }
+
+    pub(super) fn write(path: &Path, reason: impl std::fmt::Display) -> Self {
+        Self::Write { path: path.to_owned(), reason: reason.to_string() }
+    }
+
     /// A stable label for metrics.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -107,6 +131,8 @@ impl ModelError {
             Self::Unsupported { .. } => "unsupported",
             Self::MissingTensor { .. } => "missing_tensor",
             Self::ShapeMismatch { .. } => "shape_mismatch",
+            Self::Adapter { .. } => "adapter",
+            Self::Write { .. } => "write",
             Self::Config(_) => "config",
             Self::Batch(_) => "batch",
             Self::KvCacheTooLarge { .. } => "kv_cache_too_large",

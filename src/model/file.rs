@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use candle_core::quantized::gguf_file::Value;
 
+use super::adapter::{Adaptation, AdapterOptions};
 use super::gguf::GgufFile;
 use super::safetensors::SafetensorsFiles;
-use super::weights::Weight;
+use super::weights::{Weight, WeightSource};
 use super::{ModelConfig, ModelError, WeightType};
 
 /// An opened model: a `.gguf`, a `.safetensors` with `config.json` beside it, or a
@@ -168,7 +169,24 @@ impl ModelFile {
         })
     }
 
-    pub(super) fn has_tied_embeddings(&self) -> bool {
+    /// Checks that adapters can be added to it, all together.
+    ///
+    /// # Errors
+    /// `Adapter` with the first that cannot, and why; `Io` or `Corrupt` for damaged files.
+    pub fn check_adapters(&self, adapters: &[AdapterOptions]) -> Result<(), ModelError> {
+        Adaptation::open(adapters, self.config(), self.has_tied_embeddings()).map(|_| ())
+    }
+
+    /// Its weights.
+    pub(super) fn source(&self) -> Box<dyn WeightSource + '_> {
+        match &self.format {
+            Format::Gguf(file) => Box::new(file),
+            Format::Safetensors(files) => Box::new(files),
+        }
+    }
+
+    /// Whether the output matrix is the token embedding.
+    pub fn has_tied_embeddings(&self) -> bool {
         match &self.format {
             Format::Gguf(file) => file.shape(&Weight::Output.gguf_name()).is_none(),
             Format::Safetensors(files) => files.has_tied_embeddings(),

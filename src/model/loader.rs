@@ -8,10 +8,11 @@ use std::thread::available_parallelism;
 use candle_core::{Device, DeviceLocation};
 use sha2::{Digest, Sha256};
 
+use super::adapter::{Adaptation, Adapted, AdapterOptions};
 use super::batch::{self, BatchSequence, Logits};
 use super::candle::{CandleDecoder, LayerCache};
 use super::cpu::CpuDecoder;
-use super::file::{Format, ModelFile};
+use super::file::ModelFile;
 use super::fingerprint;
 use super::kv_cache::{KvCache, KvMemory, candle_block_bytes, check_shape};
 use super::random::RandomWeights;
@@ -29,6 +30,9 @@ pub struct LoadOptions {
     pub weight_type: Option<WeightType>,
     /// The attention window.
     pub sliding_window: SlidingWindow,
+    /// Adapters whose sum is added to the weights as they are read. Where a matrix stays
+    /// in the type it is stored in, the result is rounded to that type.
+    pub adapters: Vec<AdapterOptions>,
 }
 
 impl Default for LoadOptions {
@@ -38,6 +42,7 @@ impl Default for LoadOptions {
             backend: Backend::default(),
             weight_type: None,
             sliding_window: SlidingWindow::AsStated,
+            adapters: Vec::new(),
         }
     }
 }
@@ -69,6 +74,14 @@ impl Backend {
     /// As [`Backend::cuda`], for Metal.
     pub fn metal(index: usize) -> Result<Self, ModelError> {
         Ok(Self::Candle(Device::new_metal(index)?))
+    }
+
+    /// Threads of the CPU that are its own while it loads.
+    fn num_threads(&self) -> NonZeroUsize {
+        match self {
+            Self::Cpu { num_threads } => *num_threads,
+            Self::Candle(_) => available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        }
     }
 
     /// The GPUs that this build can use; none where it was built for the CPU.
@@ -136,7 +149,8 @@ impl Model {
     /// that holds `config.json` and `*.safetensors`.
     ///
     /// # Errors
-    /// As [`ModelFile::open`], and `Tensor` if memory or the device fails.
+    /// As [`ModelFile::open`], `Adapter` if one of the adapters does not fit, and `Tensor`
+    /// if memory or the device fails.
     pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, ModelError> {
         Self::from_file(&ModelFile::open(path)?, options)
     }
@@ -158,18 +172,18 @@ impl Model {
         hasher.update(file.fingerprint()?);
         hasher.update(format!("|window={:?}", config.sliding_window));
         hasher.update(format!("|weights={:?}", options.weight_type));
-        let (mut gguf, mut safetensors);
-        let source: &mut dyn WeightSource = match &file.format {
-            Format::Gguf(file) => {
-                gguf = file;
-                &mut gguf
-            }
-            Format::Safetensors(files) => {
-                safetensors = files;
-                &mut safetensors
-            }
-        };
-        Self::build(config, source, options, fingerprint::finish(hasher))
+        let mut source = file.source();
+        if options.adapters.is_empty() {
+            return Self::build(config, &mut *source, options, fingerprint::finish(hasher));
+        }
+        let tied = source.has_tied_embeddings();
+        let adaptation = Adaptation::open(&options.adapters, &config, tied)?;
+        adaptation.hash(&mut hasher)?;
+        let num_threads = options.backend.num_threads();
+        let shape = config.clone();
+        let mut source =
+            Adapted::new(&mut *source, &adaptation, &shape, options.weight_type, num_threads);
+        Self::build(config, &mut source, options, fingerprint::finish(hasher))
     }
 
     /// Random weights of the given shape, the same for the same seed, with a separate

@@ -25,6 +25,20 @@ pub(super) fn frequencies(rope: &RopeConfig, head_dim: usize) -> Vec<f32> {
     }
 }
 
+/// What the unscaled frequencies are divided by, where that differs from one to the
+/// other: as GGUF files keep it.
+pub(super) fn divisors(rope: &RopeConfig, head_dim: usize) -> Option<Vec<f32>> {
+    match &rope.scaling {
+        RopeScaling::None | RopeScaling::Linear(_) => None,
+        RopeScaling::Divisors(divisors) => Some(divisors.clone()),
+        RopeScaling::Llama3 { .. } => {
+            let plain = RopeConfig { scaling: RopeScaling::None, ..rope.clone() };
+            let (plain, scaled) = (frequencies(&plain, head_dim), frequencies(rope, head_dim));
+            Some(plain.iter().zip(&scaled).map(|(plain, scaled)| plain / scaled).collect())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

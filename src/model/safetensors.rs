@@ -24,20 +24,21 @@ mod config_json;
 pub(super) struct SafetensorsFiles {
     pub(super) path: PathBuf,
     pub(super) config: ModelConfig,
-    config_path: PathBuf,
+    pub(super) config_path: PathBuf,
     files: Vec<WeightFile>,
     /// Tensor name to its file's index.
     index: HashMap<String, usize>,
     tied_embeddings: bool,
 }
 
+/// One opened `*.safetensors`.
 #[derive(Debug)]
-struct WeightFile {
-    path: PathBuf,
+pub(super) struct WeightFile {
+    pub(super) path: PathBuf,
     header: Metadata,
     /// Where tensor data begins.
-    data_offset: u64,
-    size_bytes: u64,
+    pub(super) data_offset: u64,
+    pub(super) size_bytes: u64,
 }
 
 impl SafetensorsFiles {
@@ -135,32 +136,15 @@ impl SafetensorsFiles {
     /// Reads one tensor's bytes.
     fn read(&self, weight: Weight) -> Result<(WeightType, Vec<u8>), ModelError> {
         let name = weight.safetensors_name();
-        let Some((file, info)) = self.find(&name) else {
-            return Err(ModelError::MissingTensor { path: self.path.clone(), name });
-        };
-        let dtype = match info.dtype {
-            Dtype::F32 => WeightType::F32,
-            Dtype::F16 => WeightType::F16,
-            Dtype::BF16 => WeightType::BF16,
-            other => {
-                let reason = format!("tensor `{name}` is {other:?}; supported are F32, F16, BF16");
-                return Err(ModelError::unsupported(&file.path, reason));
-            }
-        };
-        let (start, end) = info.data_offsets;
-        let mut bytes = vec![0; end - start];
-        File::open(&file.path)
-            .and_then(|mut reader| {
-                reader.seek(SeekFrom::Start(file.data_offset + start as u64))?;
-                reader.read_exact(&mut bytes)
-            })
-            .map_err(ModelError::io(&file.path))?;
-        Ok((dtype, bytes))
+        match self.find(&name) {
+            Some((file, _)) => file.read(&name),
+            None => Err(ModelError::MissingTensor { path: self.path.clone(), name }),
+        }
     }
 }
 
 impl WeightFile {
-    fn open(path: &Path) -> Result<Self, ModelError> {
+    pub(super) fn open(path: &Path) -> Result<Self, ModelError> {
         let mut file = File::open(path).map_err(ModelError::io(path))?;
         let size_bytes = file.metadata().map_err(ModelError::io(path))?.len();
         let mut length = [0; 8];
@@ -183,6 +167,41 @@ impl WeightFile {
             return Err(ModelError::corrupt(path, reason));
         }
         Ok(Self { path: path.to_owned(), header, data_offset, size_bytes })
+    }
+
+    /// The names of its tensors, in the order of the file.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.header.offset_keys()
+    }
+
+    /// A tensor's type, shape and place.
+    pub(super) fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.header.info(name)
+    }
+
+    /// Reads a tensor's bytes.
+    pub(super) fn read(&self, name: &str) -> Result<(WeightType, Vec<u8>), ModelError> {
+        let missing =
+            || ModelError::MissingTensor { path: self.path.clone(), name: name.to_owned() };
+        let info = self.info(name).ok_or_else(missing)?;
+        let dtype = match info.dtype {
+            Dtype::F32 => WeightType::F32,
+            Dtype::F16 => WeightType::F16,
+            Dtype::BF16 => WeightType::BF16,
+            other => {
+                let reason = format!("tensor `{name}` is {other:?}; supported are F32, F16, BF16");
+                return Err(ModelError::unsupported(&self.path, reason));
+            }
+        };
+        let (start, end) = info.data_offsets;
+        let mut bytes = vec![0; end - start];
+        File::open(&self.path)
+            .and_then(|mut reader| {
+                reader.seek(SeekFrom::Start(self.data_offset + start as u64))?;
+                reader.read_exact(&mut bytes)
+            })
+            .map_err(ModelError::io(&self.path))?;
+        Ok((dtype, bytes))
     }
 }
 

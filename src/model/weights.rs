@@ -10,7 +10,7 @@ use super::{ModelError, WeightType};
 use crate::kernels::StoredRows;
 
 /// One weight of the decoder. Matrices are stored `(out, in)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Weight {
     TokenEmbedding,
     OutputNorm,
@@ -48,10 +48,15 @@ impl Weight {
 
     /// The name in Hugging Face safetensors of Llama and Mistral.
     pub(super) fn safetensors_name(self) -> String {
+        format!("{}.weight", self.module())
+    }
+
+    /// The module that holds it in transformers' Llama and Mistral.
+    pub(super) fn module(self) -> String {
         let (layer, part) = match self {
-            Self::TokenEmbedding => return "model.embed_tokens.weight".into(),
-            Self::OutputNorm => return "model.norm.weight".into(),
-            Self::Output => return "lm_head.weight".into(),
+            Self::TokenEmbedding => return "model.embed_tokens".into(),
+            Self::OutputNorm => return "model.norm".into(),
+            Self::Output => return "lm_head".into(),
             Self::AttentionNorm(layer) => (layer, "input_layernorm"),
             Self::Query(layer) => (layer, "self_attn.q_proj"),
             Self::Key(layer) => (layer, "self_attn.k_proj"),
@@ -62,8 +67,31 @@ impl Weight {
             Self::Up(layer) => (layer, "mlp.up_proj"),
             Self::Down(layer) => (layer, "mlp.down_proj"),
         };
-        format!("model.layers.{layer}.{part}.weight")
+        format!("model.layers.{layer}.{part}")
     }
+
+    /// The last part of its module's name, the same in every layer.
+    pub(super) fn kind(self) -> String {
+        let module = self.module();
+        module.rsplit('.').next().unwrap_or_default().to_owned()
+    }
+
+    /// Whether its outputs are heads that are rotated, whose rows GGUF permutes.
+    pub(super) fn is_rotated(self) -> bool {
+        matches!(self, Self::Query(_) | Self::Key(_))
+    }
+
+    /// Whether it is a norm.
+    pub(super) fn is_norm(self) -> bool {
+        matches!(self, Self::OutputNorm | Self::AttentionNorm(_) | Self::FeedForwardNorm(_))
+    }
+}
+
+/// The row of a rotated matrix in Hugging Face's order, where a head's pairs lie half a
+/// head apart, that GGUF, where they are neighbours, has at `row`.
+pub(super) fn row_of_neighbours(row: usize, head_dim: usize) -> usize {
+    let within = row % head_dim;
+    row - within + within % 2 * (head_dim / 2) + within / 2
 }
 
 /// Where weights come from: a GGUF file, safetensors, or a seed.

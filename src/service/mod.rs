@@ -23,7 +23,7 @@ use crate::telemetry::metrics::Metrics;
 
 pub use template::{load as template, named as named_template};
 pub use workers::{
-    engine_options, local_backend, local_options, pool_options, reload_pool, start_pool,
+    adapters, engine_options, local_backend, local_options, pool_options, reload_pool, start_pool,
     weight_type,
 };
 

@@ -12,7 +12,7 @@ use rand::rngs::OsRng;
 use super::{Ground, StartStep};
 use crate::config::{Auto, Config, SlidingWindow, Weights, WorkerPlace};
 use crate::engine::{self, DiskCacheOptions, EngineOptions, KvCacheSize};
-use crate::model::{self, Backend, LoadOptions, WeightType};
+use crate::model::{self, AdapterOptions, Backend, LoadOptions, WeightType};
 use crate::pool::{LocalOptions, Place, Pool, PoolOptions, RemoteOptions, ServerUrl};
 
 /// Has a pool's workers take up the model and the options of other settings, one after
@@ -221,10 +221,17 @@ fn options_on(config: &Config, model_path: PathBuf, backend: Backend) -> LocalOp
             sliding_window,
             weight_type: weight_type(config.model.weights),
             backend,
+            adapters: adapters(config),
         },
         model_path,
         engine: engine_options(config),
     }
+}
+
+/// The adapters that are configured.
+pub fn adapters(config: &Config) -> Vec<AdapterOptions> {
+    let adapters = config.model.adapters.iter();
+    adapters.map(|a| AdapterOptions { path: a.path.clone(), scale: a.scale }).collect()
 }
 
 /// How large the configured engine is.

@@ -15,20 +15,28 @@ use super::vocabulary::{self, Kind, Spelling};
 use super::{Encoder, Tokenizer, TokenizerError};
 
 pub(super) fn read(path: &Path) -> Result<Tokenizer, TokenizerError> {
+    build(parse(path)?, &sidecars(path))
+}
+
+/// The file's text as JSON.
+pub(super) fn parse(path: &Path) -> Result<Value, TokenizerError> {
     let text = std::fs::read(path)
         .map_err(|source| TokenizerError::Io { path: path.to_owned(), source })?;
-    let json: Value = serde_json::from_slice(&text)
-        .map_err(|e| damaged(format!("{} is no JSON ({e})", path.display())))?;
+    serde_json::from_slice(&text)
+        .map_err(|e| damaged(format!("{} is no JSON ({e})", path.display())))
+}
+
+/// What stands beside a `tokenizer.json`.
+pub(super) fn sidecars(path: &Path) -> Sidecars {
     let sidecar = |name: &str| {
         let text = std::fs::read(path.with_file_name(name)).ok()?;
         serde_json::from_slice(&text).ok()
     };
-    let sidecars = Sidecars {
+    Sidecars {
         tokenizer: sidecar("tokenizer_config.json").unwrap_or(Value::Null),
         generation: sidecar("generation_config.json").unwrap_or(Value::Null),
         model: sidecar("config.json").unwrap_or(Value::Null),
-    };
-    build(json, &sidecars)
+    }
 }
 
 /// What stands beside the tokenizer; `Null` where absent.
@@ -92,13 +100,14 @@ pub(super) fn build(mut json: Value, sidecars: &Sidecars) -> Result<Tokenizer, T
     })
 }
 
-struct Token {
-    text: String,
-    kind: Kind,
+/// A token by its id.
+pub(super) struct Token {
+    pub(super) text: String,
+    pub(super) kind: Kind,
 }
 
 /// Every token by id, from the model's vocabulary and the added tokens.
-fn token_table(json: &Value) -> Result<Vec<Token>, TokenizerError> {
+pub(super) fn token_table(json: &Value) -> Result<Vec<Token>, TokenizerError> {
     let model = &json["model"];
     if model.get("type").is_some_and(|kind| kind != "BPE") {
         let reason = format!("model type {}; supported is \"BPE\"", model["type"]);
@@ -166,14 +175,14 @@ fn leave_text_only(json: &mut Value, tokens: &[Token]) {
 }
 
 /// The parts of a normalizer, pre-tokenizer or decoder: itself, or its sequence.
-fn parts<'a>(step: &'a Value, list: &str) -> Vec<&'a Value> {
+pub(super) fn parts<'a>(step: &'a Value, list: &str) -> Vec<&'a Value> {
     match step.get(list).and_then(Value::as_array) {
         Some(parts) => parts.iter().collect(),
         None => vec![step],
     }
 }
 
-fn spelling(json: &Value) -> Result<Spelling, TokenizerError> {
+pub(super) fn spelling(json: &Value) -> Result<Spelling, TokenizerError> {
     let steps = parts(&json["pre_tokenizer"], "pretokenizers");
     let steps = steps.into_iter().chain(parts(&json["decoder"], "decoders"));
     let kinds: Vec<_> = steps.filter_map(|step| step["type"].as_str()).collect();
@@ -189,7 +198,7 @@ fn spelling(json: &Value) -> Result<Spelling, TokenizerError> {
 
 /// Takes the tokenizer's own leading space out of normalizer and pre-tokenizer; true
 /// if there was one.
-fn take_dummy_prefix(json: &mut Value) -> bool {
+pub(super) fn take_dummy_prefix(json: &mut Value) -> bool {
     let mut found = false;
     let mut visit = |step: &mut Value| match step["type"].as_str() {
         Some("Prepend") => {
@@ -224,20 +233,20 @@ fn take_dummy_prefix(json: &mut Value) -> bool {
 }
 
 /// The token that the post-processor puts before a text, if it does.
-fn template_bos(json: &Value) -> Option<String> {
+pub(super) fn template_bos(json: &Value) -> Option<String> {
     let steps = parts(&json["post_processor"], "processors");
     let template = steps.into_iter().find(|step| step["type"] == "TemplateProcessing")?;
     Some(template["single"].get(0)?.get("SpecialToken")?["id"].as_str()?.to_owned())
 }
 
 /// A token's text, given as a string or as an object with `content`.
-fn token_text<'a>(file: &'a Value, key: &str) -> Option<&'a str> {
+pub(super) fn token_text<'a>(file: &'a Value, key: &str) -> Option<&'a str> {
     let value = file.get(key)?;
     value.as_str().or_else(|| value.get("content")?.as_str())
 }
 
 /// One id or a list of ids.
-fn ids(value: Option<&Value>) -> Vec<u32> {
+pub(super) fn ids(value: Option<&Value>) -> Vec<u32> {
     let id = |value: &Value| u32::try_from(value.as_u64()?).ok();
     match value {
         Some(Value::Array(list)) => list.iter().filter_map(id).collect(),

@@ -11,6 +11,7 @@ mod byte_level;
 mod bytes;
 mod control;
 mod error;
+mod export;
 mod gguf;
 mod incremental;
 mod json;
@@ -70,6 +71,18 @@ impl Tokenizer {
     /// The reason why the vocabulary is refused.
     pub fn from_gguf(metadata: &HashMap<String, Value>) -> Result<Self, TokenizerError> {
         gguf::build(metadata)
+    }
+
+    /// The metadata with which a GGUF describes a directory's tokenizer
+    /// (`tokenizer.json` or `tokenizer.model`), for a model of `vocab_size` ids.
+    ///
+    /// # Errors
+    /// `Io`, or the reason why no GGUF can describe it.
+    pub fn gguf_metadata(
+        directory: &Path,
+        vocab_size: usize,
+    ) -> Result<Vec<(String, Value)>, TokenizerError> {
+        export::gguf_metadata(directory, vocab_size)
     }
 
     /// One token a byte (ids 0–255), a BOS (256) and an EOS (257): for tests and

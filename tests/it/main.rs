@@ -1,6 +1,7 @@
 //! Tests of whole rooms together, in one binary so that they link once.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod adapter;
 mod bench;
 mod chat;
 mod cli;

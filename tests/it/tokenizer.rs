@@ -101,6 +101,61 @@ fn tokenizer_json_gives_the_same_ids() {
     }
 }
 
+/// What a merge puts into a GGUF for a directory's tokenizer, from each form that it may
+/// have there.
+#[test]
+fn a_directorys_tokenizer_becomes_metadata_with_the_same_ids() {
+    let made = |files: &[(&str, Vec<u8>)], vocab_size| {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        }
+        let metadata = Tokenizer::gguf_metadata(directory.path(), vocab_size)?;
+        Tokenizer::from_gguf(&metadata.into_iter().collect())
+    };
+    let file = |name: &'static str, json: Json| (name, json.to_string().into_bytes());
+    let chatml =
+        json!({"eos_token": "<|im_end|>", "bos_token": "<|im_start|>", "unk_token": "<|x|>"});
+    let config = || file("tokenizer_config.json", chatml.clone());
+    let smollm = made(&[file("tokenizer.json", smollm_json()), config()], 49152).unwrap();
+    assert_ids("smollm", |text| smollm.encode(text));
+    assert_eq!((smollm.bos_id(), smollm.eos_ids()), (SMOLLM.bos_id(), SMOLLM.eos_ids()));
+    assert_same_pieces(&smollm, &SMOLLM);
+
+    let model = ("tokenizer.model", std::fs::read(mistral_tokenizer_model()).unwrap());
+    let json = file("tokenizer.json", mistral_json(prepend()));
+    let config = || {
+        file("tokenizer_config.json", json!({"bos_token": "<s>", "eos_token": {"content": "</s>"}}))
+    };
+    for files in [
+        vec![model.clone(), config()],
+        vec![json.clone(), config()],
+        vec![model.clone(), json.clone(), config()],
+    ] {
+        let from_model = files[0].0 == "tokenizer.model";
+        // As embeddings are padded, with ids that no token has.
+        let mistral = made(&files, 32064).unwrap();
+        assert_ids("mistral", |text| mistral.encode_start(text));
+        assert_ids("mistral continued", |text| mistral.encode(text));
+        assert_eq!((mistral.bos_id(), mistral.eos_ids()), (Some(1), &[2][..]), "{from_model}");
+        assert_eq!(mistral.vocab_size(), 32064);
+        assert!((0..32000).all(|id| mistral.token_bytes(id) == MISTRAL.token_bytes(id)));
+    }
+
+    let mut other = smollm_json();
+    other["pre_tokenizer"]["pretokenizers"][0] = json!({"type": "Whitespace"});
+    let refused = [
+        made(&[], 8).unwrap_err().to_string(),
+        made(&[file("tokenizer.json", other)], 49152).unwrap_err().to_string(),
+        made(&[file("tokenizer.json", smollm_json())], 49151).unwrap_err().to_string(),
+    ];
+    insta::assert_snapshot!(refused.join("\n"), @"
+    the model's tokenizer is not supported: there is no tokenizer.json and no tokenizer.model; a GGUF cannot be made with it, write safetensors instead
+    the model's tokenizer is not supported: its tokenizer splits texts in a way that has no name in GGUF; a GGUF cannot be made with it, write safetensors instead
+    the model's tokenizer is not supported: it has 49152 tokens, the model 49151; a GGUF cannot be made with it, write safetensors instead
+    ");
+}
+
 fn assert_same_pieces(a: &Tokenizer, b: &Tokenizer) {
     assert_eq!(a.vocab_size(), b.vocab_size());
     for id in 0..a.vocab_size() as u32 {

@@ -7,7 +7,8 @@ use super::super::Session;
 use super::super::output::bytes;
 use super::{Finding, engine};
 use crate::fetch::{Digest, ModelStoreError};
-use crate::model::{self, ModelInfo};
+use crate::model::{self, ModelFile, ModelInfo};
+use crate::service;
 
 /// All that can be said of the configured model.
 pub(super) fn check(session: &Session) -> Vec<Finding> {
@@ -20,6 +21,7 @@ pub(super) fn check(session: &Session) -> Vec<Finding> {
         Err(error) => return vec![unreadable(session, &path, &error.to_string())],
     };
     let mut findings = vec![described(&info), checksum(session, &path), context(session, &info)];
+    findings.extend(adapters(session, &path));
     findings.push(engine::memory(session, &info));
     findings.push(engine::kv_cache(session, &info));
     findings
@@ -80,6 +82,22 @@ fn checksum(session: &Session, path: &PathBuf) -> Finding {
             format!("{} cannot be read: {error}", path.display()),
             "make it readable for you",
         ),
+    }
+}
+
+/// Whether the configured adapters fit the model; nothing where there are none.
+fn adapters(session: &Session, path: &Path) -> Option<Finding> {
+    let adapters = service::adapters(&session.config);
+    let names: Vec<_> = adapters.iter().map(|a| a.path.display().to_string()).collect();
+    let checked = ModelFile::open(path).and_then(|base| base.check_adapters(&adapters));
+    match checked {
+        _ if adapters.is_empty() => None,
+        Ok(()) => Some(Finding::ok("adapters", format!("{} fit the model", names.join(", ")))),
+        Err(error) => Some(Finding::failed(
+            "adapters",
+            error.to_string(),
+            "take it out of model.adapters, or choose its base with model.name",
+        )),
     }
 }
 

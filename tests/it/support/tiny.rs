@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value as Json;
 
 /// FNV-1a of the name seeds splitmix64; uniform, with a linear layer's variance.
-fn formula(name: &str, shape: &[usize]) -> Tensor {
+pub(crate) fn formula(name: &str, shape: &[usize]) -> Tensor {
     let seed = name
         .bytes()
         .fold(0xCBF2_9CE4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01B3));
