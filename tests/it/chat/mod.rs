@@ -24,4 +24,5 @@ mod resume;
 mod settings;
 mod stage;
 mod swipes;
+mod training;
 mod undo;
