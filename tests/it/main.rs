@@ -12,6 +12,7 @@ mod files;
 mod floors;
 mod model;
 mod play;
+mod recipes;
 mod store;
 mod support;
 mod tokenizer;

@@ -103,17 +103,25 @@ impl DatasetExport {
     /// The database fails.
     pub async fn next_scene(&mut self) -> Result<Option<Vec<String>>, ChatError> {
         let Some((guild, scene)) = self.scenes.next() else { return Ok(None) };
+        let lines = self.lines_of(guild, scene).await?;
+        Ok(Some(lines.unwrap_or_else(|reason| {
+            self.card.leave_out(reason);
+            Vec::new()
+        })))
+    }
+
+    async fn lines_of(
+        &mut self,
+        guild: GuildId,
+        scene: SceneId,
+    ) -> Result<Result<Vec<String>, LeftOut>, ChatError> {
         let Some(approval) = self.store.get_training_approval(guild, scene).await? else {
-            self.card.leave_out(LeftOut::NotApproved);
-            return Ok(Some(Vec::new()));
+            return Ok(Err(LeftOut::NotApproved));
         };
         let story = Story::load(&self.store, guild, scene).await?;
         let allowed = match allowed(&self.store, &story, &approval).await? {
             Ok(allowed) => allowed,
-            Err(reason) => {
-                self.card.leave_out(reason);
-                return Ok(Some(Vec::new()));
-            }
+            Err(reason) => return Ok(Err(reason)),
         };
         let people = story.people(&self.store).await?;
         let recipe = Recipe {
@@ -125,17 +133,14 @@ impl DatasetExport {
         };
         let cut = match recipe.samples(&story, &allowed, &people, &mut self.card.replaced) {
             Ok(cut) => cut,
-            Err(reason) => {
-                self.card.leave_out(reason);
-                return Ok(Some(Vec::new()));
-            }
+            Err(reason) => return Ok(Err(reason)),
         };
         self.card.take(guild, &allowed.speakers, &cut.samples);
         self.card.turns_waiting += allowed.num_waiting;
         self.card.turns_imported += allowed.num_imported;
         self.card.turns_left_over += cut.num_left_over;
         let line = |sample| serde_json::to_string(sample).expect("plain data is writable");
-        Ok(Some(cut.samples.iter().map(line).collect()))
+        Ok(Ok(cut.samples.iter().map(line).collect()))
     }
 
     /// What came of it so far.
