@@ -8,6 +8,7 @@
 mod anticipate;
 mod characters;
 mod curtain;
+mod dataset;
 mod dice;
 mod edit;
 mod error;
@@ -54,13 +55,18 @@ use crate::sampling::SamplerParams;
 use crate::store::{Noun, QueueLimits, Stop, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 
+pub use dataset::{
+    DataCard, DatasetExport, DatasetOptions, LeftOut, LengthCount, LengthRanges, MAX_SAMPLE_TOKENS,
+    Replaced, ranges_below,
+};
 pub use dice::{Rolled, roll};
 pub use error::ChatError;
 pub use file_out::{FileOut, file_name};
 pub use jobs::run_jobs;
 pub use library::{
-    CardInHand, ChatInHand, ChatPlace, EntryChange, Export, ImportedCharacter, ImportedChat,
-    ImportedLorebook, ImportedPreset, KeptLorebook, Library, LocalGuild, LorebookInHand, read_book,
+    CONSENT_WORDS, CardInHand, ChatInHand, ChatPlace, EntryChange, Export, ImportedCharacter,
+    ImportedChat, ImportedLorebook, ImportedPreset, KeptLorebook, Library, LocalGuild,
+    LorebookInHand, TrainingScene, read_book,
 };
 pub use lore::{LeftOutEntry, LoreReport, SceneLore, ToldEntry};
 pub use opening::Opening;

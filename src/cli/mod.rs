@@ -8,6 +8,7 @@ mod card;
 mod chat;
 mod config;
 mod database;
+mod dataset;
 mod doctor;
 mod library;
 mod lore;
@@ -99,6 +100,9 @@ pub enum Command {
     /// Chats: bring in, take out
     #[command(subcommand)]
     Chat(chat::ChatCommand),
+    /// Training data: scenes whose people agreed
+    #[command(subcommand)]
+    Dataset(dataset::DatasetCommand),
     /// Sampling presets: list, bring in, take out
     #[command(subcommand)]
     Preset(preset::PresetCommand),
@@ -157,6 +161,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Card(command) => card::run(&session, command),
         Command::Lore(command) => lore::run(&session, command),
         Command::Chat(command) => chat::run(&session, command),
+        Command::Dataset(command) => dataset::run(&session, command),
         Command::Preset(command) => preset::run(&session, command),
         Command::Template(command) => template::run(&session, command),
         Command::Migrate => database::migrate(&session),

@@ -81,6 +81,8 @@ pub(super) enum Deed<'a> {
     CreatePreset,
     /// Change a preset of the library or delete it.
     EditPreset(Whose),
+    /// Say that a scene may be training data, or no more.
+    ApproveTraining,
     /// Say where scenes live and who looks after them.
     SetUp,
 }
@@ -117,6 +119,8 @@ pub(super) enum Refusal {
     NotYourLore,
     #[error("that preset is not yours; the one who brought it can change it, and moderators can")]
     NotYourPreset,
+    #[error("that is for moderators")]
+    NotModerator,
     #[error("that needs the permission Manage Server")]
     NeedsManageServer,
 }
@@ -172,6 +176,7 @@ pub(super) fn may(who: &Who<'_>, deed: Deed<'_>) -> Result<(), Refusal> {
         Deed::EditCharacter(_) => allow(who.moderates(), Refusal::NotYourCharacter),
         Deed::EditLore(_) => allow(who.moderates(), Refusal::NotYourLore),
         Deed::EditPreset(_) => allow(who.moderates(), Refusal::NotYourPreset),
+        Deed::ApproveTraining => allow(who.moderates(), Refusal::NotModerator),
         Deed::SetUp => allow(who.manages(), Refusal::NeedsManageServer),
     }
 }
@@ -239,6 +244,7 @@ mod tests {
             ("create preset", Deed::CreatePreset),
             ("edit own preset", Deed::EditPreset(Whose::Own)),
             ("edit preset", Deed::EditPreset(Whose::Others)),
+            ("approve training", Deed::ApproveTraining),
             ("set up", Deed::SetUp),
         ];
         let nobody = Who {
@@ -293,6 +299,7 @@ mod tests {
         create preset           ·          ·          ·          ·          ·          ·          ·          ·
         edit own preset         ·          ·          ·          ·          ·          ·          ·          ·
         edit preset             preset     preset     preset     preset     ·          ·          ·          ·
+        approve training        moderator  moderator  moderator  moderator  ·          ·          ·          ·
         set up                  manager    manager    manager    manager    manager    manager    ·          ·
         ");
     }
@@ -307,6 +314,7 @@ mod tests {
             Refusal::NotYourCharacter => "maker",
             Refusal::NotYourLore => "lore",
             Refusal::NotYourPreset => "preset",
+            Refusal::NotModerator => "moderator",
             Refusal::NeedsManageServer => "manager",
         }
     }

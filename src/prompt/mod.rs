@@ -28,6 +28,7 @@ mod shipped;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod training;
 
 pub use error::PromptError;
 pub use inputs::{
@@ -38,6 +39,7 @@ pub use macros::{MacroContext, StoryMacros, expand};
 pub use others::OtherLines;
 pub use receipt::{PromptReceipt, Section, SectionKind, Trimmed, TrimmedLore};
 pub use shipped::{check_template, shipped_template, shipped_templates};
+pub use training::{Lesson, LessonTurn, lesson, visible};
 
 use sha2::{Digest, Sha256};
 

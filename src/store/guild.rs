@@ -112,6 +112,21 @@ impl Store {
         Ok(())
     }
 
+    /// All guilds that are known, the first one first.
+    #[instrument(name = "db.guild.list", skip(self), err(level = "debug"))]
+    pub async fn list_guilds(&self) -> Result<Vec<Guild>, StoreError> {
+        let rows = sqlx::query!("SELECT id, platform, external_id, name FROM guild ORDER BY id")
+            .fetch_all(&self.pool)
+            .await?;
+        let guilds = rows.into_iter().map(|row| Guild {
+            id: GuildId(row.id),
+            platform: row.platform,
+            external_id: row.external_id,
+            name: row.name,
+        });
+        Ok(guilds.collect())
+    }
+
     /// A guild by its key.
     #[instrument(name = "db.guild.get", skip(self), err(level = "debug"))]
     pub async fn get_guild(&self, guild: GuildId) -> Result<Option<Guild>, StoreError> {

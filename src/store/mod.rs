@@ -40,6 +40,7 @@ mod scene;
 mod shard;
 mod swipe;
 mod text;
+mod training;
 mod tree;
 mod turn;
 
@@ -76,6 +77,7 @@ pub use scene::{NewScene, SceneUpdate};
 pub use shard::{IdentifyGrant, Shard};
 pub use swipe::NewSwipe;
 pub use text::name_key;
+pub use training::{TrainingApproval, TrainingConsent};
 pub use tree::TreeTurn;
 pub use turn::{Line, MessageOrigin};
 

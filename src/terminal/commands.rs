@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Preset(Option<String>),
     /// Show the lorebooks, or what a text would call.
     Lore(Option<String>),
+    /// Whether scenes may train a model.
+    Training(TrainingChange),
     /// Dice fall.
     Roll {
         /// Which.
@@ -109,6 +111,21 @@ pub(crate) enum CastChange {
     Remove(String),
 }
 
+/// What is said of training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TrainingChange {
+    /// Nothing: it is shown how things stand.
+    Show,
+    /// The person agrees.
+    Agree,
+    /// They do no more.
+    Withdraw,
+    /// The scene may be used as it stands.
+    Approve,
+    /// It may not.
+    Unapprove,
+}
+
 /// What completes a command's first argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Completes {
@@ -139,7 +156,7 @@ const fn spec(
 }
 
 /// Every command, in the order in which help lists them.
-pub(crate) const COMMANDS: [CommandSpec; 19] = [
+pub(crate) const COMMANDS: [CommandSpec; 20] = [
     spec(
         "length",
         "/length [tag | auto]",
@@ -195,6 +212,12 @@ pub(crate) const COMMANDS: [CommandSpec; 19] = [
         "/lore [TEXT]",
         "the lorebooks here, or what a text would call of them",
         Completes::Nothing,
+    ),
+    spec(
+        "training",
+        "/training [agree | withdraw | approve | unapprove]",
+        "whether scenes may be used to train a model",
+        Completes::Words(&["agree", "withdraw", "approve", "unapprove", "status"]),
     ),
     spec("roll", "/roll DICE [WHAT FOR]", "dice fall, and the story knows", Completes::Nothing),
     spec("help", "/help [COMMAND]", "this list", Completes::Commands),
@@ -260,6 +283,7 @@ impl Command {
             "cast" => Self::Cast(cast(argument)?),
             "preset" => Self::Preset(text),
             "lore" => Self::Lore(text),
+            "training" => Self::Training(training(argument)?),
             "roll" => roll(argument)?,
             "help" => Self::Help(text.map(|name| name.trim_start_matches('/').to_owned())),
             "quit" | "exit" => Self::Quit,
@@ -352,6 +376,19 @@ fn cast(argument: &str) -> Result<CastChange, CommandError> {
     }
 }
 
+fn training(argument: &str) -> Result<TrainingChange, CommandError> {
+    Ok(match argument {
+        "" | "status" => TrainingChange::Show,
+        "agree" => TrainingChange::Agree,
+        "withdraw" => TrainingChange::Withdraw,
+        "approve" => TrainingChange::Approve,
+        "unapprove" => TrainingChange::Unapprove,
+        other => {
+            return Err(usage_error("training", format!("“{other}” says nothing of training")));
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,6 +419,8 @@ mod tests {
         assert_eq!(parsed("/note 3"), {
             Command::Note(NoteChange::Set { depth: None, text: "3".into() })
         });
+        assert_eq!(parsed("/training"), Command::Training(TrainingChange::Show));
+        assert_eq!(parsed("/training agree"), Command::Training(TrainingChange::Agree));
         assert_eq!(parsed("// brb"), Command::OutOfCharacter);
         assert_eq!(parsed("((brb))"), Command::OutOfCharacter);
         assert_eq!(parsed("Hello ((brb)) there."), Command::Say("Hello there.".into()));

@@ -1,10 +1,12 @@
 //! What each command does.
 
-use crate::chat::{self, Message, PersonaScope, ReplyReceipt, SwipeTo, Undone, unanswered};
+use crate::chat::{
+    self, CONSENT_WORDS, Message, PersonaScope, ReplyReceipt, SwipeTo, Undone, unanswered,
+};
 use crate::domain::{Note, Turn};
 use crate::store::{Accepted, Line};
 
-use super::commands::{CastChange, Command, EditTarget, NoteChange, SwipeChoice};
+use super::commands::{CastChange, Command, EditTarget, NoteChange, SwipeChoice, TrainingChange};
 use super::input::Answer;
 use super::player::{Next, PlayError, Player};
 use super::{render, scenes};
@@ -30,6 +32,7 @@ impl Player {
             Command::Cast(change) => self.cast(change).await?,
             Command::Preset(name) => self.preset(name).await?,
             Command::Lore(text) => self.lore(text.as_deref()).await?,
+            Command::Training(change) => self.training(change).await?,
             Command::Roll { dice, reason } => self.roll(&dice, reason.as_deref()).await?,
             Command::Help(command) => {
                 let help = render::help(command.as_deref(), self.screen.style);
@@ -269,6 +272,33 @@ impl Player {
         };
         let known = self.chat.preset_names(guild).await?.join(", ");
         Ok(self.screen.aside(&format!("preset: {} (there are {known})", scene.preset))?)
+    }
+
+    /// Whoever sits at the keyboard looks after it as well.
+    async fn training(&mut self, change: TrainingChange) -> Result<(), PlayError> {
+        let (guild, scene, me) = (self.guild.id, self.scene, self.person.id);
+        let library = self.chat.library();
+        match change {
+            TrainingChange::Show => {}
+            TrainingChange::Agree => {
+                library.agree_to_training(guild, me).await?;
+            }
+            TrainingChange::Withdraw => {
+                library.withdraw_from_training(guild, me).await?;
+            }
+            TrainingChange::Approve => {
+                library.approve_training(guild, scene, me).await?;
+            }
+            TrainingChange::Unapprove => {
+                library.unapprove_training(guild, scene, me).await?;
+            }
+        }
+        let mine = match library.training_consent(guild, me).await? {
+            Some(_) => "you agreed; /training withdraw takes it back".to_owned(),
+            None => format!("you have not agreed. {CONSENT_WORDS} /training agree says yes."),
+        };
+        let scene = library.training_scene(guild, scene).await?;
+        Ok(self.screen.aside(&format!("training: {mine}\n{scene}"))?)
     }
 
     async fn latest_reply(&self) -> Result<Turn, PlayError> {

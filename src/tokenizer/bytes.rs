@@ -23,6 +23,7 @@ pub(super) fn build() -> Tokenizer {
         dummy_prefix: false,
         bos_id: Some(BOS_ID),
         eos_ids: vec![EOS_ID],
+        main_eos_id: Some(EOS_ID),
         control: ControlTokens::default(),
         fingerprint: format!("{:064x}", 0),
     }

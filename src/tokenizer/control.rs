@@ -14,6 +14,8 @@ pub(super) struct ControlTokens {
     finder: Option<AhoCorasick>,
     /// The ids, in the finder's order.
     ids: Vec<u32>,
+    /// The spellings, in the same order.
+    spellings: Vec<Box<str>>,
 }
 
 impl ControlTokens {
@@ -30,7 +32,14 @@ impl ControlTokens {
             .match_kind(MatchKind::LeftmostLongest)
             .build(&spellings)
             .map_err(|e| TokenizerError::Build(Box::new(e)))?;
-        Ok(Self { finder: Some(finder), ids })
+        let spellings = spellings.into_iter().map(Box::from).collect();
+        Ok(Self { finder: Some(finder), ids, spellings })
+    }
+
+    /// How a token is spelled, if it is one of them.
+    pub(super) fn spelling(&self, id: u32) -> Option<&str> {
+        let at = self.ids.iter().position(|known| *known == id)?;
+        Some(&self.spellings[at])
     }
 
     /// Where `structure` spells them.

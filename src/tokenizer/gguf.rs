@@ -51,6 +51,7 @@ impl Metadata<'_> {
             None => return Err(damaged("it has no `tokenizer.ggml.model`")),
         };
 
+        let main_eos_id = end_ids.first().copied();
         let mut eos_ids = end_ids;
         let named = tokens.iter().zip(&kinds).enumerate();
         eos_ids.extend(
@@ -72,6 +73,7 @@ impl Metadata<'_> {
             dummy_prefix: parts.dummy_prefix,
             bos_id: bos_id.filter(|_| wants_bos),
             eos_ids,
+            main_eos_id,
             control: ControlTokens::new(control)?,
             fingerprint: self.fingerprint(),
         })

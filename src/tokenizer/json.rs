@@ -53,19 +53,23 @@ pub(super) fn build(mut json: Value, sidecars: &Sidecars) -> Result<Tokenizer, T
         tokens.iter().position(|token| token.text == text).map(|id| id as u32)
     };
     let bos_id = token_text(&sidecars.tokenizer, "bos_token").and_then(|t| id_of(&tokens, t));
+    // The tokenizer's own word is what other programs put at the end of a text.
+    let named = token_text(&sidecars.tokenizer, "eos_token").and_then(|t| id_of(&tokens, t));
     let mut eos_ids: Vec<u32> = [&sidecars.generation, &sidecars.model]
         .into_iter()
         .flat_map(|file| ids(file.get("eos_token_id")))
-        .chain(token_text(&sidecars.tokenizer, "eos_token").and_then(|t| id_of(&tokens, t)))
+        .chain(named)
         .collect();
+    let main_eos_id = named.or(eos_ids.first().copied());
     for &id in eos_ids.iter().chain(&bos_id) {
         if let Some(token) = tokens.get_mut(id as usize) {
             token.kind = Kind::Control;
         }
     }
-    let named = tokens.iter().enumerate();
     eos_ids.extend(
-        named
+        tokens
+            .iter()
+            .enumerate()
             .filter(|(_, token)| token.kind == Kind::Control && vocabulary::is_end(&token.text))
             .map(|(id, _)| id as u32),
     );
@@ -95,6 +99,7 @@ pub(super) fn build(mut json: Value, sidecars: &Sidecars) -> Result<Tokenizer, T
         dummy_prefix,
         bos_id: bos_id.filter(|_| wants_bos),
         eos_ids,
+        main_eos_id,
         control: ControlTokens::new(control)?,
         fingerprint,
     })

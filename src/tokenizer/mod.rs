@@ -41,6 +41,8 @@ pub struct Tokenizer {
     dummy_prefix: bool,
     bos_id: Option<u32>,
     eos_ids: Vec<u32>,
+    /// Which of them the model names first.
+    main_eos_id: Option<u32>,
     /// Out of reach of text; structure finds them by their spelling.
     control: ControlTokens,
     fingerprint: String,
@@ -140,6 +142,17 @@ impl Tokenizer {
     /// Every token that ends a generation, in ascending order.
     pub fn eos_ids(&self) -> &[u32] {
         &self.eos_ids
+    }
+
+    /// How the beginning of a text is spelled, if this model wants one; for texts that
+    /// other programs turn to tokens.
+    pub fn bos_text(&self) -> Option<&str> {
+        self.control.spelling(self.bos_id?)
+    }
+
+    /// How the end of a text is spelled: of several the one that the model names first.
+    pub fn eos_text(&self) -> Option<&str> {
+        self.control.spelling(self.main_eos_id?)
     }
 
     /// Number of token ids, control tokens included.

@@ -4,10 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use dramatis::domain::CharacterSheet;
+use dramatis::chat::Library;
+use dramatis::domain::{CharacterSheet, Speaker, SwipeOrigin};
 use dramatis::formats::Limits;
 use dramatis::formats::card::{Card, CardFile, Container, Version};
+use dramatis::store::{NewScene, NewTurn};
+use serde_json::{Value, json};
 
+use crate::support::models::small_model;
 use crate::support::postgres::TestDatabase;
 
 /// `dramatis` in a directory of its own, with a library in `database`.
@@ -162,4 +166,104 @@ async fn a_chat_comes_in_and_goes_out() {
     assert!(home.done(&["chat", "export", "--as", "html", "-o", "-"]).starts_with("<!doctype"));
     home.write("none.jsonl", "nothing");
     home.refused(&["chat", "import", "none.jsonl"]);
+}
+
+/// A scene of four turns in a guild, its person and its approval as they may be.
+async fn scene_in(home: &Home, guild: &str, agrees: Option<bool>, is_approved: bool) {
+    let library = Library::new(home.database.store.clone(), 1 << 15);
+    let store = library.store();
+    let guild = store.upsert_guild("discord", guild, "A guild").await.unwrap().id;
+    let person = store.upsert_person(guild, "777000111222333444", "Cassia").await.unwrap();
+    let sheet = CharacterSheet { name: "Seren".into(), ..CharacterSheet::default() };
+    let known = store.get_character_by_name(guild, "Seren").await.unwrap();
+    let seren = match known {
+        Some(known) => known,
+        None => store.insert_character(guild, &sheet).await.unwrap(),
+    };
+    let channel = store.list_scenes(guild, true, 99).await.unwrap().len().to_string();
+    let scene =
+        NewScene { channel, title: "A".into(), cast: vec![seren.id], ..NewScene::default() };
+    let scene = store.insert_scene(guild, &scene).await.unwrap().id;
+    for i in 0..4 {
+        let (speaker, origin) = match i % 2 {
+            0 => (Speaker::Person { id: person.id, name: "Cassia".into() }, SwipeOrigin::Written),
+            _ => {
+                (Speaker::Character { id: seren.id, name: "Seren".into() }, SwipeOrigin::Generated)
+            }
+        };
+        let text = format!("Cassia keeps bee number {i}.");
+        let turn = NewTurn { speaker, text, origin, receipt: None, alternates: Vec::new() };
+        store.append_turn(guild, scene, &turn).await.unwrap();
+    }
+    if let Some(holds) = agrees {
+        library.agree_to_training(guild, person.id).await.unwrap();
+        if !holds {
+            library.withdraw_from_training(guild, person.id).await.unwrap();
+        }
+    }
+    if is_approved {
+        library.approve_training(guild, scene, person.id).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scenes_that_everybody_agreed_to_become_training_data() {
+    let home = Home::new().await;
+    let model = small_model();
+    let model = model.to_str().unwrap();
+    let export = |more: &[&'static str]| {
+        let mut arguments = vec!["dataset", "export", "--tokenizer", model];
+        arguments.extend_from_slice(more);
+        home.run(&arguments)
+    };
+    let (code, _, stderr) = export(&["--out", "none"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("nothing was exported; there are no scenes"), "{stderr}");
+
+    scene_in(&home, "one", Some(true), true).await;
+    scene_in(&home, "one", Some(true), false).await;
+    scene_in(&home, "two", None, true).await;
+    scene_in(&home, "three", Some(false), true).await;
+    let (code, stdout, stderr) = export(&["--out", "data"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(
+        stdout.starts_with("1 samples of 1 scenes, ") && stdout.contains("2 replies"),
+        "{stdout}"
+    );
+    let data = fs::read_to_string(home.path("data/train.jsonl")).unwrap();
+    assert_eq!(data.lines().count(), 1);
+    assert!(!data.contains("Cassia") && data.contains("keeps bee number 3.<|im_end|>"), "{data}");
+    let card: Value =
+        serde_json::from_slice(&fs::read(home.path("data/data-card.json")).unwrap()).unwrap();
+    assert_eq!(
+        (&card["scenes"], &card["scenes_taken"], &card["guilds"]),
+        (&4.into(), &1.into(), &3.into())
+    );
+    let reasons = json!({ "not_approved": 1, "no_consent": 1, "consent_withdrawn": 1 });
+    assert_eq!(card["scenes_left_out"], reasons);
+    assert_eq!((&card["people"], &card["turns"]), (&1.into(), &4.into()));
+    assert_eq!(card["replaced"]["names"], 4);
+    let page = fs::read_to_string(home.path("data/data-card.md")).unwrap();
+    assert!(page.contains("| somebody who speaks in it did not agree | 1 |"), "{page}");
+    let mut names: Vec<_> = fs::read_dir(home.path("data"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["data-card.json", "data-card.md", "train.jsonl"], "nothing half done");
+
+    // What is there stays, unless it is forced; an export without samples leaves none of
+    // an earlier one.
+    let (code, _, stderr) = export(&["--out", "data"]);
+    assert!(code == Some(1) && stderr.contains("--force"), "{stderr}");
+    let (code, _, stderr) = export(&["--out", "data", "--force", "--guild", "two"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("1 scene because somebody who speaks in it did not agree"), "{stderr}");
+    assert!(!home.path("data/train.jsonl").exists() && home.path("data/data-card.md").exists());
+    let (code, stdout, _) = export(&["--out", "one", "--guild", "one", "--json"]);
+    assert_eq!(code, Some(0));
+    let card: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&card["scenes"], &card["samples"]), (&2.into(), &1.into()));
+    let (_, _, stderr) = export(&["--out", "four", "--guild", "four"]);
+    assert!(stderr.contains("no guild four; there are one (A guild), "), "{stderr}");
 }

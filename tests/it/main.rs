@@ -13,6 +13,7 @@ mod files;
 mod floors;
 mod model;
 mod play;
+mod recipes;
 mod store;
 mod support;
 mod tokenizer;

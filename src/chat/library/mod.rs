@@ -9,6 +9,7 @@ mod chats;
 mod export;
 mod lorebooks;
 mod presets;
+mod training;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub use chats::{ChatInHand, ChatPlace, ImportedChat};
 pub use export::Export;
 pub use lorebooks::{EntryChange, ImportedLorebook, KeptLorebook, LorebookInHand, read_book};
 pub use presets::ImportedPreset;
+pub use training::{CONSENT_WORDS, TrainingScene};
 
 /// The deepest that a character's reminder stands, in turns.
 const MAX_DEPTH: usize = 1_000;

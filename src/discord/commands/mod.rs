@@ -22,6 +22,7 @@ mod reply;
 mod roll;
 mod scene;
 mod setup;
+mod training;
 mod undo;
 
 pub(super) use character::{apply as apply_character, delete as delete_character};
@@ -92,6 +93,11 @@ pub(super) enum Verb {
     SetupRoles,
     SetupReports,
     SetupShow,
+    TrainingAgree,
+    TrainingWithdraw,
+    TrainingStatus,
+    TrainingApprove,
+    TrainingUnapprove,
 }
 
 impl Verb {
@@ -149,6 +155,11 @@ impl Verb {
             ("setup", "roles") => Self::SetupRoles,
             ("setup", "reports") => Self::SetupReports,
             ("setup", "show") => Self::SetupShow,
+            ("training", "agree") => Self::TrainingAgree,
+            ("training", "withdraw") => Self::TrainingWithdraw,
+            ("training", "status") => Self::TrainingStatus,
+            ("training", "approve") => Self::TrainingApprove,
+            ("training", "unapprove") => Self::TrainingUnapprove,
             _ => return None,
         })
     }
@@ -222,6 +233,11 @@ pub(super) async fn run(call: &Call, command: &Command) -> Result<Answer, Refusa
         Verb::SetupRoles => setup::roles(call, options).await,
         Verb::SetupReports => setup::reports(call, options).await,
         Verb::SetupShow => setup::show(call).await,
+        Verb::TrainingAgree => training::agree(call).await,
+        Verb::TrainingWithdraw => training::withdraw(call).await,
+        Verb::TrainingStatus => training::status(call).await,
+        Verb::TrainingApprove => training::approve(call).await,
+        Verb::TrainingUnapprove => training::unapprove(call).await,
         Verb::CharacterCreate | Verb::CharacterEdit => Err(unknown()),
     }
 }
@@ -303,7 +319,7 @@ mod tests {
                 seen.push(verb);
             }
         }
-        assert_eq!(seen.len(), 51);
+        assert_eq!(seen.len(), 56);
         assert_eq!(Verb::of(&Command { name: "dance".into(), ..Command::default() }), None);
     }
 

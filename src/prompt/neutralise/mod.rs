@@ -24,6 +24,11 @@ use self::clean::clean;
 pub(super) use self::markers::Markers;
 use self::skeleton::Skeleton;
 
+/// A text without what nobody sees, as it stands in prompts.
+pub(super) fn visible(text: &str) -> std::borrow::Cow<'_, str> {
+    clean(text)
+}
+
 /// Makes texts harmless for one scene: it knows whose lines could be forged.
 #[derive(Debug, Default)]
 pub(super) struct Neutraliser {

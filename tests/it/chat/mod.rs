@@ -25,4 +25,5 @@ mod resume;
 mod settings;
 mod stage;
 mod swipes;
+mod training;
 mod undo;

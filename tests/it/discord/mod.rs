@@ -17,5 +17,6 @@ mod queue;
 mod roll;
 mod scene;
 mod serve;
+mod training;
 mod twin;
 mod wirings;
