@@ -39,6 +39,7 @@ pub(super) struct Written {
     pub(super) sampler: SamplerParams,
     pub(super) repetition: RepetitionReceipt,
     pub(super) impersonation_tokens: usize,
+    shown_bytes: usize,
 }
 
 /// One try at a reply.
@@ -47,6 +48,8 @@ struct Try {
     impersonation_tokens: usize,
     /// Whether somebody asked for its end.
     is_stopped: bool,
+    /// What of it was shown, in bytes of all that stands.
+    shown_bytes: usize,
 }
 
 impl Chat {
@@ -101,7 +104,7 @@ impl Chat {
         for luck in 0..MAX_TRIES {
             request.seed = seed(claim, luck);
             let mut writing = Writing { sink, plan, reader, running: &mut running };
-            let Try { summary, impersonation_tokens, is_stopped } =
+            let Try { summary, impersonation_tokens, is_stopped, shown_bytes } =
                 self.persist(&mut writing, claim, &request, &stopping).await?;
             if summary.text.trim().is_empty() {
                 if is_stopped {
@@ -118,11 +121,12 @@ impl Chat {
                 sampler: request.sampler.clone(),
                 repetition: RepetitionReceipt { overlap, longest_run, first_overlap },
                 impersonation_tokens,
+                shown_bytes,
             };
             if counts && !is_stopped && first.is_none() {
                 self.metrics.count(metrics::REPETITIONS, "first", 1);
                 request.sampler = raised_penalty(&request.sampler);
-                first = Some(written);
+                first = Some(Written { shown_bytes: 0, ..written });
                 sink.begin_anew().await;
                 continue;
             }
@@ -215,7 +219,8 @@ impl Chat {
                         }
                     }
                     Some(PoolEvent::Finished(summary)) => {
-                        return Ok(cut_other(summary, stopped, reader, &plan.view.model));
+                        let found = cut_other(summary, stopped, reader, &plan.view.model);
+                        return Ok(Try { shown_bytes: shown, ..found });
                     }
                     Some(PoolEvent::Failed(error)) => {
                         return Err(ChatError::Pool(error).into());
@@ -243,7 +248,10 @@ struct Writing<'a, 'b, K> {
 
 /// Shows what was held back, now that it is known that it stands.
 async fn show_whole<K: ReplySink>(sink: &mut K, plan: &Plan, written: Written) -> Written {
-    sink.update(&format!("{}{}", plan.standing_text, written.summary.text)).await;
+    let whole = format!("{}{}", plan.standing_text, written.summary.text);
+    if whole.len() > written.shown_bytes {
+        sink.update(&whole).await;
+    }
     written
 }
 
@@ -256,13 +264,13 @@ fn cut_other(
 ) -> Try {
     let Some(at) = reader.find_other(&summary.text) else {
         let is_stopped = summary.finish_reason == FinishReason::Aborted;
-        return Try { summary, impersonation_tokens: 0, is_stopped };
+        return Try { summary, impersonation_tokens: 0, is_stopped, shown_bytes: 0 };
     };
     let impersonation_tokens = model.tokenizer.count(&summary.text[at..]);
     summary.text.truncate(at);
     summary.text.truncate(summary.text.trim_end().len());
     summary.finish_reason = FinishReason::Stop(String::new());
-    Try { summary, impersonation_tokens, is_stopped: stopped }
+    Try { summary, impersonation_tokens, is_stopped: stopped, shown_bytes: 0 }
 }
 
 /// Where chance begins for a job: the same at every try, so that a reply that was

@@ -57,7 +57,7 @@ use crate::telemetry::metrics::Metrics;
 
 pub use dataset::{
     DataCard, DatasetExport, DatasetOptions, LeftOut, LengthCount, LengthRanges, MAX_SAMPLE_TOKENS,
-    Replaced, ranges_below,
+    Replaced, ranges_of,
 };
 pub use dice::{Rolled, roll};
 pub use error::ChatError;

@@ -12,7 +12,7 @@ use super::database::runtime;
 use super::output::{line, note};
 use super::progress::Counted;
 use super::{Session, model};
-use crate::chat::{DataCard, DatasetExport, DatasetOptions, MAX_SAMPLE_TOKENS, ranges_below};
+use crate::chat::{DataCard, DatasetExport, DatasetOptions, MAX_SAMPLE_TOKENS, ranges_of};
 use crate::domain::Guild;
 use crate::engine::load_tokenizer;
 use crate::store::Store;
@@ -69,12 +69,9 @@ pub(super) fn run(session: &Session, command: &DatasetCommand) -> anyhow::Result
         },
     };
     let tokenizer = load_tokenizer(&tokenizer)?;
-    let profile = session.config.profile();
-    let mut max_tokens = session.config.generation.max_tokens.clone();
-    max_tokens.extend(profile.max_tokens);
     let options = DatasetOptions {
         max_tokens: args.max_tokens,
-        lengths: ranges_below(&max_tokens),
+        lengths: ranges_of(&session.config.length_ranges()),
         salt: rand::random::<[u8; 16]>().to_vec(),
     };
     let store = session.store_options(&session.config.database_dir());

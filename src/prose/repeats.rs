@@ -10,8 +10,6 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 /// Words of one n-gram.
 const N: usize = 4;
-/// Words from which on a text's end counts as a run.
-const TAIL: usize = 2;
 
 /// How much of a text was said before.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -27,7 +25,7 @@ pub struct Repetition {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tail {
     /// Where the run of words begins, in bytes, with which it ends and which stands in an
-    /// earlier text; its length if that is a single word.
+    /// earlier text; its length if it ends with a word that no earlier text has.
     pub from: usize,
     /// The words of that run. The last word of the text may be still growing and does not
     /// count.
@@ -84,7 +82,7 @@ impl Repeats {
         let runs =
             self.texts.iter().flat_map(|text| (1..=text.len()).map(|end| run_to(&text[..end])));
         let run = runs.max().unwrap_or(0);
-        let from = if run >= TAIL { starts[words.len() - run] } else { text.len() };
+        let from = if run > 0 { starts[words.len() - run] } else { text.len() };
         Tail { from, run, overlap: self.overlap(&words) }
     }
 

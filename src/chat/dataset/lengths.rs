@@ -9,22 +9,17 @@ use crate::domain::Length;
 /// measured ones do.
 pub type LengthRanges = Vec<(Length, RangeInclusive<usize>)>;
 
-/// Ranges that end where replies of that length are cut: a reply that is called medium is
-/// one that would have been whole at medium. The model card shows its own ranges as a
-/// picture whose numbers are not known, so these are ours.
-pub fn ranges_below(max_tokens: &BTreeMap<String, usize>) -> LengthRanges {
-    let mut ranges = LengthRanges::new();
-    let mut start = 1;
-    for length in Length::ALL {
-        let end = match (length.longer(), max_tokens.get(length.as_str())) {
-            (None, _) => usize::MAX,
-            (Some(_), Some(end)) => *end,
-            (Some(_), None) => continue,
-        };
-        if start <= end {
-            ranges.push((length, start..=end));
-            start = end.saturating_add(1);
-        }
+/// The ranges of the settings or of the model's profile, in tokens from and to, by the names
+/// of lengths; what is longer than all of them is unlimited.
+pub fn ranges_of(lengths: &BTreeMap<String, [usize; 2]>) -> LengthRanges {
+    let known = |length: Length| {
+        let [from, to] = *lengths.get(length.as_str())?;
+        Some((length, from..=to))
+    };
+    let mut ranges: LengthRanges = Length::ALL.into_iter().filter_map(known).collect();
+    if !lengths.contains_key(Length::Unlimited.as_str()) {
+        let longest = ranges.iter().map(|(_, range)| *range.end()).max().unwrap_or(0);
+        ranges.push((Length::Unlimited, longest.saturating_add(1)..=usize::MAX));
     }
     ranges
 }
@@ -45,41 +40,28 @@ pub(super) fn length_of(num_tokens: usize, ranges: &[(Length, RangeInclusive<usi
 mod tests {
     use super::*;
 
-    fn caps(pairs: &[(&str, usize)]) -> BTreeMap<String, usize> {
-        pairs.iter().map(|&(name, tokens)| (name.to_owned(), tokens)).collect()
-    }
-
     #[test]
-    fn every_number_of_tokens_has_one_length() {
-        let lengths = Length::ALL.iter().zip([64, 96, 160, 320, 480, 640, 800, 1024, 1536, 2048]);
-        let caps: BTreeMap<String, usize> =
-            lengths.map(|(length, cap)| (length.as_str().to_owned(), cap)).collect();
-        let ranges = ranges_below(&caps);
+    fn the_shipped_ranges_give_every_number_of_tokens_a_length() {
+        let table: toml::Table = toml::from_str(crate::config::Config::DEFAULTS).unwrap();
+        let lengths = table["generation"]["lengths"].clone().try_into().unwrap();
+        let ranges = ranges_of(&lengths);
         assert_eq!(ranges.len(), 10);
-        for pair in ranges.windows(2) {
-            assert_eq!(pair[0].1.end() + 1, *pair[1].1.start());
+        let mut last = Length::Micro;
+        for tokens in 0..3_000 {
+            let length = length_of(tokens, &ranges);
+            assert!(length >= last, "{tokens} tokens are {length}, fewer were {last}");
+            last = length;
         }
         for (tokens, length) in [
             (0, Length::Micro),
-            (1, Length::Micro),
-            (64, Length::Micro),
-            (65, Length::Tiny),
-            (320, Length::Medium),
-            (321, Length::Long),
-            (1_536, Length::Humongous),
-            (1_537, Length::Unlimited),
+            (30, Length::Micro),
+            (180, Length::Medium),
+            (1_380, Length::Humongous),
+            (1_381, Length::Unlimited),
             (90_000, Length::Unlimited),
         ] {
             assert_eq!(length_of(tokens, &ranges), length, "{tokens}");
         }
-    }
-
-    #[test]
-    fn limits_out_of_order_leave_a_length_out() {
-        let ranges =
-            ranges_below(&caps(&[("micro", 24), ("tiny", 24), ("medium", 20), ("long", 50)]));
-        let lengths: Vec<_> = ranges.iter().map(|(length, _)| *length).collect();
-        assert_eq!(lengths, [Length::Micro, Length::Long, Length::Unlimited]);
     }
 
     #[test]

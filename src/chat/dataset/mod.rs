@@ -28,7 +28,7 @@ use scene::{Recipe, allowed};
 use window::Marks;
 
 pub use card::{DataCard, LengthCount};
-pub use lengths::{LengthRanges, ranges_below};
+pub use lengths::{LengthRanges, ranges_of};
 pub use reason::LeftOut;
 pub use scrub::Replaced;
 pub(super) use story::Story;

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dramatis::chat::{
-    DataCard, DatasetExport, DatasetOptions, LeftOut, PersonaScope, ranges_below,
-};
+use dramatis::chat::{DataCard, DatasetExport, DatasetOptions, LeftOut, PersonaScope, ranges_of};
 use dramatis::domain::{
     Character, CharacterSheet, GuildId, Person, PersonId, SceneId, Speaker, SwipeOrigin,
 };
@@ -24,11 +22,11 @@ fn tokenizer() -> Arc<Tokenizer> {
 }
 
 async fn export(house: &House, max_tokens: usize) -> (Vec<String>, DataCard) {
-    let caps = [("micro", 8), ("tiny", 16), ("short", 32), ("medium", 64)];
-    let caps: BTreeMap<String, usize> =
-        caps.into_iter().map(|(length, cap)| (length.to_owned(), cap)).collect();
+    let lengths = [("micro", [1, 8]), ("tiny", [9, 16]), ("short", [17, 32]), ("medium", [33, 64])];
+    let lengths: BTreeMap<String, [usize; 2]> =
+        lengths.into_iter().map(|(length, range)| (length.to_owned(), range)).collect();
     let options =
-        DatasetOptions { max_tokens, lengths: ranges_below(&caps), salt: b"salt".to_vec() };
+        DatasetOptions { max_tokens, lengths: ranges_of(&lengths), salt: b"salt".to_vec() };
     let store = house.db.store.clone();
     let mut export = DatasetExport::open(store, tokenizer(), options, None).await.unwrap();
     let mut lines = Vec::new();
