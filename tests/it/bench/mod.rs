@@ -1,6 +1,7 @@
 //! `dramatis bench` through the real program: every promised figure is there and is
 //! a sound number. How large the numbers are is no business of a test.
 
+mod lengths;
 mod refusals;
 mod scripts;
 

@@ -150,7 +150,7 @@ fn write(
     let start = scenes.clone();
     if num_missing > 0 {
         let progress = Counted::new(args.depth, "lines before those deep in a scene");
-        let before = Rules::plain(120, sampler.clone());
+        let before = Rules::plain(args.reply_tokens.min(120), sampler.clone());
         for round in 0..args.depth {
             players.round(&mut scenes, round, &before)?;
             progress.advance();
