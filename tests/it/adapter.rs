@@ -191,9 +191,9 @@ fn a_fingerprint_follows_adapters_and_their_scales() {
     let scaled = AdapterOptions { scale: 0.25, ..one.clone() };
     let fingerprints = [
         fingerprint(&[]),
-        fingerprint(&[one.clone()]),
+        fingerprint(std::slice::from_ref(one)),
         fingerprint(&[scaled]),
-        fingerprint(&[two.clone()]),
+        fingerprint(std::slice::from_ref(two)),
         fingerprint(&[one.clone(), two.clone()]),
     ];
     for (index, fingerprint) in fingerprints.iter().enumerate() {

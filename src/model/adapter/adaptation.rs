@@ -130,8 +130,7 @@ impl Adaptation {
 
 /// The weights that an adapter brings whole because they were trained.
 fn trained(changes: &HashMap<Weight, Change>) -> impl Iterator<Item = (Weight, &Whole)> {
-    let whole = changes.iter().filter_map(|(weight, change)| {
+    changes.iter().filter_map(|(weight, change)| {
         Some((*weight, change.whole.as_ref().filter(|whole| whole.is_trained)?))
-    });
-    whole
+    })
 }
