@@ -129,7 +129,8 @@ impl Adaptation {
 }
 
 /// The weights that an adapter brings whole because they were trained.
-fn trained<'a>(changes: &'a HashMap<Weight, Change>) -> impl Iterator<Item = (Weight, &'a Whole)> {
-    let whole = |change: &'a Change| change.whole.as_ref().filter(|whole| whole.is_trained);
-    changes.iter().filter_map(move |(weight, change)| Some((*weight, whole(change)?)))
+fn trained(changes: &HashMap<Weight, Change>) -> impl Iterator<Item = (Weight, &Whole)> {
+    changes.iter().filter_map(|(weight, change)| {
+        Some((*weight, change.whole.as_ref().filter(|whole| whole.is_trained)?))
+    })
 }

@@ -28,6 +28,8 @@ const USER_DEFINED: i32 = 4;
 const UNUSED: i32 = 5;
 const BYTE: i32 = 6;
 
+const CHAT_TEMPLATE: &str = "tokenizer.chat_template";
+
 /// What a token without a score has: less than any with one.
 const NO_SCORE: f32 = -1e6;
 
@@ -47,7 +49,7 @@ pub(super) fn gguf_metadata(
     let parsed = path.is_file().then(|| json::parse(&path)).transpose()?;
     let pieces = directory.join("tokenizer.model");
     let sidecars = json::sidecars(&path);
-    let metadata = match (&parsed, pieces.is_file()) {
+    let mut metadata = match (&parsed, pieces.is_file()) {
         (None, false) => return Err(refused("there is no tokenizer.json and no tokenizer.model")),
         (None, true) => from_pieces(&pieces, &sidecars, None, vocab_size)?,
         (Some(json), has_pieces) => match (json::spelling(json)?, has_pieces) {
@@ -58,6 +60,12 @@ pub(super) fn gguf_metadata(
             (Spelling::ByteLevel, _) => byte_level(json, &sidecars, vocab_size)?,
         },
     };
+    // Version 5 of transformers keeps the template in a file of its own.
+    if let Ok(template) = std::fs::read_to_string(directory.join("chat_template.jinja"))
+        && !metadata.iter().any(|(key, _)| key == CHAT_TEMPLATE)
+    {
+        metadata.push((CHAT_TEMPLATE.to_owned(), Value::String(template)));
+    }
     let read_back = super::gguf::build(&metadata.iter().cloned().collect::<HashMap<_, _>>())?;
     if let Some(json) = parsed {
         compare(&json::build(json, &sidecars)?, &read_back)?;
@@ -264,7 +272,7 @@ fn finish(
     metadata.extend(named(&sidecars.tokenizer, "pad_token").map(|pad| id("padding", pad)));
     if let Some(template) = sidecars.tokenizer.get("chat_template").and_then(Json::as_str) {
         let template = Value::String(template.to_owned());
-        metadata.push(("tokenizer.chat_template".to_owned(), template));
+        metadata.push((CHAT_TEMPLATE.to_owned(), template));
     }
     Ok(metadata)
 }
