@@ -251,6 +251,12 @@ fn the_commands_in_short() {
       roles moderators remove
       reports channel
       show
+    /training
+      agree
+      withdraw
+      status
+      approve
+      unapprove
     menu: Again
     menu: Continue
     menu: Edit

@@ -292,6 +292,7 @@ fn help_knows_every_command_in_every_language() {
     `/help` How to play, and what the commands do
     `/character` The characters of this server
     `/setup` Where scenes may live, and who looks after them
+    `/training` Whether scenes here may be used to train the model
     In a message's menu, under Apps: Again, Continue, Edit, Rewind to here, Branch here, Report, What did it see.
     More: /help topic: playing, scenes, lengths, buttons, out of character, personas, permissions, or any command.
     ");

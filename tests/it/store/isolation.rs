@@ -149,6 +149,9 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     let (reply, made) = store.store_generated(&claim, reply).await.unwrap();
     store.undo(guild, scene).await.unwrap();
     let waiting = store.insert_job(guild, scene, None, &Work::REPLY).await.unwrap().job;
+    store.insert_training_consent(guild, own.person.id).await.unwrap();
+    let seen = [(turn.id, turn.swipe.id)];
+    store.upsert_training_approval(guild, scene, own.person.id, &seen, &[7; 32]).await.unwrap();
 
     let before = everything(&db, guild).await;
     let foreign = stage(store, "ours").await;
@@ -215,6 +218,9 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(store.list_channel_settings(us).await.unwrap().is_empty());
     assert!(store.list_audit(us, None, 9).await.unwrap().is_empty());
     assert_eq!(store.get_audit_person(us, &["scene.start"], &json!({})).await.unwrap(), None);
+    assert!(store.list_training_consents(us, &[own.person.id]).await.unwrap().is_empty());
+    assert_eq!(store.get_training_approval(us, scene).await.unwrap(), None);
+    assert!(store.list_imported_turns(us, imported).await.unwrap().is_empty());
 
     // What writes: with our guild and their keys, and with theirs among ours.
     let theirs = Some(own.person.id);
@@ -309,6 +315,12 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     refused(store.upsert_channel_settings(us, &with_theirs).await);
     assert!(!store.delete_channel_settings(us, "here").await.unwrap());
     refused(store.insert_audit(us, theirs, "x", &json!({})).await);
+    refused(store.insert_training_consent(us, own.person.id).await);
+    assert!(!store.withdraw_training_consent(us, own.person.id).await.unwrap());
+    refused(store.upsert_training_approval(us, scene, we, &seen, &[0; 32]).await);
+    let moderator = own.person.id;
+    refused(store.upsert_training_approval(us, our_scene, moderator, &seen, &[0; 32]).await);
+    assert!(!store.delete_training_approval(us, scene).await.unwrap());
 
     // What makes something of the same name makes it for us.
     store.upsert_person(us, "ann", "Another Ann").await.unwrap();
