@@ -1,8 +1,9 @@
 //! `dramatis bench`: how fast the engine is, how fast the whole service is, what a
 //! model costs to load; whether it computes what it should, and how its replies are.
 //!
-//! Each command measures on this machine, writes no setting and leaves nothing
-//! behind, but for `lengths`, which keeps what it wrote to go on from there. Speeds, times and memory are medians, with every sample beside them in JSON.
+//! Each command measures on this machine, writes no setting and leaves nothing behind, but
+//! for `lengths`, which keeps what it measured to go on from there. Speeds, times and memory
+//! are medians, with every sample beside them in JSON.
 
 mod channels;
 mod chosen;
