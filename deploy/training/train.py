@@ -97,7 +97,7 @@ def say(model, tokenizer, sample, num_tokens, device):
     begin = next(at for at, label in enumerate(labels) if label != -100)
     prompt = torch.tensor([ids[:begin]], device=device)
     said = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), do_sample=False,
-                          max_new_tokens=num_tokens, pad_token_id=tokenizer.eos_token_id)
+                          max_new_tokens=num_tokens, pad_token_id=tokenizer.eos_token_id, use_cache=True)
     return tokenizer.decode(said[0, begin:])
 
 
