@@ -13,7 +13,7 @@ use crate::domain::SceneId;
 use crate::engine::{FinishReason, GenerationRequest, GenerationSummary, LengthRange};
 use crate::pool::{PoolError, PoolEvent, PoolModel};
 use crate::prompt::Prompt;
-use crate::prose::Repetition;
+use crate::prose::{Repetition, Scan};
 use crate::sampling::SamplerParams;
 use crate::store::{Claim, HEARTBEAT};
 use crate::telemetry::metrics;
@@ -104,8 +104,15 @@ impl Chat {
         for luck in 0..MAX_TRIES {
             request.seed = seed(claim, luck);
             let mut writing = Writing { sink, plan, reader, running: &mut running };
-            let Try { summary, impersonation_tokens, is_stopped, shown_bytes } =
-                self.persist(&mut writing, claim, &request, &stopping).await?;
+            let attempt = match self.persist(&mut writing, claim, &request, &stopping).await {
+                // What there is already is better than nothing.
+                Err(Ended::Failed(error)) if first.is_some() => {
+                    tracing::warn!(error.kind = error.kind(), "the first try stands");
+                    break;
+                }
+                attempt => attempt?,
+            };
+            let Try { summary, impersonation_tokens, is_stopped, shown_bytes } = attempt;
             if summary.text.trim().is_empty() {
                 if is_stopped {
                     break;
@@ -123,8 +130,13 @@ impl Chat {
                 impersonation_tokens,
                 shown_bytes,
             };
-            if counts && !is_stopped && first.is_none() {
+            if counts && first.is_none() {
                 self.metrics.count(metrics::REPETITIONS, "first", 1);
+            }
+            // What people have begun to read stands.
+            let is_unseen = shown_bytes <= plan.standing_text.len();
+            let may_try = !is_stopped && first.is_none() && luck + 1 < MAX_TRIES;
+            if counts && is_unseen && may_try {
                 request.sampler = raised_penalty(&request.sampler);
                 first = Some(Written { shown_bytes: 0, ..written });
                 sink.begin_anew().await;
@@ -134,13 +146,15 @@ impl Chat {
                 self.metrics.count(metrics::REPETITIONS, "standing", 1);
             }
             // A second try that is no better came for nothing.
-            return Ok(match first.take().filter(|first| first.repetition.overlap < overlap) {
-                Some(first) => {
-                    sink.begin_anew().await;
-                    show_whole(sink, plan, first).await
-                }
-                None => show_whole(sink, plan, written).await,
-            });
+            return Ok(
+                match first.take().filter(|first| counts && first.repetition.overlap < overlap) {
+                    Some(first) => {
+                        sink.begin_anew().await;
+                        show_whole(sink, plan, first).await
+                    }
+                    None => show_whole(sink, plan, written).await,
+                },
+            );
         }
         match first {
             Some(first) => {
@@ -190,7 +204,7 @@ impl Chat {
         let mut shown = standing_bytes;
         let mut stopped = false;
         // Up to where it holds no line of another.
-        let mut checked = standing_bytes;
+        let mut checked = 0;
         let mut is_over = false;
         loop {
             tokio::select! {
@@ -201,16 +215,13 @@ impl Chat {
                         if is_over {
                             continue;
                         }
-                        let line = text[standing_bytes..checked].rfind('\n');
-                        let line = line.map_or(standing_bytes, |at| standing_bytes + at + 1);
-                        checked = text.len();
-                        let mut end = checked;
-                        if let Some(at) = reader.find_other(&text[line..]) {
+                        let mut reply = &text[standing_bytes..];
+                        if let Some(at) = reader.find_other(reply, checked) {
                             is_over = true;
                             aborter.abort();
-                            end = line + at;
+                            reply = &reply[..at];
                         }
-                        let reply = &text[standing_bytes..end];
+                        checked = reply.len();
                         // White space at its end may be cut off with what follows.
                         let ready = reply[..reader.showable(reply)].trim_end().len();
                         if standing_bytes + ready > shown {
@@ -262,13 +273,15 @@ fn cut_other(
     reader: &Proofreader,
     model: &PoolModel,
 ) -> Try {
-    let Some(at) = reader.find_other(&summary.text) else {
-        let is_stopped = summary.finish_reason == FinishReason::Aborted;
+    let Some(at) = reader.find_other(&summary.text, 0) else {
+        let is_stopped = stopped || summary.finish_reason == FinishReason::Aborted;
         return Try { summary, impersonation_tokens: 0, is_stopped, shown_bytes: 0 };
     };
     let impersonation_tokens = model.tokenizer.count(&summary.text[at..]);
     summary.text.truncate(at);
     summary.text.truncate(summary.text.trim_end().len());
+    let closers = Scan::of(&summary.text).closers;
+    summary.text.push_str(&closers);
     summary.finish_reason = FinishReason::Stop(String::new());
     Try { summary, impersonation_tokens, is_stopped: stopped, shown_bytes: 0 }
 }

@@ -15,6 +15,8 @@ pub struct Proofreader {
     others: OtherLines,
     repeats: Repeats,
     limits: Option<RepetitionConfig>,
+    /// Whether the reply goes on with a text that stands, so that it begins within a line.
+    continues: bool,
 }
 
 impl Proofreader {
@@ -26,12 +28,24 @@ impl Proofreader {
         said: impl IntoIterator<Item = &'a str>,
     ) -> Self {
         let texts = said.into_iter().take(limits.replies);
-        Self { others, repeats: Repeats::of(texts), limits: Some(limits) }
+        Self { others, repeats: Repeats::of(texts), limits: Some(limits), continues: false }
     }
 
-    /// Where another's line begins, in bytes, if the reply holds one.
-    pub fn find_other(&self, reply: &str) -> Option<usize> {
-        self.others.find(reply)
+    /// The same for a reply that goes on with a text that stands.
+    pub(super) fn continuing(self, continues: bool) -> Self {
+        Self { continues, ..self }
+    }
+
+    /// Where another's line begins, in bytes, if the reply holds one; the line in which byte
+    /// `from` stands is the first that is looked at.
+    pub fn find_other(&self, reply: &str, from: usize) -> Option<usize> {
+        let line = reply[..from].rfind('\n').map(|at| at + 1);
+        let line = match (line, self.continues) {
+            (Some(line), _) => line,
+            (None, false) => 0,
+            (None, true) => reply.find('\n')? + 1,
+        };
+        self.others.find(&reply[line..]).map(|at| line + at)
     }
 
     /// How much of the reply the character said before.
@@ -49,12 +63,15 @@ impl Proofreader {
 
     /// Up to where a growing reply without another's line may be shown, in bytes.
     pub fn showable(&self, reply: &str) -> usize {
-        let held = self.others.held_from(reply);
+        let is_begun = self.continues && !reply.contains('\n');
+        let held = if is_begun { reply.len() } else { self.others.held_from(reply) };
         if self.repeats.is_empty() {
             return held;
         }
         let Tail { from, run, overlap } = self.repeats.tail(reply);
-        match self.is_repetition(Repetition { overlap, longest_run: run }) {
+        // What comes near it may be one when it is complete.
+        let doubled = Repetition { overlap: 2.0 * overlap, longest_run: run };
+        match self.is_repetition(doubled) {
             true => 0,
             false => held.min(from),
         }
@@ -66,6 +83,8 @@ impl Proofreader {
 pub fn raised_penalty(sampler: &SamplerParams) -> SamplerParams {
     /// What is added to the repetition penalty; LimaRP's own preset has 1.15.
     const MORE: f32 = 0.1;
+    /// The most that is allowed.
+    const MOST: f32 = 5.0;
     /// The penalty's window at least, in tokens: a few replies.
     const WINDOW: usize = 1024;
     /// As its author suggests.
@@ -77,7 +96,7 @@ pub fn raised_penalty(sampler: &SamplerParams) -> SamplerParams {
         }
     }
     SamplerParams {
-        repetition_penalty: sampler.repetition_penalty.max(1.0) + MORE,
+        repetition_penalty: (sampler.repetition_penalty.max(1.0) + MORE).min(MOST),
         repetition_penalty_range: sampler.repetition_penalty_range.max(WINDOW),
         dry: Dry { multiplier: sampler.dry.multiplier.max(DRY), ..sampler.dry.clone() },
         order,
@@ -94,17 +113,18 @@ mod tests {
 
     fn reader() -> Proofreader {
         Proofreader {
-            others: OtherLines::of(["Tom"]),
+            others: OtherLines::of(["Tom"], "Maren"),
             repeats: Repeats::of([SAID]),
             limits: Some(LIMITS),
+            continues: false,
         }
     }
 
     #[test]
     fn what_was_said_before_is_shown_at_no_time() {
         let reader = reader();
-        for end in (0..=SAID.len()).filter(|end| *end < 6 || *end > 12) {
-            assert!(reader.showable(&SAID[..end]) <= "Maren wipes".len(), "{}", &SAID[..end]);
+        for end in 0..=SAID.len() {
+            assert_eq!(reader.showable(&SAID[..end]), 0, "{}", &SAID[..end]);
         }
         assert!(reader.is_repetition(reader.compare(SAID)));
     }
@@ -113,7 +133,7 @@ mod tests {
     fn fresh_words_and_short_borrowings_are_shown() {
         let reader = reader();
         let fresh = "A gull cries above the harbour, and the grey sea is calm tonight, ";
-        assert_eq!(reader.showable(fresh), fresh.len());
+        assert_eq!(&fresh[reader.showable(fresh)..], "tonight, ");
         assert!(!reader.is_repetition(reader.compare(fresh)));
         assert_eq!(Proofreader::default().showable(SAID), SAID.len());
     }
@@ -121,10 +141,18 @@ mod tests {
     #[test]
     fn anothers_line_is_never_shown() {
         let text = "A gull cries.\nTom: I heard it.";
-        assert_eq!(reader().find_other(text), Some(14));
+        assert_eq!(reader().find_other(text, 0), Some(14));
         let begun = 0..="A gull cries.\nTom:".len();
         let shown = begun.map(|end| reader().showable(&text[..end])).max().unwrap();
         assert_eq!(&text[..shown], "A gull cries.\n");
+    }
+
+    #[test]
+    fn a_continued_line_is_not_anothers() {
+        let reader = reader().continuing(true);
+        assert_eq!(reader.find_other("Tom: he said that name.", 0), None);
+        assert_eq!(reader.find_other("Tom: that name.\nTom: I am here.", 0), Some(16));
+        assert_eq!(reader.find_other("Tom: that name.\nTom: I am here.", 20), Some(16));
     }
 
     #[test]
@@ -136,6 +164,8 @@ mod tests {
             assert!(raised.dry.multiplier >= 0.8);
             raised.validate().unwrap();
         }
+        let most = SamplerParams { repetition_penalty: 5.0, ..SamplerParams::default() };
+        raised_penalty(&most).validate().unwrap();
         let bare =
             SamplerParams { order: vec![SamplerStage::Temperature], ..SamplerParams::default() };
         assert_eq!(raised_penalty(&bare).order.len(), 3);

@@ -23,7 +23,7 @@ pub struct ReplyReceipt {
     pub model_fingerprint: String,
     /// The sampling preset's name.
     pub preset: String,
-    /// What the preset said then.
+    /// What the preset said then; with more penalty where the reply was written anew.
     pub sampler: SamplerParams,
     /// Where chance began.
     pub seed: u64,

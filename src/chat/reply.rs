@@ -151,7 +151,8 @@ impl Chat {
         let length_range = request.length_range;
         let limits = self.settings.generation.repetition;
         let said = plan.view.said_by(plan.answering);
-        let reader = Proofreader::new(prompt.others.clone(), limits, said);
+        let reader = Proofreader::new(prompt.others.clone(), limits, said)
+            .continuing(!plan.standing_text.is_empty());
         let written = self.generate(sink, claim, &plan, &reader, request, stopping).await?;
         let receipt = ReplyReceipt {
             model: plan.view.model.name.clone(),

@@ -59,9 +59,10 @@ impl Chat {
         };
         let original = swipe.text.get(receipt.standing_bytes..).unwrap_or_default().to_owned();
         let mut again = self.pool.generate(&model, request)?.finish().await?.text;
-        if receipt.impersonation_tokens > 0 && again.starts_with(&original) {
-            // Another's line was cut off behind it.
-            again.truncate(original.len());
+        // Another's line was cut off behind it, and what was open closed.
+        let written = original.trim_end_matches(|c: char| !c.is_alphanumeric());
+        if receipt.impersonation_tokens > 0 && again.starts_with(written) {
+            again.clone_from(&original);
         }
         Ok(Reproduction { original, again })
     }

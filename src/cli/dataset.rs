@@ -93,7 +93,10 @@ pub(super) fn run(session: &Session, command: &DatasetCommand) -> anyhow::Result
         line(json.trim_end());
     }
     if card.samples == 0 {
-        anyhow::bail!("nothing was exported; {}", card.why_empty());
+        anyhow::bail!(
+            "nothing was exported; {}. People say /training agree, moderators /training approve",
+            card.why_empty()
+        );
     }
     if !args.json {
         line(format_args!(
@@ -123,7 +126,16 @@ async fn find_guild(store: &Store, wanted: &str) -> anyhow::Result<Guild> {
 }
 
 /// Writes all scenes; no file where there is nothing in it.
-async fn write(mut export: DatasetExport, out: &OutDir) -> anyhow::Result<DataCard> {
+async fn write(export: DatasetExport, out: &OutDir) -> anyhow::Result<DataCard> {
+    let written = write_all(export, out).await;
+    if written.is_err() {
+        // People's words are left nowhere that nobody looks at.
+        let _ = fs::remove_file(out.temporary(DATA));
+    }
+    written
+}
+
+async fn write_all(mut export: DatasetExport, out: &OutDir) -> anyhow::Result<DataCard> {
     let path = out.temporary(DATA);
     let shown = || format!("cannot write {}", path.display());
     let mut file = BufWriter::new(File::create(&path).with_context(shown)?);
@@ -156,7 +168,9 @@ impl OutDir {
         let shown = path.display();
         fs::create_dir_all(path).with_context(|| format!("cannot make {shown}"))?;
         let mut inside = fs::read_dir(path).with_context(|| format!("cannot read {shown}"))?;
-        if !force && inside.next().is_some() {
+        // An export that found nothing leaves cards alone, and may be tried again.
+        let is_card = |name: &std::ffi::OsStr| name == CARD || name == CARD_JSON;
+        if !force && inside.any(|entry| !entry.is_ok_and(|entry| is_card(&entry.file_name()))) {
             anyhow::bail!("{shown} has something in it; --force writes into it all the same");
         }
         Ok(Self { path: path.to_owned() })

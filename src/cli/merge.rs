@@ -69,10 +69,12 @@ pub(super) fn run(session: &Session, args: &MergeArgs) -> anyhow::Result<()> {
     };
     let merge = Merge::plan(&base, &options)?;
     let planned = merge.report();
-    if args.dry_run {
-        return show(&planned, args.json);
-    }
     check_room(&args.output, planned.size_bytes)?;
+    if args.dry_run {
+        show(&planned, args.json)?;
+        note("nothing was written");
+        return Ok(());
+    }
     let progress = Counted::new(merge.num_tensors(), "tensors");
     let report = merge.run(&mut || progress.advance())?;
     drop(progress);
@@ -119,7 +121,8 @@ fn check_room(output: &Path, wanted: u64) -> anyhow::Result<()> {
     let free = free_bytes(there.unwrap_or(Path::new(".")));
     match free {
         Some(free) if free < wanted => bail!(
-            "{} takes {}, but only {} are free there",
+            "{} takes {}, but only {} are free there; give -o a place with room, or --as a \
+             smaller form",
             output.display(),
             bytes(wanted),
             bytes(free)

@@ -97,7 +97,8 @@ pub enum ConfigError {
     },
     /// The file of measured profiles is none, or cannot be read.
     #[error(
-        "{path} holds no measured profiles: {reason}; put it right or delete it, and          `dramatis bench lengths --save` measures anew"
+        "{path} holds no measured profiles: {reason}; put it right or delete it, and \
+         `dramatis bench lengths --save` measures anew"
     )]
     Measured {
         /// The file.

@@ -1,5 +1,5 @@
-//! What was measured of models, kept in the data directory: a file of profiles that the
-//! operator's own settings come before.
+//! What was measured of models, kept in the data directory: a file of profiles, before which
+//! come those of the operator's own settings.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -42,11 +42,13 @@ pub fn save_lengths(
     let text = toml::to_string(&profiles).expect("names and numbers can be written");
     let unwritable = |source| ConfigError::Unwritable { path: path.to_owned(), source };
     let new = path.with_extension("toml.new");
+    let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+    made.map_err(unwritable)?;
     fs::write(&new, format!("{HEAD}{text}")).map_err(unwritable)?;
     fs::rename(&new, path).map_err(unwritable)
 }
 
-/// Gives the profiles that name no lengths those that were measured.
+/// Gives profiles what was measured of lengths that they do not name.
 pub(super) fn add_to(config: &mut Config) -> Result<(), ConfigError> {
     let path = profiles_file(&config.data_dir);
     for (model, measured) in read(&path)? {
@@ -57,8 +59,8 @@ pub(super) fn add_to(config: &mut Config) -> Result<(), ConfigError> {
             )?;
         }
         let profile = config.profiles.entry(model).or_default();
-        if profile.lengths.is_empty() {
-            profile.lengths = measured.lengths;
+        for (length, range) in measured.lengths {
+            profile.lengths.entry(length).or_insert(range);
         }
     }
     Ok(())

@@ -69,7 +69,10 @@ impl Governor {
     /// it is narrowed.
     pub(super) fn new(range: LengthRange, cap: usize, ends: Arc<SentenceEnds>) -> Self {
         let max_tokens = range.max_tokens.min(cap.saturating_sub(cap / 8)).max(1);
-        let min_tokens = range.min_tokens.min(max_tokens / 2 + max_tokens / 4);
+        let min_tokens = match max_tokens < range.max_tokens {
+            true => range.min_tokens.min(max_tokens / 2 + max_tokens / 4),
+            false => range.min_tokens,
+        };
         Self { range: LengthRange { min_tokens, max_tokens }, cap, ends }
     }
 
@@ -102,14 +105,17 @@ impl Governor {
         }
         let middle = min_tokens.midpoint(max_tokens);
         if num_tokens < max_tokens {
-            if num_tokens > middle && text.scan().is_at_end {
+            // Without a lower bound nobody asked for a length.
+            if min_tokens > 0 && num_tokens > middle && text.scan().is_at_end {
                 let share = (num_tokens - middle) as f32 / (max_tokens - middle) as f32;
                 raise(logits, tokenizer.eos_ids(), EASE * share);
             }
             return;
         }
         let scan = text.scan();
-        if scan.is_sentence_ended {
+        if scan.closers.contains("```") {
+            // Code has no sentences.
+        } else if scan.is_sentence_ended {
             raise(logits, tokenizer.eos_ids(), EASE);
         } else if !self.is_at_last_words(num_tokens) {
             let margin = self.cap.saturating_sub(max_tokens).max(1);

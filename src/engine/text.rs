@@ -173,7 +173,8 @@ impl ReplyText {
         if self.trim.end {
             if !matches!(reason, FinishReason::Stop(_) | FinishReason::Sentence) {
                 let cut_short = *reason != FinishReason::Eos;
-                self.text.truncate(self.stops.left_over_from(&self.text, cut_short));
+                let end = self.stops.left_over_from(&self.text, cut_short);
+                self.cut_to(end);
             }
             self.text.truncate(self.text.trim_end().len());
         }
@@ -225,9 +226,11 @@ impl TextFilter {
         }
     }
 
-    /// What may be shown now and was not yet.
-    pub fn take_delta(&mut self) -> String {
-        self.0.take_delta(usize::MAX).to_owned()
+    /// What may be shown now and was not yet; without the last word where that may still be
+    /// cut off.
+    pub fn take_delta(&mut self, without_last_word: bool) -> String {
+        let limit = if without_last_word { self.0.last_word() } else { usize::MAX };
+        self.0.take_delta(limit).to_owned()
     }
 
     /// Cuts the text where its last sentence ended, if nothing behind that was taken;

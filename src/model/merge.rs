@@ -209,6 +209,12 @@ impl<'a> Merge<'a> {
                 Summed { base: &mut *base, adaptation: &self.adaptation, config, pool: &pool };
             let matrix = summed.matrix(weight, tensor.matrix_shape(), neighbours)?;
             let squares = matrix.rewrite(&pool, tensor.dtype, &mut |bytes| writer.write(bytes))?;
+            if !squares.added.is_finite() {
+                return Err(ModelError::adapter(
+                    &self.options.adapters[0].path,
+                    format!("it adds to {} what is no number", weight.safetensors_name()),
+                ));
+            }
             kinds.add(weight, squares);
             writer.end_tensor()?;
             advance();

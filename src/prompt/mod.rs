@@ -111,7 +111,7 @@ pub fn build(
         token_ids: blocks.iter().flat_map(|block| &block.ids).copied().collect(),
         text: blocks.iter().map(|block| block.part.text.as_str()).collect(),
         stops: sections.stops(),
-        others: OtherLines::of(stage.others()),
+        others: OtherLines::of(stage.others(), stage.answering()),
         anchor: trimmed.first_kept,
         receipt: PromptReceipt {
             template: template_id(inputs.template),

@@ -10,6 +10,9 @@ use super::neutralise::looks;
 /// What may stand around a name that heads a line.
 const DECORATION: [char; 9] = ['*', '_', '"', '\'', '[', '(', '>', '#', '-'];
 
+/// The longest that somebody's manner is, in bytes: `(softly)`.
+const MANNER: usize = 40;
+
 /// The other participants of a scene, whose lines a reply may not hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OtherLines {
@@ -18,10 +21,13 @@ pub struct OtherLines {
 }
 
 impl OtherLines {
-    /// Those of these names.
-    pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let looks = names.into_iter().flat_map(|name| looks(name.trim()));
-        Self { names: looks.filter(|name| !name.trim().is_empty()).collect() }
+    /// Those of these names, in a reply by `answering`: whoever looks like that cannot be told
+    /// from them.
+    pub fn of<'a>(names: impl IntoIterator<Item = &'a str>, answering: &str) -> Self {
+        let own = looks(answering.trim());
+        let names = names.into_iter().flat_map(|name| looks(name.trim()));
+        let names = names.filter(|name| !name.trim().is_empty() && !own.contains(name));
+        Self { names: names.collect() }
     }
 
     /// Where the first line of another begins in a reply, in bytes.
@@ -74,8 +80,9 @@ fn headed(line: &str, name: &str) -> Verdict {
     // How it is said.
     if let Some(inner) = rest.strip_prefix('(') {
         match inner.find(')') {
-            Some(end) => rest = inner[end + 1..].trim_start_matches(closing),
-            None => return if inner.len() < 40 { Verdict::Open } else { Verdict::Own },
+            Some(end) if end < MANNER => rest = inner[end + 1..].trim_start_matches(closing),
+            None if inner.len() < MANNER => return Verdict::Open,
+            _ => return Verdict::Own,
         }
     }
     match rest.chars().next() {
@@ -100,7 +107,7 @@ mod tests {
 
     #[test]
     fn lines_of_others_are_found_in_any_dress() {
-        let others = OtherLines::of(["Mira", "Ten Penny"]);
+        let others = OtherLines::of(["Mira", "Ten Penny"], "Bo");
         for line in [
             "Mira: Yes.",
             "**Mira:** Yes.",
@@ -120,7 +127,7 @@ mod tests {
 
     #[test]
     fn lines_about_others_are_the_characters_own() {
-        let others = OtherLines::of(["Mira", "Ten Penny"]);
+        let others = OtherLines::of(["Mira", "Ten Penny"], "Bo");
         for reply in [
             "Mira looks up: nothing.",
             "He said to Mira: go.",
@@ -137,15 +144,36 @@ mod tests {
 
     #[test]
     fn a_line_is_held_until_it_is_known_whose_it_is() {
-        let others = OtherLines::of(["Mira"]);
+        let others = OtherLines::of(["Mira", "Bo"], "Bo");
         for (reply, shown) in [
             ("He waits.\nMi", "He waits.\n"),
             ("He waits.\n**Mira", "He waits.\n"),
             ("He waits.\nMira (sof", "He waits.\n"),
             ("He waits.\nMira laughs", "He waits.\nMira laughs"),
             ("Mir", ""),
+            ("He waits.\nBo", "He waits.\nBo"),
         ] {
             assert_eq!(&reply[..others.held_from(reply)], shown, "{reply}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_may_be_shown_is_never_anothers(
+            begin in "[*>(\\[\" ]{0,3}(Mira|Mir|Bo|ten penny)[ *)\\]\"]{0,2}",
+            end in "(\\([a-z ]{0,60}\\)?)?[: a]{0,3}",
+            before in "(Yes\\.\n)?",
+        ) {
+            let others = OtherLines::of(["Mira", "Ten Penny"], "Bo");
+            let reply = format!("{before}{begin}{end}");
+            let theirs = others.find(&reply);
+            for end in 0..=reply.len() {
+                let shown = others.held_from(&reply[..end]);
+                proptest::prop_assert!(theirs.is_none_or(|at| shown <= at), "{:?}", &reply[..end]);
+                if others.find(&reply[..end]).is_some() {
+                    break;
+                }
+            }
         }
     }
 }

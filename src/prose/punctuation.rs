@@ -38,8 +38,8 @@ fn is_unspaced(c: char) -> bool {
 }
 
 /// Words before a full stop that ends no sentence.
-const ABBREVIATIONS: [&str; 14] =
-    ["mr", "mrs", "ms", "dr", "st", "prof", "capt", "lt", "sgt", "vs", "e.g", "i.e", "mt", "no"];
+const ABBREVIATIONS: [&str; 13] =
+    ["mr", "mrs", "ms", "dr", "st", "prof", "capt", "lt", "sgt", "vs", "e.g", "i.e", "mt"];
 
 /// Whether the full stop behind `before` belongs to its last word: a title, an initial.
 pub(super) fn is_abbreviation(before: &str) -> bool {
@@ -48,10 +48,7 @@ pub(super) fn is_abbreviation(before: &str) -> bool {
     let mut letters = word.chars();
     let is_initial =
         letters.next().is_some_and(|c| c.is_uppercase() && c != 'I') && letters.next().is_none();
-    // “No.” is more often an answer than a number.
-    is_initial
-        || (word != "No" && word != "no")
-            && ABBREVIATIONS.iter().any(|known| word.eq_ignore_ascii_case(known))
+    is_initial || ABBREVIATIONS.iter().any(|known| word.eq_ignore_ascii_case(known))
 }
 
 #[cfg(test)]

@@ -25,10 +25,10 @@ pub struct Repetition {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tail {
     /// Where the run of words begins, in bytes, with which it ends and which stands in an
-    /// earlier text; its length if it ends with a word that no earlier text has.
+    /// earlier text; without a run, where its last word begins, as that may be still
+    /// growing.
     pub from: usize,
-    /// The words of that run. The last word of the text may be still growing and does not
-    /// count.
+    /// The words of that run, the text's last word left out.
     pub run: usize,
     /// As [`Repetition::overlap`].
     pub overlap: f64,
@@ -82,7 +82,7 @@ impl Repeats {
         let runs =
             self.texts.iter().flat_map(|text| (1..=text.len()).map(|end| run_to(&text[..end])));
         let run = runs.max().unwrap_or(0);
-        let from = if run > 0 { starts[words.len() - run] } else { text.len() };
+        let from = starts.get(words.len() - run).copied().unwrap_or(text.len());
         Tail { from, run, overlap: self.overlap(&words) }
     }
 
@@ -153,7 +153,7 @@ mod tests {
         let tail = repeats.tail(text);
         assert_eq!((&text[tail.from..], tail.run), ("Maren wipes the counter and l", 5));
         let fresh = "Maren wipes the counter and hums softly";
-        assert_eq!(repeats.tail(fresh).from, fresh.len());
+        assert_eq!(&fresh[repeats.tail(fresh).from..], "softly");
         assert_eq!(repeats.tail("").from, 0);
     }
 }

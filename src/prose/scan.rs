@@ -47,8 +47,10 @@ struct Scanner<'a> {
     text: &'a str,
     open: Open,
     in_fence: bool,
-    /// Behind a sentence's end and its closers; holds the byte where the terminators began.
-    ended_at: Option<usize>,
+    /// Behind a sentence's end and its closers.
+    is_ended: bool,
+    /// The last character that could end one.
+    terminator: char,
     /// Behind emphasis or a code block that was closed, which ends a line.
     closed: bool,
     last_end: Option<usize>,
@@ -61,7 +63,8 @@ impl Scan {
             text,
             open: Open::default(),
             in_fence: false,
-            ended_at: None,
+            is_ended: false,
+            terminator: ' ',
             closed: false,
             last_end: None,
         };
@@ -77,12 +80,11 @@ impl Scanner<'_> {
     /// Takes in the character at byte `at`, or what begins there; returns how many bytes.
     fn read(&mut self, at: usize, c: char) -> usize {
         let rest = &self.text[at..];
-        let begins_line = self.text[..at].trim_end_matches([' ', '\t']).ends_with('\n') || at == 0;
-        if begins_line && rest.starts_with(FENCE) {
+        if c == '`' && rest.starts_with(FENCE) {
             self.in_fence = !self.in_fence;
-            (self.ended_at, self.closed) = (None, !self.in_fence);
+            (self.is_ended, self.closed) = (false, !self.in_fence);
             self.open.0.clear();
-            return FENCE.len();
+            return rest.len() - rest.trim_start_matches('`').len();
         }
         if self.in_fence {
             return c.len_utf8();
@@ -96,39 +98,32 @@ impl Scanner<'_> {
             '`' => rest.len() - rest.trim_start_matches('`').len(),
             _ => c.len_utf8(),
         };
-        let was_ended = self.ended_at.is_some();
-        if was_ended
-            && is_wide_terminator(self.last_terminator(at))
-            && !is_closer(c)
-            && self.is_clear()
-        {
+        let was_ended = self.is_ended;
+        let goes_on = is_closer(c) || is_terminator(c);
+        if was_ended && is_wide_terminator(self.terminator) && !goes_on && self.is_clear() {
             self.last_end = Some(at);
         }
         if is_terminator(c) {
             let is_title = c == '.' && !was_ended && is_abbreviation(&self.text[..at]);
-            self.ended_at = (!is_title).then(|| self.ended_at.unwrap_or(at));
+            self.is_ended = !is_title;
+            self.terminator = c;
         } else if !(was_ended && is_closer(c)) {
-            self.ended_at = None;
+            self.is_ended = false;
         }
         self.closed = false;
         self.read_mark(at, c, len);
         len
     }
 
-    /// The terminator behind which byte `at` stands, closers left out.
-    fn last_terminator(&self, at: usize) -> char {
-        self.text[..at].trim_end_matches(is_closer).chars().next_back().unwrap_or(' ')
-    }
-
     fn read_space(&mut self, at: usize, c: char) {
         let is_paragraph = c == '\n'
             && self.text[at + 1..].trim_start_matches([' ', '\t', '\r']).starts_with('\n');
-        let ends = self.ended_at.is_some() || (c == '\n' && self.closed) || is_paragraph;
+        let ends = self.is_ended || (c == '\n' && self.closed) || is_paragraph;
         let has_words = at > 0 && !self.text[..at].ends_with(char::is_whitespace);
         if ends && has_words && self.is_clear() {
             self.last_end = Some(at);
         }
-        self.ended_at = None;
+        self.is_ended = false;
         if c == '\n' {
             self.closed = false;
         }
@@ -177,7 +172,7 @@ impl Scanner<'_> {
         }
         let trimmed = self.text.trim_end();
         let stands = match trimmed.len() == self.text.len() {
-            true => self.ended_at.is_some() || self.closed,
+            true => self.is_ended || self.closed,
             false => self.last_end == Some(trimmed.len()) || self.closed,
         };
         let is_clear = self.is_clear();
@@ -217,6 +212,8 @@ mod tests {
         assert_eq!(end("*She nods.* He waits"), Some("*She nods.*"));
         assert_eq!(end("*nods*\nHe"), Some("*nods*"));
         assert_eq!(end("```\nlet x. y\n```\nThen"), Some("```\nlet x. y\n```"));
+        assert_eq!(end("```HP: 10. MP: 3```\nThen"), Some("```HP: 10. MP: 3```"));
+        assert_eq!(end("Look: ```rust\nx. y"), None);
     }
 
     #[test]
@@ -250,6 +247,7 @@ mod tests {
             ("```rust\nfn", "```rust\nfn\n```"),
             ("2 * 3 and `x", "2 * 3 and `x`"),
             ("done.", "done."),
+            ("Here: ```rust", "Here: ```rust\n```"),
         ] {
             assert_eq!(format!("{open}{}", Scan::of(open).closers), closed);
         }

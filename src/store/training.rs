@@ -185,6 +185,35 @@ impl Store {
         }))
     }
 
+    /// Everybody who has said anything in a scene, or in one that it was branched off: on
+    /// other lines too, and in turns that were taken out, since replies may quote them. What
+    /// came in a file does not count.
+    #[instrument(name = "db.training.list_speakers", skip(self), err(level = "debug"))]
+    pub async fn list_training_speakers(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+    ) -> Result<Vec<PersonId>, StoreError> {
+        let ids = sqlx::query_scalar!(
+            r#"WITH RECURSIVE origin AS (
+                SELECT id, branched_from_scene_id FROM scene WHERE guild_id = $1 AND id = $2
+                UNION
+                SELECT scene.id, scene.branched_from_scene_id
+                FROM origin JOIN scene
+                     ON scene.guild_id = $1 AND scene.id = origin.branched_from_scene_id
+             )
+             SELECT DISTINCT turn.person_id AS "person_id!"
+             FROM origin JOIN turn ON turn.guild_id = $1 AND turn.scene_id = origin.id
+             WHERE turn.person_id IS NOT NULL AND turn.source IS NULL
+             ORDER BY 1"#,
+            guild.0,
+            scene.0,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(ids.into_iter().map(PersonId).collect())
+    }
+
     /// The turns of a scene that were played elsewhere and came in a file.
     #[instrument(name = "db.training.list_imported", skip(self), err(level = "debug"))]
     pub async fn list_imported_turns(

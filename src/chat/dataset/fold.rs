@@ -44,6 +44,12 @@ impl Folded {
             }
             c if is_unseen(c) || is_mark(c) => {}
             'ς' => self.text.push('σ'),
+            '’' | '‘' | 'ʼ' | '＇' => self.text.push('\''),
+            'ł' => self.text.push('l'),
+            'ø' => self.text.push('o'),
+            'đ' => self.text.push('d'),
+            'ı' => self.text.push('i'),
+            'ß' => self.text.push_str("ss"),
             c => self.text.push(c),
         }
     }
@@ -112,6 +118,7 @@ mod tests {
         }
         assert_eq!(folded(" Ann \u{a0}\t Lee "), "ann lee");
         assert_eq!(folded("\u{200b}"), "");
+        assert_eq!(folded("O’Brien Łukasz Strauß"), folded("o'brien lukasz STRAUSS"));
         assert_eq!(folded("ΟΔΥΣΣΕΥΣ"), folded("οδυσσευς"));
     }
 

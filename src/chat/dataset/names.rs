@@ -1,8 +1,8 @@
 //! People's names in a scene, and the plain names that stand for them.
 //!
 //! A name is looked for as people may spell it, by itself and not within a word. Of a
-//! name of several words each word counts too, where it is written like a name. Names of
-//! characters stay.
+//! name of several words the first counts too, and each other where it is written like a
+//! name. Names of characters stay, so that nobody may be called like one.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -36,8 +36,9 @@ const COMMON_WORDS: &str = "a about after again all also always am an and any ar
     when where which while who will with woman would yes you your a link number address channel \
     von van de der die das le la el";
 
-/// The shortest word of a longer name that is looked for by itself, in characters.
-const MIN_WORD_CHARS: usize = 3;
+/// The shortest word of a longer name that is looked for by itself, in characters of
+/// scripts with capitals; of others one is a name.
+const MIN_WORD_CHARS: usize = 2;
 
 /// Somebody whose names are to go.
 #[derive(Debug, Clone)]
@@ -64,7 +65,7 @@ impl Names {
     /// `salt` makes the choice of another export another.
     ///
     /// # Errors
-    /// Somebody has a name that could as well be a word.
+    /// Somebody has a name that could as well be a word, or a character's.
     pub(super) fn new(
         people: &[Named],
         characters: &[&str],
@@ -79,10 +80,12 @@ impl Names {
         for person in people {
             for name in &person.names {
                 let whole = folded(name);
-                if whole.is_empty() || of_characters.contains(&whole) {
+                if whole.is_empty() {
                     continue;
                 }
-                if common.contains(whole.as_str()) || is_punctuation(&whole) {
+                // A character's name stays, and with it would a person's.
+                let is_character = of_characters.contains(&whole);
+                if is_character || common.contains(whole.as_str()) || is_punctuation(&whole) {
                     return Err(NameIsWord);
                 }
                 found.insert(whole, (person.id, false));
@@ -90,12 +93,15 @@ impl Names {
         }
         // Words after all names, so that nobody's word hides somebody's name.
         for person in people {
-            for word in person.names.iter().flat_map(|name| words(name)) {
-                let is_long = word.chars().count() >= MIN_WORD_CHARS;
+            let of_names = person.names.iter().flat_map(|name| words(name).enumerate());
+            for (place, word) in of_names {
+                let has_case = word.chars().any(|c| c.is_lowercase() || c.is_uppercase());
+                let is_long = !has_case || word.chars().count() >= MIN_WORD_CHARS;
                 let word = folded(word);
                 let is_free = !common.contains(word.as_str()) && !of_characters.contains(&word);
                 if is_long && is_free && !is_punctuation(&word) {
-                    found.entry(word).or_insert((person.id, true));
+                    // People are called by their first name, and chat has no capitals.
+                    found.entry(word).or_insert((person.id, place > 0));
                 }
             }
         }
@@ -271,12 +277,26 @@ mod tests {
     #[test]
     fn names_of_characters_stay_and_are_given_to_nobody() {
         let characters = ["Mira", "Robin Hood", "Edda"];
-        let people: Vec<Named> = (1..=90).map(|id| named(id, &["Mira", "Hood"])).collect();
+        let people: Vec<Named> = (1..=90).map(|id| named(id, &["Ann Hood"])).collect();
         let names = names(&people, &characters);
         assert_eq!(names.replace("Mira met Hood.").0, "Mira met Hood.");
+        for name in ["Mira", "robin hood", "Hood"] {
+            let refused = Names::new(&[named(1, &[name])], &characters, b"").err();
+            assert_eq!(refused, Some(NameIsWord), "{name} would stay");
+        }
         let given: BTreeSet<&str> = people.iter().map(|person| names.of(person.id)).collect();
         assert_eq!(given.len(), 90, "everybody has a name of their own");
         assert!(!given.contains("Robin") && !given.contains("Edda"));
+    }
+
+    #[test]
+    fn first_names_go_in_any_case_and_short_ones_of_any_script() {
+        let people =
+            [named(1, &["Sarah Connor"]), named(2, &["田中 太郎"]), named(3, &["Jo O’Hara"])];
+        let names = names(&people, &["Mira"]);
+        let [sarah, tanaka, jo] = [1, 2, 3].map(|id| names.of(PersonId(id)).to_owned());
+        let (text, _) = names.replace("hey sarah, 田中さん and JO and O'Hara");
+        assert_eq!(text, format!("hey {sarah}, {tanaka}さん and {jo} and {jo}"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub enum LeftOut {
     NoConsent,
     /// Somebody who speaks in it took their consent back.
     ConsentWithdrawn,
-    /// Somebody is called by a word that stands in every text.
+    /// Somebody is called by a word that stands in every text, or like a character.
     NameIsWord,
     /// A name would still be there after all were replaced.
     NameRemains,
@@ -34,9 +34,15 @@ impl LeftOut {
             Self::ChangedSinceApproval => {
                 "its scenario, a character or a persona was changed since it was approved"
             }
-            Self::NoConsent => "somebody who speaks in it did not agree",
-            Self::ConsentWithdrawn => "somebody who speaks in it took their consent back",
-            Self::NameIsWord => "somebody's name cannot be told from ordinary words",
+            Self::NoConsent => {
+                "somebody who spoke in it, or in a scene that it was branched off, did not agree"
+            }
+            Self::ConsentWithdrawn => {
+                "somebody who spoke in it, or in a scene that it was branched off, took their consent back"
+            }
+            Self::NameIsWord => {
+                "somebody's name cannot be told from ordinary words, or from a character's"
+            }
             Self::NameRemains => "a name would have remained in it",
             Self::ControlToken => "a text in it spells a control token of the model",
             Self::TooShort => "it has fewer than two replies of a model that are approved",

@@ -29,10 +29,10 @@ pub(super) struct Allowed<'s> {
     pub(super) num_imported: usize,
 }
 
-/// The text of a turn that stands, and where it comes from.
-fn standing(turn: &TreeTurn) -> Option<(&str, SwipeOrigin)> {
+/// The text of a turn that stands.
+fn standing(turn: &TreeTurn) -> Option<&str> {
     let swipe = turn.swipes.iter().find(|swipe| swipe.id == turn.standing)?;
-    Some((swipe.text.trim(), swipe.origin)).filter(|(text, _)| !visible(text).trim().is_empty())
+    Some(swipe.text.trim()).filter(|text| !visible(text).trim().is_empty())
 }
 
 /// Whether a scene may go in, and how much of it.
@@ -47,19 +47,17 @@ pub(super) async fn allowed<'s>(
     let (guild, scene) = (story.scene.guild_id, story.scene.id);
     let seen: HashSet<_> = approval.seen.iter().copied().collect();
     let line = story.line();
-    // What follows something unseen may quote it.
-    let is_seen = |turn: &&TreeTurn| turn.is_removed || seen.contains(&(turn.id, turn.standing));
-    let end = line.iter().take_while(|turn| is_seen(turn)).count();
+    let end = story.num_usable(&seen);
     let num_waiting = line[end..].iter().filter(|turn| !turn.is_removed).count();
     let imported: HashSet<TurnId> =
         store.list_imported_turns(guild, scene).await?.into_iter().collect();
     let is_imported = |turn: &&TreeTurn| imported.contains(&turn.id);
     let start = line[..end].iter().rposition(is_imported).map_or(0, |at| at + 1);
     let num_imported = line[..start].iter().filter(|turn| !turn.is_removed).count();
-    // Those whose turns were taken out, too: the replies were made when they stood.
     let speakers = speakers(&line[start..end]);
-    let consents = store.list_training_consents(guild, &speakers).await?;
-    for speaker in &speakers {
+    let asked = store.list_training_speakers(guild, scene).await?;
+    let consents = store.list_training_consents(guild, &asked).await?;
+    for speaker in &asked {
         match consents.iter().find(|consent| consent.person == *speaker) {
             None => return Ok(Err(LeftOut::NoConsent)),
             Some(consent) if !consent.holds() => return Ok(Err(LeftOut::ConsentWithdrawn)),
@@ -76,10 +74,10 @@ pub(super) async fn allowed<'s>(
 }
 
 /// Whether the model learns to write it. A greeting is its card's, and the same in every
-/// scene.
+/// scene, also where it was continued.
 fn is_taught(turn: &TreeTurn) -> bool {
-    let origin = standing(turn).map(|(_, origin)| origin);
-    turn.speaker.is_character() && origin.is_some_and(|origin| origin != SwipeOrigin::Greeting)
+    let is_greeting = turn.swipes.iter().any(|swipe| swipe.origin == SwipeOrigin::Greeting);
+    turn.speaker.is_character() && !is_greeting
 }
 
 /// How scenes become samples.
@@ -169,7 +167,7 @@ impl Recipe<'_> {
                         Speaker::Character { id: *id, name: name.to_owned() }
                     }
                 };
-                let text = standing(turn).map_or("", |(text, _)| text);
+                let text = standing(turn).unwrap_or_default();
                 (turn.id, speaker, plain(text))
             })
             .collect();

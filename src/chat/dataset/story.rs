@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::{
     Character, CharacterId, GuildId, Participant, PersonId, Scene, SceneId, Speaker, SwipeId,
-    TurnId,
+    SwipeOrigin, TurnId,
 };
 use crate::store::{Noun, Store, StoreError, TreeTurn};
 
@@ -60,15 +60,29 @@ impl Story {
         line
     }
 
-    /// The people who speak on the line, in turns that were taken out of it too.
-    pub(in crate::chat) fn speakers(&self) -> Vec<PersonId> {
-        speakers(&self.line())
+    /// How many turns from the first may be used, removed ones counted: those that stand as
+    /// they were seen. What follows may quote what was not. Nobody knows whose words an edit
+    /// is, so that it ends what may be used, too.
+    pub(in crate::chat) fn num_usable(&self, seen: &HashSet<(TurnId, SwipeId)>) -> usize {
+        let is_edited = |turn: &TreeTurn| {
+            let standing = turn.swipes.iter().find(|swipe| swipe.id == turn.standing);
+            standing.is_some_and(|swipe| swipe.origin == SwipeOrigin::Edited)
+        };
+        let is_usable = |turn: &&&TreeTurn| {
+            turn.is_removed || seen.contains(&(turn.id, turn.standing)) && !is_edited(turn)
+        };
+        self.line().iter().take_while(is_usable).count()
     }
 
     /// The texts that stand now, in order.
     pub(in crate::chat) fn standing(&self) -> Vec<(TurnId, SwipeId)> {
         let line = self.line().into_iter().filter(|turn| !turn.is_removed);
         line.map(|turn| (turn.id, turn.standing)).collect()
+    }
+
+    /// How many of the first turns stand.
+    pub(in crate::chat) fn num_standing(&self, num_turns: usize) -> usize {
+        self.line().iter().take(num_turns).filter(|turn| !turn.is_removed).count()
     }
 
     /// A digest of what stands before these turns: the scenario, and who those are that

@@ -8,13 +8,13 @@ use serde_json::json;
 use super::super::ChatError;
 use super::super::dataset::Story;
 use super::Library;
-use crate::domain::{GuildId, PersonId, SceneId, SwipeId, TurnId};
+use crate::domain::{GuildId, PersonId, SceneId};
 
 /// What people are told before and when they agree.
 pub const CONSENT_WORDS: &str = "What you wrote and write in scenes here may then be used to train \
     the model: your words, and what your persona says. Your names are replaced by others, mentions, \
     links, addresses and long numbers by neutral words; the words themselves stay as you wrote \
-    them. Only scenes in which everybody agreed and which a moderator approved are used.";
+    them. Characters and scenarios that you wrote go with the scenes that they are in. Only scenes in which everybody agreed and which a moderator approved are used.";
 
 /// How a scene stands, for whoever asks whether it may be trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,15 +160,14 @@ impl Library {
         let story = Story::load(&self.store, guild, scene).await?;
         let approval = self.store.get_training_approval(guild, scene).await?;
         let standing = story.standing();
-        let is_seen = |text: &&(TurnId, SwipeId)| {
-            approval.as_ref().is_some_and(|approval| approval.seen.contains(text))
-        };
+        let seen = approval.iter().flat_map(|approval| approval.seen.iter().copied()).collect();
+        let num_usable = story.num_usable(&seen);
         let is_changed = approval.as_ref().is_some_and(|it| story.frame(&it.seen) != it.frame);
         let num_approved = match is_changed {
             true => 0,
-            false => standing.iter().take_while(is_seen).count(),
+            false => story.num_standing(num_usable),
         };
-        let speakers = story.speakers();
+        let speakers = self.store.list_training_speakers(guild, scene).await?;
         let consents = self.store.list_training_consents(guild, &speakers).await?;
         Ok(TrainingScene {
             approved_at: approval.map(|approval| approval.at),

@@ -35,21 +35,22 @@ pub(super) struct Rules {
     pub(super) length_range: Option<LengthRange>,
     /// When a reply counts as said before.
     pub(super) repetition: RepetitionConfig,
-    /// Whether such a reply is written once more.
-    pub(super) rewrites: bool,
+    /// Whether such a reply is written once more, and lines of others are cut off.
+    pub(super) checked: bool,
 }
 
 impl Rules {
-    /// Replies of medium length at most so long, as the model writes them.
+    /// Replies of medium length at most so long, as the model writes them; nothing counts
+    /// as said before.
     pub(super) fn plain(reply_tokens: usize, sampler: SamplerParams) -> Self {
-        let repetition = RepetitionConfig { replies: 8, overlap: 0.3, run: 12 };
+        let repetition = RepetitionConfig { replies: 0, overlap: 1.0, run: usize::MAX };
         Self {
             reply_tokens,
             sampler,
             length: Some(Length::Medium),
             length_range: None,
             repetition,
-            rewrites: false,
+            checked: false,
         }
     }
 }
@@ -74,9 +75,11 @@ pub(super) struct Written {
     pub(super) first: Repetition,
     /// How much of what stands was.
     pub(super) standing: Repetition,
-    /// Tokens of others' lines, headings included, that were written and cut off.
+    /// Tokens that were drawn, those of a first try that did not stand included.
+    pub(super) num_tokens: usize,
+    /// Of these, how many were of others' lines, headings included, and cut off.
     pub(super) others_tokens: usize,
-    /// Whether another's line stands in the text all the same.
+    /// Whether another's line stands in the text.
     pub(super) holds_other: bool,
 }
 
@@ -244,7 +247,7 @@ impl Players {
         rules: &Rules,
     ) -> anyhow::Result<Vec<Written>> {
         let mut written = self.attempt(asked, rules)?;
-        if !rules.rewrites {
+        if !rules.checked {
             return Ok(written);
         }
         let reader = |(scene, who): (&Played, usize)| {
@@ -256,15 +259,22 @@ impl Players {
             })
             .collect();
         let others = Rules { sampler: raised_penalty(&rules.sampler), ..rules.clone() };
+        let asked_of = asked;
         // Another place in the random stream, as the service takes.
         let asked: Vec<_> =
             again.iter().map(|&index| asked[index]).map(|(s, w, seed)| (s, w, !seed)).collect();
         for (index, second) in again.into_iter().zip(self.attempt(&asked, &others)?) {
             let first = &written[index];
-            if second.standing.overlap <= first.standing.overlap && !second.text.is_empty() {
-                let others_tokens = first.others_tokens + second.others_tokens;
-                written[index] = Written { first: first.first, others_tokens, ..second };
-            }
+            let others_tokens = first.others_tokens + second.others_tokens;
+            let num_tokens = first.num_tokens + second.num_tokens;
+            let (scene, who, _) = asked_of[index];
+            let counts = reader((scene, who)).is_repetition(second.standing);
+            let is_better = !counts || second.standing.overlap <= first.standing.overlap;
+            let stands = match is_better && !second.text.is_empty() {
+                true => Written { first: first.first, ..second },
+                false => first.clone(),
+            };
+            written[index] = Written { others_tokens, num_tokens, ..stands };
         }
         Ok(written)
     }
@@ -295,26 +305,31 @@ impl Players {
         while written.iter().any(Option::is_none) {
             self.engine.step();
             for (open, written) in open.iter_mut().zip(&mut written) {
-                self.follow(open, written)?;
+                self.follow(open, written, rules.checked)?;
             }
         }
         Ok(written.into_iter().flatten().collect())
     }
 
     /// Reads what has come of a reply, and ends it where another's line begins.
-    fn follow(&mut self, open: &mut Open, written: &mut Option<Written>) -> anyhow::Result<()> {
+    fn follow(
+        &mut self,
+        open: &mut Open,
+        written: &mut Option<Written>,
+        checked: bool,
+    ) -> anyhow::Result<()> {
         while let Some(event) = open.stream.try_recv() {
             match event {
                 GenerationEvent::Started { .. } => {}
                 GenerationEvent::Text(delta) => {
                     open.text.push_str(&delta);
-                    if !open.is_over && open.others.find(&open.text).is_some() {
+                    if checked && !open.is_over && open.others.find(&open.text).is_some() {
                         open.is_over = true;
                         self.engine.abort(open.stream.id());
                     }
                 }
                 GenerationEvent::Finished(summary) => {
-                    *written = Some(self.judge(open, summary));
+                    *written = Some(self.judge(open, summary, checked));
                 }
                 GenerationEvent::Failed(error) => return Err(error.into()),
             }
@@ -322,7 +337,7 @@ impl Players {
         Ok(())
     }
 
-    fn judge(&self, open: &Open, summary: GenerationSummary) -> Written {
+    fn judge(&self, open: &Open, summary: GenerationSummary, checked: bool) -> Written {
         let GenerationSummary { mut text, finish_reason, token_ids, .. } = summary;
         let mut others_tokens = match &finish_reason {
             FinishReason::Stop(stop) if open.others.find(stop.trim_start()).is_some() => {
@@ -330,12 +345,13 @@ impl Players {
             }
             _ => 0,
         };
-        if let Some(at) = open.others.find(&text) {
+        if let Some(at) = open.others.find(&text).filter(|_| checked) {
             others_tokens += self.tokenizer.count(&text[at..]);
             text.truncate(at);
             text.truncate(text.trim_end().len());
         }
         let repetition = open.reader.compare(&text);
+        let num_tokens = token_ids.len();
         Written {
             holds_other: open.others.find(&text).is_some(),
             text,
@@ -344,6 +360,7 @@ impl Players {
             token_ids,
             first: repetition,
             standing: repetition,
+            num_tokens,
             others_tokens,
         }
     }

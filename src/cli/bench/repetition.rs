@@ -72,8 +72,8 @@ Examples:
 
 A reply counts as said before as generation.repetition says: by the share of its 4-grams of
 words that stand in one of the character's last replies, or by the longest run in common.
-“for others” are lines of another participant: those that stand in a reply, which must be
-none, and what was written of them and cut off, in percent of all tokens.";
+“for others” are replies that hold a line of another participant, which as checked must be
+none; “cut off” is what was written of such lines, in percent of all tokens.";
 
 fn scenes(text: &str) -> Result<usize, String> {
     const ALL: usize = SCENES.len();
@@ -114,9 +114,9 @@ pub(super) fn run(session: &Session, args: &RepetitionArgs) -> anyhow::Result<()
     let progress = Counted::new(presets.len() * 2 * args.turns, "turns in all scenes");
     let mut figures = Vec::new();
     for (name, sampler) in &presets {
-        for rewrites in [false, true] {
+        for checked in [false, true] {
             let plain = Rules::plain(args.reply_tokens, sampler.clone());
-            let rules = Rules { repetition: limits, rewrites, ..plain };
+            let rules = Rules { repetition: limits, checked, ..plain };
             figures.push(play(&loaded, args, name, &rules, &progress)?);
         }
     }
@@ -186,11 +186,11 @@ fn figure(preset: &str, rules: &Rules, turns: &[Vec<Written>]) -> Figure {
         of.iter().map(|written| written.standing.overlap).sum::<f64>() / of.len().max(1) as f64
     };
     let by_turn: Vec<_> = turns.iter().map(|turn| mean(turn)).collect();
-    let num_tokens: usize = all().map(|written| written.token_ids.len()).sum();
+    let num_tokens: usize = all().map(|written| written.num_tokens).sum();
     let cut: usize = all().map(|written| written.others_tokens).sum();
     Figure {
         preset: preset.to_owned(),
-        checked: rules.rewrites,
+        checked: rules.checked,
         replies: all().count(),
         first: share(&|written| judge.is_repetition(written.first)),
         standing: share(&|written| judge.is_repetition(written.standing)),
@@ -236,8 +236,9 @@ fn named(figure: &Figure) -> String {
 /// The overlap over the turns, each point the mean of a few of them.
 fn chart(model: &str, figures: &[Figure]) -> Chart {
     let series = figures.iter().map(|figure| {
-        let smoothed = figure.by_turn.windows(SMOOTHED.min(figure.by_turn.len()).max(1));
-        let points = (SMOOTHED..).zip(smoothed).map(|(turn, window)| {
+        let width = SMOOTHED.min(figure.by_turn.len()).max(1);
+        let smoothed = figure.by_turn.windows(width);
+        let points = (width..).zip(smoothed).map(|(turn, window)| {
             Point::at(turn, 1e2 * window.iter().sum::<f64>() / window.len() as f64)
         });
         Series { name: named(figure), points: points.collect() }
@@ -266,6 +267,7 @@ mod tests {
             token_ids: vec![2; 10],
             first: repetition(first),
             standing: repetition(standing),
+            num_tokens: 10,
             others_tokens: 1,
             holds_other: false,
         }
@@ -273,7 +275,8 @@ mod tests {
 
     #[test]
     fn first_tries_and_what_stands_are_counted_apart() {
-        let rules = Rules::plain(100, SamplerParams::default());
+        let repetition = RepetitionConfig { replies: 8, overlap: 0.3, run: 12 };
+        let rules = Rules { repetition, ..Rules::plain(100, SamplerParams::default()) };
         let turns = [
             vec![written(0.5, 0.1), written(0.1, 0.1)],
             vec![written(0.4, 0.4), written(0.0, 0.0)],

@@ -87,7 +87,6 @@ fn without_a_sentences_end_the_last_word_is_finished_and_closed() {
         }
         let reply = engine.complete(&request);
         assert!(Scan::of(&reply.text).is_at_end, "{seed}: {:?}", reply.text);
-        assert!(reply.num_generated_tokens <= 64);
     }
 }
 

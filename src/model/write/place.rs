@@ -45,15 +45,19 @@ impl Place {
             }
         }
         let mut partial = name.to_owned();
-        partial.push(".part");
+        // Nobody else's, so that it may be cleared.
+        partial.push(format!(".part-{}", std::process::id()));
         let partial = path.with_file_name(partial);
         Ok(Self { path: path.to_owned(), partial, is_directory, is_growing: false })
     }
 
-    /// Makes room for the model to grow, without what an earlier try left.
+    /// Makes room for the model to grow.
     pub(in super::super) fn begin(&mut self) -> Result<&Path, ModelError> {
+        if self.partial.exists() {
+            let reason = format!("{} is in the way", self.partial.display());
+            return Err(ModelError::write(&self.path, reason));
+        }
         self.is_growing = true;
-        self.clear();
         let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let made = match (self.is_directory, parent) {
             (true, _) => fs::create_dir_all(&self.partial),
@@ -72,8 +76,13 @@ impl Place {
             old.push(".old");
             let old = PathBuf::from(old);
             fs::rename(&self.path, &old).map_err(failed)?;
-            fs::rename(&self.partial, &self.path).map_err(failed)?;
-            fs::remove_dir_all(&old).map_err(failed)?;
+            if let Err(error) = fs::rename(&self.partial, &self.path) {
+                // The old one is better than none.
+                let _ = fs::rename(&old, &self.path);
+                return Err(failed(error));
+            }
+            // The new one stands, whatever is left of the old.
+            let _ = fs::remove_dir_all(&old);
         } else {
             fs::rename(&self.partial, &self.path).map_err(failed)?;
         }

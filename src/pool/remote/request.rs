@@ -167,7 +167,8 @@ impl Exchange {
                 reading.is_done = true;
             }
             self.end_with_sentence(reading);
-            self.send_text(reading.filter.take_delta());
+            let may_be_cut = self.is_at_last_words(reading);
+            self.send_text(reading.filter.take_delta(may_be_cut));
         }
         if let (Some(ending), None) = (choice.finish_reason, &reading.ending) {
             reading.ending = Some(match (ending, choice.stop_reason) {
@@ -180,15 +181,29 @@ impl Exchange {
         Ok(())
     }
 
+    /// Tokens so far: other servers send one in each event, or say which.
+    fn num_tokens(reading: &Reading) -> usize {
+        reading.num_pieces.max(reading.token_ids.len())
+    }
+
+    /// Whether the server may cut the reply within a word soon.
+    fn is_at_last_words(&self, reading: &Reading) -> bool {
+        /// Tokens before the last.
+        const LAST_WORDS: usize = 12;
+        let is_ours = self.server.dialect == Dialect::Dramatis;
+        self.request.length_range.is_some()
+            && !is_ours
+            && Self::num_tokens(reading) + LAST_WORDS >= self.request.max_tokens
+    }
+
     /// Ends a reply that is over its range where a sentence ends, as the server does not.
     fn end_with_sentence(&self, reading: &mut Reading) {
         let Some(range) = self.request.length_range else { return };
-        // A server of ours does it itself; others send a token in each event, or say which.
+        // A server of ours does it itself.
         let is_ours = self.server.dialect == Dialect::Dramatis;
-        let num_tokens = reading.num_pieces.max(reading.token_ids.len());
         if !is_ours
             && reading.ending.is_none()
-            && num_tokens >= range.max_tokens
+            && Self::num_tokens(reading) >= range.max_tokens
             && reading.filter.cut_at_sentence()
         {
             reading.ending = Some(FinishReason::Sentence);

@@ -55,7 +55,7 @@ fn every_length_is_measured_at_both_places_in_both_ways_and_a_run_goes_on() {
     let other = [&all[..], &["--replies", "1", "--preset", "creative"]].concat();
     let (code, _, stderr) = bench(home.path(), &other);
     assert_eq!(code, Some(1));
-    assert!(stderr.contains("--record another name"), "{stderr}");
+    assert!(stderr.contains("--record another"), "{stderr}");
     // A model that was never taught the tags has no ranges worth keeping.
     let (code, _, stderr) = bench(home.path(), &[&all[..], &["--replies", "1", "--save"]].concat());
     assert_eq!(code, Some(1));
@@ -69,7 +69,7 @@ fn repetition_is_counted_as_written_and_as_checked() {
     let model = small_model();
     let arguments = ["repetition", "--model", model.to_str().unwrap(), "--scenes", "1"];
     let few = ["--turns", "4", "--people", "3", "--reply-tokens", "24", "--presets", "limarp"];
-    // Any word in common counts, so that something is written anew.
+    // Every reply counts, so that each is written anew.
     let settings =
         ["--set", "engine.kv_cache_mib=64", "--set", "generation.repetition.overlap=0.0"];
     let plot = ["--plot", "repetition.svg"];
@@ -78,7 +78,11 @@ fn repetition_is_counted_as_written_and_as_checked() {
     assert_eq!(figures.len(), 2);
     for (figure, checked) in figures.iter().zip([false, true]) {
         assert_eq!((&figure["checked"], &figure["replies"]), (&checked.into(), &4.into()));
-        assert_eq!(figure["for_others"], 0, "no reply holds another's line");
+        if checked {
+            assert_eq!(figure["for_others"], 0, "no reply holds another's line");
+        } else {
+            assert_eq!(figure["for_others_tokens"], 0.0, "nothing is cut off");
+        }
         assert_eq!(share(&figure["first"]), 1.0);
         share(&figure["standing"]);
         share(&figure["for_others_tokens"]);

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dramatis::chat::{DataCard, DatasetExport, DatasetOptions, LeftOut, PersonaScope, ranges_of};
+use dramatis::chat::{
+    DataCard, DatasetExport, DatasetOptions, LeftOut, PersonaScope, SwipeTo, ranges_of,
+};
 use dramatis::domain::{
     Character, CharacterSheet, GuildId, Person, PersonId, SceneId, Speaker, SwipeOrigin,
 };
@@ -143,9 +145,12 @@ async fn only_what_everybody_agreed_to_and_a_moderator_saw_goes_out() {
     let stands = library.training_scene(guild, scene).await.unwrap();
     assert_eq!((stands.num_approved, stands.num_waiting), (4, 3));
     library.approve_training(guild, scene, moderator).await.unwrap();
+    assert_eq!(left_out(&house).await, LeftOut::TooShort, "nobody knows whose words an edit is");
+    house.chat.choose_swipe(guild, scene, line[4].id, SwipeTo::Previous).await.unwrap();
+    library.approve_training(guild, scene, moderator).await.unwrap();
     let (text, taught, _) = taken(&house).await;
     assert!(text.contains("Unseen words.") && taught.len() == 3, "{text}");
-    assert_eq!(taught[1], " No.<|im_end|>");
+    assert_eq!(taught[1], " Yes.<|im_end|>");
 
     // A turn that was taken out is in no export; a scenario that is another was not seen.
     let removed = house.line(scene).await[5].id;

@@ -89,7 +89,9 @@ async fn read(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
     let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
     let length: usize = length.map_or(0, |length| length.trim().parse().unwrap());
     while bytes.len() < end + length {
-        stream.read_buf(&mut bytes).await?;
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Ok(Default::default());
+        }
     }
     Ok((head, bytes.split_off(end)))
 }

@@ -114,6 +114,7 @@ impl Limits {
         Rules {
             length: cell.length,
             length_range: (cell.way == Way::Kept).then_some(range),
+            checked: cell.way == Way::Kept,
             ..Rules::plain(cap, sampler.clone())
         }
     }

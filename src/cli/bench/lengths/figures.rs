@@ -21,13 +21,16 @@ pub(super) struct Figure {
     replies: usize,
     median_tokens: f64,
     quartiles_tokens: [f64; 2],
-    tenth_tokens: [f64; 2],
+    /// The tenth and the ninetieth of a hundred.
+    tenths_tokens: [f64; 2],
     median_words: f64,
     quartiles_words: [f64; 2],
     /// The share within the range.
     within: Option<f64>,
     /// The share that ends where a sentence does.
     whole: f64,
+    /// The share that was cut at the most tokens.
+    cut: f64,
     /// The mean logarithm of a token's probability to the model by itself.
     likelihood: Option<f64>,
     samples: BTreeMap<&'static str, Samples>,
@@ -57,11 +60,12 @@ fn figure(cell: Cell, lines: &[Line], limits: &Limits) -> Option<Figure> {
         replies: lines.len(),
         median_tokens: tokens.median(),
         quartiles_tokens: quartiles(&tokens),
-        tenth_tokens: [tokens.quantile(0.1), tokens.quantile(0.9)],
+        tenths_tokens: [tokens.quantile(0.1), tokens.quantile(0.9)],
         median_words: words.median(),
         quartiles_words: quartiles(&words),
         within: range.map(|[from, to]| share(&|line| (from..=to).contains(&line.tokens))),
         whole: share(&|line| line.is_whole),
+        cut: share(&|line| line.finish == "length"),
         likelihood: (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64),
         samples: BTreeMap::from([("tokens", tokens), ("words", words)]),
     })
@@ -140,11 +144,13 @@ pub(super) fn are_told_apart(figures: &[Figure]) -> bool {
     steps > 0 && grow + 1 >= steps && medians[medians.len() - 1] > 3.0 * medians[0]
 }
 
-/// For each length that has a range, from the tenth to the ninetieth of a hundred replies.
+/// For each length that has a range, from the tenth to the ninetieth of a hundred replies;
+/// none for a length whose replies were often cut, as nobody knows how long they would be.
 pub(super) fn ranges(figures: &[Figure]) -> BTreeMap<String, [usize; 2]> {
     let range =
-        |figure: &Figure| figure.tenth_tokens.map(|tokens| tokens.round().max(1.0) as usize);
-    free_at_start(figures).map(|figure| (figure.length.to_owned(), range(figure))).collect()
+        |figure: &Figure| figure.tenths_tokens.map(|tokens| tokens.round().max(1.0) as usize);
+    let known = free_at_start(figures).filter(|figure| figure.cut <= 0.1);
+    known.map(|figure| (figure.length.to_owned(), range(figure))).collect()
 }
 
 fn free_at_start(figures: &[Figure]) -> impl Iterator<Item = &Figure> {

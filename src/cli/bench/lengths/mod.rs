@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use clap::Args;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::super::Session;
 use super::super::output::{line, note};
@@ -44,7 +45,7 @@ pub struct LengthsArgs {
     #[arg(long, value_name = "N", default_value = "8", value_parser = at_least_one)]
     depth: usize,
     /// The most tokens of a reply, where its length allows more
-    #[arg(long, value_name = "N", default_value = "1024", value_parser = most)]
+    #[arg(long, value_name = "N", default_value = "1536", value_parser = most)]
     reply_tokens: usize,
     /// The sampling preset that ships
     #[arg(long, value_name = "NAME", default_value = "limarp")]
@@ -74,7 +75,8 @@ Examples:
 
 “free” is the model by itself, “kept” as the service keeps it. A reply is within its range
 if generation.lengths, or the model's profile, says so. With --save, the range from the
-tenth to the ninetieth of a hundred free replies becomes the profile's, for each length.";
+tenth to the ninetieth of a hundred free replies becomes the profile's, for each length, under
+the name that --model or model.name says.";
 
 fn most(text: &str) -> Result<usize, String> {
     whole::<16, MOST>(text)
@@ -93,12 +95,15 @@ pub(super) fn run(session: &Session, args: &LengthsArgs) -> anyhow::Result<()> {
     let limits = Limits::of(&chosen.config, args.reply_tokens);
     let key = json!({
         "fingerprint": loaded.model.fingerprint(),
+        "weights": loaded.subject.weights,
         "preset": args.preset,
         "depth": args.depth,
-        "ranges": limits.shown(),
+        "limits": limits.shown(),
     });
     let path = args.record.clone().unwrap_or_else(|| {
-        let print = &loaded.model.fingerprint()[..12];
+        // Other settings, another file: none is ever in the way of another.
+        let print = Sha256::digest(key.to_string());
+        let print: String = print[..6].iter().map(|byte| format!("{byte:02x}")).collect();
         chosen.config.data_dir.join("bench").join(format!("lengths-{print}.jsonl"))
     });
     let mut record = Record::open(&path, &key)?;
@@ -220,6 +225,10 @@ fn save(session: &Session, figures: &[Figure]) -> anyhow::Result<()> {
     );
     let path = profiles_file(&session.config.data_dir);
     crate::config::save_lengths(&path, &session.config.model.name, &ranges)?;
-    note(format_args!("its ranges are in {}, and count from the next start", path.display()));
+    note(format_args!(
+        "its ranges are in {} under the name {}, and count from the next start",
+        path.display(),
+        session.config.model.name
+    ));
     Ok(())
 }

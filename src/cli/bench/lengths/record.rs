@@ -63,32 +63,31 @@ impl Record {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
         };
-        let mut lines = text.split_inclusive('\n');
-        let mut kept_bytes = 0;
+        let head = format!("{key}\n");
         let mut record = Vec::new();
-        if let Some(head) = lines.next().filter(|head| head.ends_with('\n')) {
-            let head_key: Value = serde_json::from_str(head)
-                .with_context(|| format!("{shown} is no record of this bench"))?;
-            if head_key != *key {
+        let mut kept_bytes = 0;
+        // A file that was begun and broken off at once is begun again.
+        if !head.starts_with(&text) || text == head {
+            let Some(rest) = text.strip_prefix(&head) else {
                 bail!(
-                    "{shown} is of another model or of other settings; give --record another \
-                         name, or delete it"
+                    "{shown} is of another model or of other settings, or no record at all; give \
+                     --record another name, or delete it"
                 );
-            }
-            kept_bytes += head.len();
-            for line in lines {
-                // The last may have been broken off.
-                let Some(whole) = line.strip_suffix('\n') else { break };
-                let Ok(line_of) = serde_json::from_str(whole) else { break };
+            };
+            kept_bytes = head.len();
+            // The last may have been broken off.
+            for line in rest.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+                let line_of = serde_json::from_str(line)
+                    .with_context(|| format!("{shown} has a line that is none of this bench's"))?;
                 record.push(line_of);
-                kept_bytes += line.len();
+                kept_bytes += line.len() + 1;
             }
         }
         let open = OpenOptions::new().create(true).append(true).open(path);
         let mut file = open.with_context(|| format!("cannot write {shown}"))?;
         file.set_len(kept_bytes as u64).with_context(|| format!("cannot write {shown}"))?;
         if kept_bytes == 0 {
-            writeln!(file, "{key}").with_context(|| format!("cannot write {shown}"))?;
+            write!(file, "{head}").with_context(|| format!("cannot write {shown}"))?;
         }
         Ok(Self { lines: record, file })
     }
@@ -158,8 +157,12 @@ mod tests {
         let before = fs::read_to_string(&path).unwrap();
         let error = Record::open(&path, &json!(2)).unwrap_err().to_string();
         assert!(error.contains("--record another name"), "{error}");
-        fs::write(dir.path().join("other"), "no record\n").unwrap();
-        assert!(Record::open(&dir.path().join("other"), &json!(1)).is_err());
+        for notes in ["no record\n", "no record", "1\nno line\n", "12"] {
+            let other = dir.path().join("other");
+            fs::write(&other, notes).unwrap();
+            assert!(Record::open(&other, &json!(1)).is_err(), "{notes:?}");
+            assert_eq!(fs::read_to_string(&other).unwrap(), notes);
+        }
         assert_eq!(fs::read_to_string(&path).unwrap(), before);
     }
 }
