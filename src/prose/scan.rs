@@ -51,8 +51,13 @@ struct Scanner<'a> {
     is_ended: bool,
     /// The last character that could end one.
     terminator: char,
-    /// Behind emphasis or a code block that was closed, which ends a line.
+    /// Behind a code block that was closed, or emphasis that began where a sentence may, such
+    /// as `*nods*`: either ends a line.
     closed: bool,
+    /// Where a sentence may begin.
+    may_begin: bool,
+    /// Whether the emphasis began there.
+    is_action: bool,
     last_end: Option<usize>,
 }
 
@@ -66,6 +71,8 @@ impl Scan {
             is_ended: false,
             terminator: ' ',
             closed: false,
+            may_begin: true,
+            is_action: false,
             last_end: None,
         };
         let mut at = 0;
@@ -110,8 +117,9 @@ impl Scanner<'_> {
         } else if !(was_ended && is_closer(c)) {
             self.is_ended = false;
         }
-        self.closed = false;
+        self.closed &= is_closer(c);
         self.read_mark(at, c, len);
+        self.may_begin &= !c.is_alphanumeric();
         len
     }
 
@@ -123,6 +131,7 @@ impl Scanner<'_> {
         if ends && has_words && self.is_clear() {
             self.last_end = Some(at);
         }
+        self.may_begin |= self.is_ended || self.closed || c == '\n';
         self.is_ended = false;
         if c == '\n' {
             self.closed = false;
@@ -146,7 +155,10 @@ impl Scanner<'_> {
                 }
                 let was_open = self.open.0.contains(&'*');
                 self.open.toggle('*');
-                self.closed = was_open;
+                if !was_open {
+                    self.is_action = self.may_begin;
+                }
+                self.closed = was_open && self.is_action;
             }
             '“' if self.open.0.contains(&'“') => self.open.close('“'),
             '“' => self.open.0.push('”'),
@@ -211,6 +223,7 @@ mod tests {
         assert_eq!(end("*She nods. He waits"), None);
         assert_eq!(end("*She nods.* He waits"), Some("*She nods.*"));
         assert_eq!(end("*nods*\nHe"), Some("*nods*"));
+        assert_eq!(end("I *really*\nHe"), None);
         assert_eq!(end("```\nlet x. y\n```\nThen"), Some("```\nlet x. y\n```"));
         assert_eq!(end("```HP: 10. MP: 3```\nThen"), Some("```HP: 10. MP: 3```"));
         assert_eq!(end("Look: ```rust\nx. y"), None);
@@ -232,7 +245,9 @@ mod tests {
         {
             assert!(Scan::of(whole).is_at_end, "{whole}");
         }
-        for broken in ["", "She went", "“Go!", "*nods", "\"Well. ", "```\ny", "Mr.", "so,"] {
+        for broken in
+            ["", "She went", "I *really*", "“Go!", "*nods", "\"Well. ", "```\ny", "Mr.", "so,"]
+        {
             assert!(!Scan::of(broken).is_at_end, "{broken}");
         }
     }

@@ -557,8 +557,8 @@ fn a_merge_replaces_nothing_unasked_and_leaves_nothing_half_done() {
     assert_eq!(std::fs::read(home.join("there.gguf")).unwrap(), b"mine");
     assert_eq!(std::fs::read(home.join("other/diary.txt")).unwrap(), b"mine");
 
-    // What an earlier try left is in nobody's way; a model is replaced if asked for.
-    std::fs::write(home.join("there.gguf.part"), "half").unwrap();
+    // What lies beside is nobody's to clear; a model is replaced if asked for.
+    std::fs::write(home.join("there.gguf.part"), "mine").unwrap();
     merge(directory, &forced(at("there.gguf", MergeType::F16))).unwrap();
     merge(directory, &at("new", MergeType::F16)).unwrap();
     merge(directory, &forced(at("new", MergeType::Bf16))).unwrap();
@@ -567,7 +567,8 @@ fn a_merge_replaces_nothing_unasked_and_leaves_nothing_half_done() {
     let left = std::fs::read_dir(home).unwrap().flatten().map(|entry| entry.file_name());
     let mut left: Vec<_> = left.map(|name| name.into_string().unwrap()).collect();
     left.sort();
-    assert_eq!(left, ["base", "base.gguf", "lora", "new", "other", "there.gguf"]);
+    let all = ["base", "base.gguf", "lora", "new", "other", "there.gguf", "there.gguf.part"];
+    assert_eq!(left, all);
 }
 
 /// `dramatis` at home in `home`: exit code, standard output and standard error.

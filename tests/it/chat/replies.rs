@@ -70,8 +70,10 @@ async fn a_message_is_answered_stored_and_shown_once() {
     let receipt = receipt(&reply.swipe);
     assert_eq!((receipt.model.as_str(), receipt.preset.as_str()), ("tiny", "limarp"));
     assert_eq!(receipt.model_fingerprint, house.chat.pool().model().fingerprint);
-    assert_eq!((receipt.max_tokens, receipt.finish.as_str()), (24, "length"));
-    assert_eq!(receipt.timings.num_generated_tokens, 24);
+    // By its limit, or before it where a sentence ends.
+    assert_eq!(receipt.max_tokens, 24);
+    assert!(["length", "sentence"].contains(&receipt.finish.as_str()), "{}", receipt.finish);
+    assert!((18..=24).contains(&receipt.timings.num_generated_tokens), "{:?}", receipt.timings);
     let ids = house.prompt_ids(reply).await;
     assert_eq!(ids.len(), receipt.prompt.num_tokens);
     assert_eq!(ids.len(), receipt.timings.num_prompt_tokens);
