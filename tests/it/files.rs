@@ -244,7 +244,7 @@ async fn scenes_that_everybody_agreed_to_become_training_data() {
     assert_eq!((&card["people"], &card["turns"]), (&1.into(), &4.into()));
     assert_eq!(card["replaced"]["names"], 4);
     let page = fs::read_to_string(home.path("data/data-card.md")).unwrap();
-    assert!(page.contains("| somebody who speaks in it did not agree | 1 |"), "{page}");
+    assert!(page.contains("| somebody who spoke in it did not agree | 1 |"), "{page}");
     let mut names: Vec<_> = fs::read_dir(home.path("data"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -258,7 +258,7 @@ async fn scenes_that_everybody_agreed_to_become_training_data() {
     assert!(code == Some(1) && stderr.contains("--force"), "{stderr}");
     let (code, _, stderr) = export(&["--out", "data", "--force", "--guild", "two"]);
     assert_eq!(code, Some(1));
-    assert!(stderr.contains("1 scene because somebody who speaks in it did not agree"), "{stderr}");
+    assert!(stderr.contains("1 scene because somebody who spoke in it did not agree"), "{stderr}");
     assert!(!home.path("data/train.jsonl").exists() && home.path("data/data-card.md").exists());
     let (code, stdout, _) = export(&["--out", "one", "--guild", "one", "--json"]);
     assert_eq!(code, Some(0));

@@ -10,9 +10,9 @@ pub enum LeftOut {
     NotApproved,
     /// What stands before the turns is another since.
     ChangedSinceApproval,
-    /// Somebody who speaks in it never agreed.
+    /// Somebody who spoke in it, or in a scene that it was branched off, never agreed.
     NoConsent,
-    /// Somebody who speaks in it took their consent back.
+    /// Somebody who spoke there took their consent back.
     ConsentWithdrawn,
     /// Somebody is called by a word that stands in every text, or like a character.
     NameIsWord,
@@ -34,12 +34,8 @@ impl LeftOut {
             Self::ChangedSinceApproval => {
                 "its scenario, a character or a persona was changed since it was approved"
             }
-            Self::NoConsent => {
-                "somebody who spoke in it, or in a scene that it was branched off, did not agree"
-            }
-            Self::ConsentWithdrawn => {
-                "somebody who spoke in it, or in a scene that it was branched off, took their consent back"
-            }
+            Self::NoConsent => "somebody who spoke in it did not agree",
+            Self::ConsentWithdrawn => "somebody who spoke in it took their consent back",
             Self::NameIsWord => {
                 "somebody's name cannot be told from ordinary words, or from a character's"
             }

@@ -25,7 +25,7 @@ async fn a_prompt_that_cannot_fit_says_which_part_is_too_large() {
     assert!(matches!(refused, ChatError::Prompt(_)), "{refused:?}");
     house.run();
     house.say(scene, "Hello.").await;
-    house.settled(scene).await;
+    house.stage.wait_for(scene, 1, |shown| matches!(shown, Shown::Failed(_))).await;
     let shown = house.stage.shown(scene);
     let [Shown::Failed(notice)] = &shown[..] else { panic!("{shown:?}") };
     assert!(notice.contains("the largest part is the character (Mira)"), "{notice}");

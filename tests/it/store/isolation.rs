@@ -221,6 +221,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(store.list_training_consents(us, &[own.person.id]).await.unwrap().is_empty());
     assert_eq!(store.get_training_approval(us, scene).await.unwrap(), None);
     assert!(store.list_imported_turns(us, imported).await.unwrap().is_empty());
+    assert!(store.list_training_speakers(us, scene).await.unwrap().is_empty());
 
     // What writes: with our guild and their keys, and with theirs among ours.
     let theirs = Some(own.person.id);
