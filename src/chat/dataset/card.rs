@@ -148,7 +148,7 @@ impl DataCard {
         let mut page = String::from("# Data card\n\n");
         let _ = writeln!(
             page,
-            "Scenes of roleplay in LimaRP's format, one sample a line. Everybody who speaks in \
+            "Scenes of roleplay in LimaRP's format, one sample a line. Everybody who spoke in \
              them agreed to it, and a moderator approved every text. People's names are replaced \
              by plain names, another set in each scene; links, addresses, long numbers and \
              mentions by neutral words. Misspelled names and nicknames are not known to a \
