@@ -126,11 +126,16 @@ impl Generation {
 
     /// Sends the rest of the text and the summary.
     pub(super) fn finish(mut self, sequence: &Sequence, finish_reason: FinishReason) {
+        let is_kept = self.governor.is_some();
         let is_cut = matches!(finish_reason, FinishReason::Length | FinishReason::Context);
-        if self.governor.is_some() && is_cut && !self.text.cut_at_sentence() {
+        if is_kept && is_cut && !self.text.cut_at_sentence() {
             self.text.trail_off();
         }
-        let rest = self.text.finish(&finish_reason).to_owned();
+        let mut rest = self.text.finish(&finish_reason).to_owned();
+        if is_kept && matches!(finish_reason, FinishReason::Eos | FinishReason::Stop(_)) {
+            self.text.close();
+            rest.push_str(self.text.take_rest());
+        }
         self.outlet.send_text(&rest);
         // Before the last event, so that whoever sees it finds the place free.
         self.outlet.ticket = None;

@@ -2,10 +2,11 @@
 //!
 //! A tag in the prompt is followed on average only. So the end is held back below the
 //! range (the end tokens are masked, a stop string is taken back like a banned one), made
-//! likelier in its upper half, and taken above it at the first end of a sentence. Where none
-//! comes, tokens that end one are raised, and at last nothing else is left to draw once the
-//! word is whole. So a reply is not cut in mid-sentence by `max_tokens`: what lies between
-//! the range and `max_tokens` is the margin in which it ends.
+//! less likely within a sentence and likelier behind one in the upper half, and taken in the
+//! last quarter at the first end of a sentence. Where none comes, tokens that end one are
+//! raised, and at last nothing else is left to draw once the word is whole. So a reply is not
+//! cut in mid-sentence by `max_tokens`: what lies between the range and `max_tokens` is the
+//! margin in which it ends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use crate::tokenizer::Tokenizer;
 pub struct LengthRange {
     /// Below this the reply is not ended.
     pub min_tokens: usize,
-    /// From here on it ends with its sentence.
+    /// In the last quarter before this it ends with its sentence, and behind it as soon as
+    /// one ends.
     pub max_tokens: usize,
 }
 
@@ -39,6 +41,8 @@ impl fmt::Display for LengthRange {
 const EASE: f32 = 5.0;
 /// What is added at most to the logits of tokens that end a sentence, over the margin.
 const FINISH: f32 = 5.0;
+/// What is taken within a sentence from the logits of tokens that end the reply.
+const LOATH: f32 = 4.0;
 /// Tokens before the last in which a whole word is followed by the sentence's end.
 const LAST_WORDS: usize = 12;
 
@@ -59,6 +63,8 @@ impl SentenceEnds {
 #[derive(Debug)]
 pub(super) struct Governor {
     range: LengthRange,
+    /// From here on it ends with its sentence.
+    ends_from: usize,
     /// Where the reply is cut at the latest, in tokens.
     cap: usize,
     ends: Arc<SentenceEnds>,
@@ -73,7 +79,10 @@ impl Governor {
             true => range.min_tokens.min(max_tokens / 2 + max_tokens / 4),
             false => range.min_tokens,
         };
-        Self { range: LengthRange { min_tokens, max_tokens }, cap, ends }
+        // So that the sentence that ends the reply still ends within the range.
+        let last_quarter = if min_tokens > 0 { (max_tokens - min_tokens) / 4 } else { 0 };
+        let ends_from = max_tokens - last_quarter;
+        Self { range: LengthRange { min_tokens, max_tokens }, ends_from, cap, ends }
     }
 
     /// Whether a reply of so many tokens may not end yet.
@@ -83,7 +92,7 @@ impl Governor {
 
     /// Whether a reply of so many tokens ends with its sentence.
     pub(super) fn is_over(&self, num_tokens: usize) -> bool {
-        num_tokens >= self.range.max_tokens
+        num_tokens >= self.ends_from
     }
 
     /// Whether a reply of so many tokens ends with its next whole word.
@@ -103,26 +112,35 @@ impl Governor {
         if num_tokens < min_tokens {
             return sampling::mask(logits, tokenizer.eos_ids());
         }
-        let middle = min_tokens.midpoint(max_tokens);
-        if num_tokens < max_tokens {
-            // Without a lower bound nobody asked for a length.
-            if min_tokens > 0 && num_tokens > middle && text.scan().is_at_end {
-                let share = (num_tokens - middle) as f32 / (max_tokens - middle) as f32;
-                raise(logits, tokenizer.eos_ids(), EASE * share);
-            }
+        // Without a lower bound nobody asked for a length.
+        if min_tokens == 0 && num_tokens < max_tokens {
             return;
         }
         let scan = text.scan();
         if scan.closers.contains("```") {
             // Code has no sentences.
-        } else if scan.is_sentence_ended {
-            raise(logits, tokenizer.eos_ids(), EASE);
-        } else if !self.is_at_last_words(num_tokens) {
+        } else if scan.is_at_end || scan.is_sentence_ended && num_tokens >= max_tokens {
+            let middle = min_tokens.midpoint(max_tokens);
+            let way = self.ends_from.saturating_sub(middle).max(1) as f32;
+            let share = num_tokens.saturating_sub(middle) as f32 / way;
+            raise(logits, tokenizer.eos_ids(), EASE * share.min(1.0));
+        } else if !scan.is_sentence_ended {
+            self.finish_sentence(logits, num_tokens, tokenizer);
+        }
+    }
+
+    /// Within a sentence: it is not to end there, and over the margin it is to end soon.
+    fn finish_sentence(&self, logits: &mut [f32], num_tokens: usize, tokenizer: &Tokenizer) {
+        let is_last = self.is_at_last_words(num_tokens) && !self.ends.0.is_empty();
+        if is_last && likeliest_begins_word(logits, tokenizer) {
+            return keep_only(logits, &self.ends.0);
+        }
+        raise(logits, tokenizer.eos_ids(), -LOATH);
+        let max_tokens = self.range.max_tokens;
+        if num_tokens >= max_tokens {
             let margin = self.cap.saturating_sub(max_tokens).max(1);
             let share = (num_tokens - max_tokens) as f32 / margin as f32;
             raise(logits, &self.ends.0, FINISH * share);
-        } else if !self.ends.0.is_empty() && likeliest_begins_word(logits, tokenizer) {
-            keep_only(logits, &self.ends.0);
         }
     }
 }

@@ -181,6 +181,11 @@ impl ReplyText {
         self.take_until(self.text.len())
     }
 
+    /// What was added since and not shown yet.
+    pub(super) fn take_rest(&mut self) -> &str {
+        self.take_until(self.text.len())
+    }
+
     /// The whole reply, once it is finished.
     pub(super) fn into_text(mut self) -> String {
         if self.skips_first() {

@@ -40,6 +40,10 @@ fn replies_stay_within_their_range_and_end_with_a_sentence() {
         assert!(reply.num_generated_tokens >= 30, "{seed}: {reply:?}");
         assert!(reply.num_generated_tokens <= 90, "{seed}: {reply:?}");
         let is_whole = Scan::of(&reply.text).is_at_end;
+        // Two marks side by side are one.
+        if !reply.text.contains("**") {
+            assert_eq!(Scan::of(&reply.text).closers, "", "{seed}: {:?}", reply.text);
+        }
         // What the model ended itself may end anywhere; what was ended for it may not.
         if !matches!(reply.finish_reason, FinishReason::Eos | FinishReason::Stop(_)) {
             ended += usize::from(reply.finish_reason == FinishReason::Sentence);
