@@ -17,7 +17,7 @@ use crate::support::discord::Discord;
 
 use super::commands::{ask, told};
 use super::scene::{reply_after, reply_at_end};
-use super::serve::Home;
+use super::serve::{Home, Skerry};
 
 /// A picture in which no two pixels are alike, so that it is as large as one can be.
 pub(super) fn picture(width: u32, height: u32, seed: u32) -> Vec<u8> {
@@ -72,12 +72,7 @@ async fn num_kept(home: &Home) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_comes_in_plays_and_goes_out_as_it_came() {
-    let discord = Discord::start().await;
-    let guild = discord.guild("Skerry");
-    let lobby = guild.text_channel("lobby");
-    let (mo, ann, ben) = (guild.administrator("Mo"), guild.member("ann"), guild.member("ben"));
-    let home = Home::new().await;
-    let serve = home.serve(&discord).await;
+    let Skerry { discord, guild: _guild, lobby, mo, ann, ben, home, serve } = Skerry::open().await;
 
     let first = card(&wren("A tall keeper."), picture(400, 600, 1));
     let options = json!({ "file": ann.attach("Wren Alder.png", &first) });
@@ -249,12 +244,7 @@ async fn what_is_not_what_it_should_be_is_refused_and_not_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preset_comes_in_is_chosen_and_goes_out_as_it_came() {
-    let discord = Discord::start().await;
-    let guild = discord.guild("Skerry");
-    let lobby = guild.text_channel("lobby");
-    let (mo, ann, ben) = (guild.administrator("Mo"), guild.member("ann"), guild.member("ben"));
-    let home = Home::new().await;
-    let serve = home.serve(&discord).await;
+    let Skerry { discord, guild: _guild, lobby, mo, ann, ben, home, serve } = Skerry::open().await;
 
     let text = r#"{"temp": 0.73, "top_p": 0.91, "min_p":0.050, "rep_pen": 1.1, "seed_of": [1,2]}"#;
     let file = |person: &crate::support::discord::people::Person| json!({ "file": person.attach("night.json", text.as_bytes()) });

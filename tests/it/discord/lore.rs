@@ -2,11 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::discord::Discord;
-
 use super::commands::{ask, told, until};
 use super::scene::{reply_after, reply_at_end};
-use super::serve::{Home, PATIENCE};
+use super::serve::{PATIENCE, Skerry};
 
 /// World info as SillyTavern writes it, with something of its own.
 const WORLD: &str = r#"{"entries": {"0": {"uid": 0, "key": ["harbour", "quay"], "keysecondary": [],
@@ -16,12 +14,7 @@ const WORLD: &str = r#"{"entries": {"0": {"uid": 0, "key": ["harbour", "quay"], 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lore_is_made_used_tried_and_taken_away() {
-    let discord = Discord::start().await;
-    let guild = discord.guild("Skerry");
-    let lobby = guild.text_channel("lobby");
-    let (mo, ann, ben) = (guild.administrator("Mo"), guild.member("ann"), guild.member("ben"));
-    let home = Home::new().await;
-    let serve = home.serve(&discord).await;
+    let Skerry { discord, guild: _guild, lobby, mo, ann, ben, home, serve } = Skerry::open().await;
 
     let none = ask(&ben, lobby, "lore list", json!({})).await;
     assert!(none.contains("/lore add") && none.contains("/lore import"), "{none}");
@@ -137,12 +130,7 @@ async fn lore_is_made_used_tried_and_taken_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn books_come_in_and_go_out_as_files() {
-    let discord = Discord::start().await;
-    let guild = discord.guild("Skerry");
-    let lobby = guild.text_channel("lobby");
-    let (mo, ann, ben) = (guild.administrator("Mo"), guild.member("ann"), guild.member("ben"));
-    let home = Home::new().await;
-    let serve = home.serve(&discord).await;
+    let Skerry { discord, guild: _guild, lobby, mo, ann, ben, home, serve } = Skerry::open().await;
     ask(&ann, lobby, "scene start", json!({ "character": "Tamsin" })).await;
     let thread = home.channel_of_newest_scene(lobby).await;
     reply_at_end(&discord, thread).await;

@@ -2,20 +2,13 @@
 
 use serde_json::json;
 
-use crate::support::discord::Discord;
-
 use super::commands::ask;
 use super::scene::{has_button, replies, reply_after, reply_at_end};
-use super::serve::{Home, PATIENCE};
+use super::serve::{PATIENCE, Skerry};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dice_fall_for_everybody_and_are_a_turn() {
-    let discord = Discord::start().await;
-    let guild = discord.guild("Skerry");
-    let lobby = guild.text_channel("lobby");
-    let (mo, ann, ben) = (guild.administrator("Mo"), guild.member("ann"), guild.member("ben"));
-    let home = Home::new().await;
-    let serve = home.serve(&discord).await;
+    let Skerry { discord, guild: _guild, lobby, mo, ann, ben, home, serve } = Skerry::open().await;
     let refused = ask(&ben, lobby, "roll", json!({ "dice": "d20" })).await;
     assert!(refused.contains("/scene start begins one"), "{refused}");
     ask(&ann, lobby, "scene start", json!({ "character": "Tamsin" })).await;

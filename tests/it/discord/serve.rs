@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::support::discord::guild::Guild;
+use crate::support::discord::people::Person;
 use crate::support::discord::{ChannelId, Discord};
 use crate::support::models::small_model;
 use crate::support::postgres::TestDatabase;
@@ -21,6 +23,30 @@ pub(super) struct Home {
     pub(super) database: TestDatabase,
     dir: tempfile::TempDir,
     settings: Vec<String>,
+}
+
+/// A guild with a moderator, two members and a channel, where the bot is.
+pub(super) struct Skerry {
+    pub(super) discord: Discord,
+    pub(super) guild: Guild,
+    pub(super) lobby: ChannelId,
+    pub(super) mo: Person,
+    pub(super) ann: Person,
+    pub(super) ben: Person,
+    pub(super) home: Home,
+    pub(super) serve: Serve,
+}
+
+impl Skerry {
+    pub(super) async fn open() -> Self {
+        let discord = Discord::start().await;
+        let guild = discord.guild("Skerry");
+        let lobby = guild.text_channel("lobby");
+        let (mo, ann, ben) = (guild.administrator("Mo"), guild.member("ann"), guild.member("ben"));
+        let home = Home::new().await;
+        let serve = home.serve(&discord).await;
+        Self { discord, guild, lobby, mo, ann, ben, home, serve }
+    }
 }
 
 impl Home {

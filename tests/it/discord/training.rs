@@ -2,20 +2,13 @@
 
 use serde_json::json;
 
-use crate::support::discord::Discord;
-
 use super::commands::ask;
 use super::scene::reply_at_end;
-use super::serve::Home;
+use super::serve::Skerry;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_agree_for_themselves_and_moderators_approve_what_they_saw() {
-    let discord = Discord::start().await;
-    let guild = discord.guild("Skerry");
-    let lobby = guild.text_channel("lobby");
-    let (mo, ann, ben) = (guild.administrator("Mo"), guild.member("ann"), guild.member("ben"));
-    let home = Home::new().await;
-    let serve = home.serve(&discord).await;
+    let Skerry { discord, guild: _guild, lobby, mo, ann, ben, home, serve } = Skerry::open().await;
 
     // Nobody agrees unasked, and is told what it means before.
     let status = ask(&ann, lobby, "training status", json!({})).await;
