@@ -126,16 +126,7 @@ impl Generation {
 
     /// Sends the rest of the text and the summary.
     pub(super) fn finish(mut self, sequence: &Sequence, finish_reason: FinishReason) {
-        let is_kept = self.governor.is_some();
-        let is_cut = matches!(finish_reason, FinishReason::Length | FinishReason::Context);
-        if is_kept && is_cut && !self.text.cut_at_sentence() {
-            self.text.trail_off();
-        }
-        let mut rest = self.text.finish(&finish_reason).to_owned();
-        if is_kept && matches!(finish_reason, FinishReason::Eos | FinishReason::Stop(_)) {
-            self.text.close();
-            rest.push_str(self.text.take_rest());
-        }
+        let rest = self.text.finish(&finish_reason).to_owned();
         self.outlet.send_text(&rest);
         // Before the last event, so that whoever sees it finds the place free.
         self.outlet.ticket = None;
@@ -214,24 +205,16 @@ impl Generation {
                 },
             }
         }
-        if let Some(governor) = self.governor.as_ref().filter(|it| it.is_over(num_tokens)) {
-            if self.text.cut_at_sentence() {
-                return Reading::Over;
-            }
-            let scan = self.text.scan();
-            if governor.is_at_last_words(num_tokens) && scan.is_sentence_ended {
-                self.text.close();
-                return Reading::Over;
-            }
+        if self.governor.as_ref().is_some_and(|it| it.ends(&mut self.text, num_tokens)) {
+            return Reading::Over;
         }
         let mut limit = usize::MAX;
         if let Some(rewinder) = &mut self.rewinder {
             rewinder.settle(self.text.settled(), self.text.len());
             limit = rewinder.floor().map_or(limit, |checkpoint| checkpoint.text_bytes);
         }
-        if self.governor.as_ref().is_some_and(|it| it.is_at_last_words(num_tokens)) {
-            // It may be cut off.
-            limit = limit.min(self.text.last_word());
+        if let Some(governor) = &self.governor {
+            limit = limit.min(governor.showable(&self.text, num_tokens));
         }
         self.outlet.send_text(self.text.take_delta(limit));
         Reading::On

@@ -37,7 +37,7 @@ impl fmt::Display for LengthRange {
 }
 
 /// What is added at most, at a sentence's end, to the logits of tokens that end the reply,
-/// from the middle of the range to its upper bound.
+/// from the middle of the range to its last quarter.
 const EASE: f32 = 5.0;
 /// What is added at most to the logits of tokens that end a sentence, over the margin.
 const FINISH: f32 = 5.0;
@@ -90,13 +90,30 @@ impl Governor {
         num_tokens < self.range.min_tokens
     }
 
-    /// Whether a reply of so many tokens ends with its sentence.
-    pub(super) fn is_over(&self, num_tokens: usize) -> bool {
-        num_tokens >= self.ends_from
+    /// Ends a text of so many tokens where its sentence ended, if it is long enough; tells
+    /// whether it did.
+    pub(super) fn ends(&self, text: &mut ReplyText, num_tokens: usize) -> bool {
+        if num_tokens < self.ends_from {
+            return false;
+        }
+        if text.cut_at_sentence() {
+            return true;
+        }
+        let is_over = self.is_at_last_words(num_tokens) && text.scan().is_sentence_ended;
+        if is_over {
+            text.close();
+        }
+        is_over
+    }
+
+    /// Up to where a text of so many tokens may be shown, in bytes: its last word may be cut
+    /// off soon.
+    pub(super) fn showable(&self, text: &ReplyText, num_tokens: usize) -> usize {
+        if self.is_at_last_words(num_tokens) { text.last_word() } else { usize::MAX }
     }
 
     /// Whether a reply of so many tokens ends with its next whole word.
-    pub(super) fn is_at_last_words(&self, num_tokens: usize) -> bool {
+    fn is_at_last_words(&self, num_tokens: usize) -> bool {
         num_tokens + LAST_WORDS.min(self.cap / 8) >= self.cap
     }
 

@@ -141,7 +141,11 @@ impl Intake {
         });
         let takes_back = !banned.is_empty() || governor.as_ref().is_some_and(|it| it.holds(0));
         let rewinder = takes_back.then(Rewinder::default);
-        let trim = Trim { start_space: request.trim_start_space, end: request.trim_end };
+        let trim = Trim {
+            start_space: request.trim_start_space,
+            end: request.trim_end,
+            rounds_off: governor.is_some(),
+        };
         let span = tracing::info_span!(
             parent: &request.span,
             "engine.generate",

@@ -162,7 +162,7 @@ pub struct GenerationSummary {
     pub num_generated_tokens: usize,
     /// How often the sequence lost its KV blocks and was computed again.
     pub num_preemptions: usize,
-    /// How often a banned string was taken back.
+    /// How often a banned string, or a stop below the reply's length, was taken back.
     pub num_rewinds: usize,
     /// Banned strings that stand in the text because going back did not help.
     pub num_banned_passed: usize,

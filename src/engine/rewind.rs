@@ -1,8 +1,9 @@
-//! Going back to where a banned string began, to sample another token there.
+//! Going back to where a string began that may not stand there, to sample another token:
+//! a banned one, or a stop string below the reply's length.
 //!
-//! Remembers, for each token whose text may still turn out to begin a banned
-//! string, what the state before it was. Patience is bounded: after so many
-//! attempts the string is let pass, and counted.
+//! Remembers, for each token whose text may still turn out to begin one, what the state
+//! before it was. Patience is bounded: after so many attempts a banned string is let pass,
+//! and counted, and a stop string ends the reply.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -7,8 +7,10 @@
 //! back, and none of it was part of a stop string.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::banned::BannedStrings;
+use super::governor::{Governor, LengthRange};
 use super::request::FinishReason;
 use super::stop::StopStrings;
 use crate::prose::Scan;
@@ -18,6 +20,9 @@ use crate::prose::Scan;
 pub(super) struct Trim {
     pub(super) start_space: bool,
     pub(super) end: bool,
+    /// Whether what the end leaves open or cuts within a sentence is rounded off, as of a
+    /// reply whose length is kept.
+    pub(super) rounds_off: bool,
 }
 
 /// What the text says about going on.
@@ -124,7 +129,7 @@ impl ReplyText {
 
     /// Ends a text that was cut short within a sentence: its last word, of which more may
     /// have been to come, goes, and what is left trails off.
-    pub(super) fn trail_off(&mut self) {
+    fn trail_off(&mut self) {
         let scan = self.scan();
         if !scan.is_sentence_ended && !scan.closers.contains("```") {
             self.cut_to(self.last_word());
@@ -170,6 +175,10 @@ impl ReplyText {
 
     /// Ends the reply and returns what of it was not shown yet.
     pub(super) fn finish(&mut self, reason: &FinishReason) -> &str {
+        let is_cut = matches!(reason, FinishReason::Length | FinishReason::Context);
+        if self.trim.rounds_off && is_cut && !self.cut_at_sentence() {
+            self.trail_off();
+        }
         if self.trim.end {
             if !matches!(reason, FinishReason::Stop(_) | FinishReason::Sentence) {
                 let cut_short = *reason != FinishReason::Eos;
@@ -178,11 +187,9 @@ impl ReplyText {
             }
             self.text.truncate(self.text.trim_end().len());
         }
-        self.take_until(self.text.len())
-    }
-
-    /// What was added since and not shown yet.
-    pub(super) fn take_rest(&mut self) -> &str {
+        if self.trim.rounds_off && matches!(reason, FinishReason::Eos | FinishReason::Stop(_)) {
+            self.close();
+        }
         self.take_until(self.text.len())
     }
 
@@ -208,54 +215,62 @@ impl ReplyText {
     }
 }
 
-/// The text of a reply whose tokens are drawn elsewhere: cut at stop strings and trimmed
-/// as an engine's own.
+/// The text of a reply whose tokens are drawn elsewhere: cut at stop strings, trimmed and
+/// ended as an engine's own.
 #[derive(Debug)]
-pub struct TextFilter(ReplyText);
+pub struct TextFilter {
+    text: ReplyText,
+    governor: Option<Governor>,
+    num_tokens: usize,
+}
 
 impl TextFilter {
     /// A filter for one reply; see [`super::GenerationRequest`] for what the parameters do.
     /// None of the stops is empty.
-    pub fn new(stops: Vec<String>, trim_start_space: bool, trim_end: bool) -> Self {
-        let trim = Trim { start_space: trim_start_space, end: trim_end };
-        Self(ReplyText::new(StopStrings::new(stops), BannedStrings::new(&[]), trim))
+    pub fn new(
+        stops: Vec<String>,
+        trim_start_space: bool,
+        trim_end: bool,
+        length_range: Option<LengthRange>,
+        max_tokens: usize,
+    ) -> Self {
+        let trim = Trim {
+            start_space: trim_start_space,
+            end: trim_end,
+            rounds_off: length_range.is_some(),
+        };
+        let text = ReplyText::new(StopStrings::new(stops), BannedStrings::new(&[]), trim);
+        // Words alone are judged here; whoever draws the tokens steers them.
+        let governor = length_range.map(|range| Governor::new(range, max_tokens, Arc::default()));
+        Self { text, governor, num_tokens: 0 }
     }
 
-    /// Takes in more text. The stop string that it completes, if it does: then the reply
-    /// is over.
-    pub fn push(&mut self, piece: &str) -> Option<String> {
-        self.0.push(piece);
-        match self.0.check(true) {
-            TextVerdict::Stopped(stop) => Some(stop),
-            TextVerdict::Open | TextVerdict::Banned(_) | TextVerdict::Held(_) => None,
+    /// Takes in more text, with which the reply has `num_tokens`. Why it is over, if it is: a
+    /// stop string is complete, or its length and a sentence are.
+    pub fn push(&mut self, piece: &str, num_tokens: usize) -> Option<FinishReason> {
+        self.text.push(piece);
+        self.num_tokens = num_tokens;
+        if let TextVerdict::Stopped(stop) = self.text.check(true) {
+            return Some(FinishReason::Stop(stop));
         }
+        let is_over = self.governor.as_ref().is_some_and(|it| it.ends(&mut self.text, num_tokens));
+        is_over.then_some(FinishReason::Sentence)
     }
 
-    /// What may be shown now and was not yet; without the last word where that may still be
-    /// cut off.
-    pub fn take_delta(&mut self, without_last_word: bool) -> String {
-        let limit = if without_last_word { self.0.last_word() } else { usize::MAX };
-        self.0.take_delta(limit).to_owned()
-    }
-
-    /// Cuts the text where its last sentence ended, if nothing behind that was taken;
-    /// tells whether it did.
-    pub fn cut_at_sentence(&mut self) -> bool {
-        self.0.cut_at_sentence()
-    }
-
-    /// Ends a text that was cut short within a sentence.
-    pub fn trail_off(&mut self) {
-        self.0.trail_off();
+    /// What may be shown now and was not yet.
+    pub fn take_delta(&mut self) -> String {
+        let governor = self.governor.as_ref();
+        let limit = governor.map_or(usize::MAX, |it| it.showable(&self.text, self.num_tokens));
+        self.text.take_delta(limit).to_owned()
     }
 
     /// Ends the reply; what of it was not shown yet.
     pub fn finish(&mut self, reason: &FinishReason) -> String {
-        self.0.finish(reason).to_owned()
+        self.text.finish(reason).to_owned()
     }
 
     /// The whole reply, once it is finished.
     pub fn into_text(self) -> String {
-        self.0.into_text()
+        self.text.into_text()
     }
 }

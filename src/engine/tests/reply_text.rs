@@ -10,7 +10,7 @@ use crate::engine::stop::StopStrings;
 use crate::engine::text::{ReplyText, TextVerdict, Trim};
 use crate::tokenizer::IncrementalDecoder;
 
-const TRIM: Trim = Trim { start_space: true, end: true };
+const TRIM: Trim = Trim { start_space: true, end: true, rounds_off: false };
 
 /// Few characters, so that stops occur, begin and overlap; one to four bytes each.
 fn string(len: std::ops::Range<usize>) -> impl Strategy<Value = String> {

@@ -75,6 +75,9 @@ impl Exchange {
                 self.request.stop.clone(),
                 trims(self.request.trim_start_space),
                 trims(self.request.trim_end),
+                // A server of ours does it itself.
+                self.request.length_range.filter(|_| !is_ours),
+                self.request.max_tokens,
             ),
             began: Instant::now(),
             first_text: None,
@@ -161,14 +164,14 @@ impl Exchange {
         if !choice.text.is_empty() {
             reading.first_text.get_or_insert_with(Instant::now);
             reading.num_pieces += 1;
-            if let Some(stop) = reading.filter.push(&choice.text) {
-                // The server does not know this one, or finds it later than we do.
-                reading.ending = Some(FinishReason::Stop(stop));
+            // Other servers send a token in each event, or say which.
+            let num_tokens = reading.num_pieces.max(reading.token_ids.len());
+            if let Some(ending) = reading.filter.push(&choice.text, num_tokens) {
+                // The server does not know this end, or finds it later than we do.
+                reading.ending = Some(ending);
                 reading.is_done = true;
             }
-            self.end_with_sentence(reading);
-            let may_be_cut = self.is_at_last_words(reading);
-            self.send_text(reading.filter.take_delta(may_be_cut));
+            self.send_text(reading.filter.take_delta());
         }
         if let (Some(ending), None) = (choice.finish_reason, &reading.ending) {
             reading.ending = Some(match (ending, choice.stop_reason) {
@@ -181,45 +184,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// Tokens so far: other servers send one in each event, or say which.
-    fn num_tokens(reading: &Reading) -> usize {
-        reading.num_pieces.max(reading.token_ids.len())
-    }
-
-    /// Whether the server may cut the reply within a word soon.
-    fn is_at_last_words(&self, reading: &Reading) -> bool {
-        /// Tokens before the last.
-        const LAST_WORDS: usize = 12;
-        let is_ours = self.server.dialect == Dialect::Dramatis;
-        self.request.length_range.is_some()
-            && !is_ours
-            && Self::num_tokens(reading) + LAST_WORDS >= self.request.max_tokens
-    }
-
-    /// Ends a reply that is over its range where a sentence ends, as the server does not.
-    fn end_with_sentence(&self, reading: &mut Reading) {
-        let Some(range) = self.request.length_range else { return };
-        // A server of ours does it itself.
-        let is_ours = self.server.dialect == Dialect::Dramatis;
-        if !is_ours
-            && reading.ending.is_none()
-            && Self::num_tokens(reading) >= range.max_tokens
-            && reading.filter.cut_at_sentence()
-        {
-            reading.ending = Some(FinishReason::Sentence);
-            reading.is_done = true;
-        }
-    }
-
     fn summary(&self, mut reading: Reading, mut reason: FinishReason) -> GenerationSummary {
-        let is_cut = matches!(reason, FinishReason::Length | FinishReason::Context);
-        let is_ours = self.server.dialect == Dialect::Dramatis;
-        if self.request.length_range.is_some() && is_cut && !is_ours {
-            // Else the sentence that was cut is closed at least.
-            if !reading.filter.cut_at_sentence() {
-                reading.filter.trail_off();
-            }
-        }
         let rest = reading.filter.finish(&reason);
         self.send_text(rest);
         let text = reading.filter.into_text();

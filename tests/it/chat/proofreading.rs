@@ -1,16 +1,13 @@
 //! What a reply is read for before anybody sees it: another's line, what was said before,
 //! a sentence that has no end.
 
-use std::time::Duration;
-
 use dramatis::chat::ReplyReceipt;
 use dramatis::domain::SceneId;
-use dramatis::engine::load_tokenizer;
-use dramatis::pool::{Place, Pool, PoolOptions, RemoteOptions};
+use dramatis::pool::{Place, Pool, PoolOptions};
 
 use super::house::House;
+use super::remote::remote_at;
 use super::stage::{PATIENCE, Shown};
-use crate::support::models::small_model;
 use crate::support::script::Script;
 
 const SAID: &str = "Mira wipes the lamp with her sleeve and looks at the grey sea, where a boat \
@@ -18,15 +15,7 @@ const SAID: &str = "Mira wipes the lamp with her sleeve and looks at the grey se
 const FRESH: &str = "She puts the kettle on the stove and says nothing for quite some time.";
 
 async fn house(script: &Script, settings: &[(&str, &str)]) -> House {
-    let place = Place::Remote(RemoteOptions {
-        url: script.url().parse().unwrap(),
-        api_key: None,
-        model: None,
-        tokenizer: load_tokenizer(&small_model()).unwrap(),
-        context_tokens: None,
-        max_requests: None,
-        stall: Duration::from_secs(3),
-    });
+    let place = Place::Remote(remote_at(&script.url()));
     let options = PoolOptions { patience: PATIENCE, ..PoolOptions::new("script", vec![place]) };
     let pool = tokio::task::spawn_blocking(|| Pool::start(options)).await.unwrap().unwrap();
     let usual = [("generation.max_tokens.medium", "320")];
@@ -126,7 +115,7 @@ async fn a_server_that_does_not_end_is_ended_with_its_sentence() {
     let turn = house.exchange(scene, "Tell me.").await;
     assert!(turn.swipe.text.ends_with("another."), "{:?}", turn.swipe.text);
     let words = turn.swipe.text.split_whitespace().count();
-    assert!((20..=28).contains(&words), "{words} words");
+    assert!((8..=20).contains(&words), "{words} words, each a token");
     let receipt = ReplyReceipt::of(&turn.swipe).unwrap();
     assert_eq!(receipt.finish, "sentence");
     assert_eq!(receipt.length_range.unwrap().max_tokens, 20);

@@ -21,8 +21,13 @@ use crate::support::sentencepiece;
 use crate::support::server::{self, Program, Server};
 
 fn remote(server: &Server) -> RemoteOptions {
+    remote_at(&server.url())
+}
+
+/// A server of the small model.
+pub(super) fn remote_at(url: &str) -> RemoteOptions {
     RemoteOptions {
-        url: server.url().parse().unwrap(),
+        url: url.parse().unwrap(),
         api_key: None,
         model: None,
         tokenizer: load_tokenizer(&small_model()).unwrap(),
