@@ -51,6 +51,35 @@ pub struct PromptInputs<'a> {
     pub idle: Option<TimeDelta>,
 }
 
+impl<'a> PromptInputs<'a> {
+    /// A LimaRP scene of nothing but these, in which the first of the cast answers.
+    pub fn plain(
+        cast: &'a [PromptCharacter<'a>],
+        people: &'a [PromptPerson<'a>],
+        turns: &'a [PromptTurn<'a>],
+    ) -> Self {
+        Self {
+            template: &Template::Limarp,
+            cast,
+            answering: 0,
+            people,
+            scenario: "",
+            system_prompt: "",
+            post_history_instructions: "",
+            lore: &[],
+            notes: &[],
+            turns,
+            length: None,
+            continuation: None,
+            anchor: None,
+            macro_seed: 0,
+            // The same whenever it is asked for.
+            now: DateTime::UNIX_EPOCH.fixed_offset(),
+            idle: None,
+        }
+    }
+}
+
 /// A character, as far as a prompt needs to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PromptCharacter<'a> {

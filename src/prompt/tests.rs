@@ -19,22 +19,10 @@ const AMPLE: Budget = Budget { context_tokens: 1_000_000, reply_tokens: 1_000 };
 /// One character and one person, nothing said yet.
 fn inputs<'a>(cast: &'a [PromptCharacter<'a>], people: &'a [PromptPerson<'a>]) -> PromptInputs<'a> {
     PromptInputs {
-        template: &Template::Limarp,
-        cast,
-        answering: 0,
-        people,
-        scenario: "",
-        system_prompt: "",
-        post_history_instructions: "",
-        lore: &[],
-        notes: &[],
-        turns: &[],
         length: Some(Length::Medium),
-        continuation: None,
-        anchor: None,
         macro_seed: 7,
         now: DateTime::parse_from_rfc3339("2026-11-23T16:05:00+01:00").unwrap(),
-        idle: None,
+        ..PromptInputs::plain(cast, people, &[])
     }
 }
 

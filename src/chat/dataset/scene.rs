@@ -2,9 +2,7 @@
 
 use std::collections::HashSet;
 
-use chrono::DateTime;
-
-use crate::domain::{PersonId, Speaker, SwipeOrigin, Template, TurnId};
+use crate::domain::{PersonId, Speaker, SwipeOrigin, TurnId};
 use crate::prompt::{
     Lesson, PromptCharacter, PromptInputs, PromptPerson, PromptTurn, lesson, visible,
 };
@@ -176,23 +174,9 @@ impl Recipe<'_> {
             .map(|(id, speaker, text)| PromptTurn { id: *id, speaker, text })
             .collect();
         let inputs = PromptInputs {
-            template: &Template::Limarp,
-            cast: &cast,
-            answering: 0,
-            people: &persons,
             scenario: &plain(&story.scene.scenario),
-            system_prompt: "",
-            post_history_instructions: "",
-            lore: &[],
-            notes: &[],
-            turns: &turns,
-            length: None,
-            continuation: None,
-            anchor: None,
             macro_seed: story.scene.id.0.unsigned_abs(),
-            // The same in every export, whenever it is made.
-            now: DateTime::UNIX_EPOCH.fixed_offset(),
-            idle: None,
+            ..PromptInputs::plain(&cast, &persons, &turns)
         };
         let length = |text: &str| length_of(self.tokenizer.count(text), self.lengths);
         let lesson = lesson(&inputs, length).expect("whoever replied is in the cast");

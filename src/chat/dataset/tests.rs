@@ -4,13 +4,12 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-use chrono::DateTime;
 use proptest::prelude::*;
 
 use super::names::{Named, Names};
 use super::scrub::{Replaced, scrub};
 use super::window::{Marks, Sample, windows};
-use crate::domain::{CharacterId, Length, PersonId, Speaker, Template, TurnId};
+use crate::domain::{CharacterId, Length, PersonId, Speaker, TurnId};
 use crate::prompt::alpaca::{Entry, Side, parse};
 use crate::prompt::{
     Lesson, PromptCharacter, PromptInputs, PromptPerson, PromptTurn, lesson, visible,
@@ -52,22 +51,10 @@ fn taught(people: &[&str], turns: &[(bool, &str, &str)]) -> Lesson {
         .map(|((speaker, text), id)| PromptTurn { id: TurnId(id), speaker, text })
         .collect();
     let inputs = PromptInputs {
-        template: &Template::Limarp,
-        cast: &cast,
-        answering: 0,
-        people: &people,
         scenario: "Rain.",
         system_prompt: "ignored",
-        post_history_instructions: "",
-        lore: &[],
-        notes: &[],
-        turns: &turns,
-        length: None,
-        continuation: None,
-        anchor: None,
         macro_seed: 1,
-        now: DateTime::UNIX_EPOCH.fixed_offset(),
-        idle: None,
+        ..PromptInputs::plain(&cast, &people, &turns)
     };
     lesson(&inputs, |text| super::lengths::length_of(tokenizer.count(text), &RANGES)).unwrap()
 }
