@@ -13,7 +13,7 @@ use super::progress::Counted;
 use crate::fetch::free_bytes;
 use crate::model::{
     AdapterInfo, AdapterOptions, Merge, MergeOptions, MergeReport, MergeType, ModelFile,
-    TokenizerSource,
+    TokenizerSource, is_gguf,
 };
 use crate::tokenizer::Tokenizer;
 
@@ -103,8 +103,7 @@ fn tokenizer(
     base: &ModelFile,
     output: &Path,
 ) -> anyhow::Result<Vec<(String, crate::model::MetadataValue)>> {
-    let to_gguf = output.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"));
-    if !to_gguf || matches!(base.tokenizer(), Some(TokenizerSource::Gguf(_))) {
+    if !is_gguf(output) || matches!(base.tokenizer(), Some(TokenizerSource::Gguf(_))) {
         return Ok(Vec::new());
     }
     let directory = match base.path().is_dir() {

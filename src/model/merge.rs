@@ -209,12 +209,6 @@ impl<'a> Merge<'a> {
                 Summed { base: &mut *base, adaptation: &self.adaptation, config, pool: &pool };
             let matrix = summed.matrix(weight, tensor.matrix_shape(), neighbours)?;
             let squares = matrix.rewrite(&pool, tensor.dtype, &mut |bytes| writer.write(bytes))?;
-            if !squares.added.is_finite() {
-                return Err(ModelError::adapter(
-                    &self.options.adapters[0].path,
-                    format!("it adds to {} what is no number", weight.safetensors_name()),
-                ));
-            }
             kinds.add(weight, squares);
             writer.end_tensor()?;
             advance();
@@ -277,8 +271,8 @@ impl<'a> Merge<'a> {
     }
 }
 
-/// Whether a path is to be a GGUF.
-fn is_gguf(path: &Path) -> bool {
+/// Whether a merged model at this path is a GGUF.
+pub fn is_gguf(path: &Path) -> bool {
     path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf"))
 }
 

@@ -38,7 +38,7 @@ pub use error::ModelError;
 pub use file::{ModelFile, ModelInfo, TokenizerSource, inspect};
 pub use kv_cache::KvCache;
 pub use loader::{Backend, LoadOptions, Model, SlidingWindow};
-pub use merge::{Merge, MergeOptions, MergeReport, ModuleReport, ScaledAdapter, Spread};
+pub use merge::{Merge, MergeOptions, MergeReport, ModuleReport, ScaledAdapter, Spread, is_gguf};
 pub use write::MergeType;
 
 /// The type in which a matrix is stored (`F32`, `Q8_0`, `Q4K`, …), as candle names it.

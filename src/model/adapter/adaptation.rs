@@ -72,6 +72,12 @@ impl Adaptation {
         self.fitted.iter().map(|fitted| (&fitted.adapter, fitted.options.scale))
     }
 
+    /// Where they are, for people.
+    pub(in super::super) fn paths(&self) -> String {
+        let paths = self.fitted.iter().map(|fitted| fitted.options.path.display().to_string());
+        paths.collect::<Vec<_>>().join(", ")
+    }
+
     /// Whether embedding and output, if they were one, are two from now on. Added to the
     /// one, an update must not reach the other: that is what PEFT computes unmerged
     /// (merged, it changes both, which no training ever saw).

@@ -2,6 +2,7 @@
 //! source that a decoder is built from.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use super::super::rewrite::{Rewrite, Squares};
 use super::super::weights::{Weight, WeightSource, row_of_neighbours};
@@ -21,6 +22,9 @@ pub(in super::super) struct Summed<'a> {
 
 /// A matrix as it is stored, and what is to be done to it.
 pub(in super::super) struct SummedMatrix {
+    weight: Weight,
+    /// Whose updates they are, for whoever has to look.
+    adapters: String,
     stored: StoredRows<'static>,
     delta: Option<Delta>,
     /// The width of the heads whose rows become neighbours.
@@ -51,12 +55,14 @@ impl Summed<'_> {
         };
         let row_of = |row| if neighbours { row_of_neighbours(row, head_dim) } else { row };
         let delta = self.adaptation.delta(self.pool, weight, (out, input), &row_of)?;
-        Ok(SummedMatrix { stored, delta, permuted: permuted.then_some(head_dim) })
+        let adapters = self.adaptation.paths();
+        Ok(SummedMatrix { weight, adapters, stored, delta, permuted: permuted.then_some(head_dim) })
     }
 }
 
 impl SummedMatrix {
-    /// Hands over the sum's rows in a type whose blocks divide them.
+    /// Hands over the sum's rows in a type whose blocks divide them; fails where an update
+    /// is no number.
     pub(in super::super) fn rewrite(
         &self,
         pool: &ThreadPool,
@@ -68,7 +74,12 @@ impl SummedMatrix {
             None => row,
         };
         let rewrite = Rewrite { pool, stored: &self.stored, row_of: &row_of, to };
-        rewrite.run(self.delta.as_ref(), write)
+        let squares = rewrite.run(self.delta.as_ref(), write)?;
+        if squares.added.is_finite() {
+            return Ok(squares);
+        }
+        let reason = format!("it adds to {} what is no number", self.weight.safetensors_name());
+        Err(ModelError::adapter(Path::new(&self.adapters), reason))
     }
 }
 
