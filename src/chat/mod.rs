@@ -171,9 +171,8 @@ impl Settings {
     fn new(options: ChatOptions) -> Result<Self, ChatError> {
         let (default_preset, default_length) =
             (options.default_preset().to_owned(), options.default_length()?);
-        let ChatOptions { mut generation, chat, lore, profile, template } = options;
-        generation.max_tokens.extend(profile.max_tokens);
-        generation.lengths.extend(profile.lengths);
+        let ChatOptions { generation, chat, lore, profile, template } = options;
+        let generation = generation.with_profile(&profile);
         Ok(Self {
             default_preset,
             default_length,
@@ -200,9 +199,8 @@ impl Settings {
     /// Within which tokens a reply of that length is kept; `None` leaves it to the model.
     fn length_range(&self, length: Option<Length>) -> Option<LengthRange> {
         self.generation.keep_lengths.then(|| {
-            let range = length.and_then(|length| self.generation.lengths.get(length.as_str()));
-            // Without a range it still ends with a sentence before it would be cut.
-            let [min_tokens, max_tokens] = range.copied().unwrap_or([0, self.max_tokens(length)]);
+            let length = length.map(Length::as_str);
+            let [min_tokens, max_tokens] = self.generation.length_range(length);
             LengthRange { min_tokens, max_tokens }
         })
     }

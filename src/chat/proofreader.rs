@@ -10,11 +10,11 @@ use crate::prose::{Repeats, Repetition, Tail};
 use crate::sampling::{Dry, SamplerParams, SamplerStage};
 
 /// Reads the tries at one reply.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Proofreader {
     others: OtherLines,
     repeats: Repeats,
-    limits: Option<RepetitionConfig>,
+    limits: RepetitionConfig,
     /// Whether the reply goes on with a text that stands, so that it begins within a line.
     continues: bool,
 }
@@ -28,7 +28,7 @@ impl Proofreader {
         said: impl IntoIterator<Item = &'a str>,
     ) -> Self {
         let texts = said.into_iter().take(limits.replies);
-        Self { others, repeats: Repeats::of(texts), limits: Some(limits), continues: false }
+        Self { others, repeats: Repeats::of(texts), limits, continues: false }
     }
 
     /// The same for a reply that goes on with a text that stands.
@@ -55,10 +55,7 @@ impl Proofreader {
 
     /// Whether so much of it counts as said before.
     pub fn is_repetition(&self, of: Repetition) -> bool {
-        self.limits.is_some_and(|limits| {
-            !self.repeats.is_empty()
-                && (of.overlap >= limits.overlap || of.longest_run >= limits.run)
-        })
+        !self.repeats.is_empty() && self.limits.counts(of.overlap, of.longest_run)
     }
 
     /// Up to where a growing reply without another's line may be shown, in bytes.
@@ -115,7 +112,7 @@ mod tests {
         Proofreader {
             others: OtherLines::of(["Tom"], "Maren"),
             repeats: Repeats::of([SAID]),
-            limits: Some(LIMITS),
+            limits: LIMITS,
             continues: false,
         }
     }
@@ -135,7 +132,8 @@ mod tests {
         let fresh = "A gull cries above the harbour, and the grey sea is calm tonight, ";
         assert_eq!(&fresh[reader.showable(fresh)..], "tonight, ");
         assert!(!reader.is_repetition(reader.compare(fresh)));
-        assert_eq!(Proofreader::default().showable(SAID), SAID.len());
+        let silent = Proofreader::new(OtherLines::default(), LIMITS, []);
+        assert_eq!(silent.showable(SAID), SAID.len());
     }
 
     #[test]

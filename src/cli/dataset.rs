@@ -71,7 +71,7 @@ pub(super) fn run(session: &Session, command: &DatasetCommand) -> anyhow::Result
     let tokenizer = load_tokenizer(&tokenizer)?;
     let options = DatasetOptions {
         max_tokens: args.max_tokens,
-        lengths: ranges_of(&session.config.length_ranges()),
+        lengths: ranges_of(&session.config.generation_of_model().lengths),
         salt: rand::random::<[u8; 16]>().to_vec(),
     };
     let store = session.store_options(&session.config.database_dir());

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::error::require;
-use super::{Auto, Invalid};
+use super::{Auto, Invalid, ModelProfile};
 
 /// How replies are sampled and how long they may get.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,6 +44,13 @@ pub struct RepetitionConfig {
     pub run: usize,
 }
 
+impl RepetitionConfig {
+    /// Whether a reply counts of which that share and that run were said before.
+    pub fn counts(&self, overlap: f64, longest_run: usize) -> bool {
+        overlap >= self.overlap || longest_run >= self.run
+    }
+}
+
 impl GenerationConfig {
     /// Where a reply of this length is cut at the latest, in tokens. `None` is a
     /// length that the model chooses.
@@ -51,6 +58,20 @@ impl GenerationConfig {
         let auto = || self.max_tokens.get("auto").copied();
         let tokens = length.and_then(|length| self.max_tokens.get(length).copied());
         tokens.or_else(auto).expect("the embedded defaults hold every length")
+    }
+
+    /// Within how many tokens a reply of this length is kept, from and to. Without a range of
+    /// its own it still ends with a sentence before it would be cut.
+    pub fn length_range(&self, length: Option<&str>) -> [usize; 2] {
+        let range = length.and_then(|length| self.lengths.get(length).copied());
+        range.unwrap_or([0, self.max_tokens(length)])
+    }
+
+    /// The same for a model of that profile.
+    pub fn with_profile(mut self, profile: &ModelProfile) -> Self {
+        self.max_tokens.extend(profile.max_tokens.clone());
+        self.lengths.extend(profile.lengths.clone());
+        self
     }
 
     /// The default length, `None` if the model chooses.
@@ -65,17 +86,7 @@ impl GenerationConfig {
             format_args!("\"{}\"", self.length),
             &format!("one of {}", self.lengths()),
         )?;
-        for (length, &tokens) in &self.max_tokens {
-            require(
-                (16..=65_536).contains(&tokens),
-                &format!("generation.max_tokens.{length}"),
-                tokens,
-                "a number of tokens from 16 to 65536",
-            )?;
-        }
-        for (length, range) in &self.lengths {
-            check_range(&format!("generation.lengths.{length}"), length, *range, &self.max_tokens)?;
-        }
+        check_lengths("generation", &self.max_tokens, &self.lengths, &self.max_tokens)?;
         let RepetitionConfig { replies, overlap, run } = self.repetition;
         require(
             replies <= 100,
@@ -109,19 +120,33 @@ impl GenerationConfig {
     }
 }
 
-/// Checks one range of tokens under its setting's `key`.
-pub(super) fn check_range(
-    key: &str,
-    length: &str,
-    [from, to]: [usize; 2],
-    lengths: &BTreeMap<String, usize>,
+/// Checks limits and ranges by length, which stand under the setting `of`; `known` has every
+/// length.
+pub(super) fn check_lengths(
+    of: &str,
+    max_tokens: &BTreeMap<String, usize>,
+    ranges: &BTreeMap<String, [usize; 2]>,
+    known: &BTreeMap<String, usize>,
 ) -> Result<(), Invalid> {
-    let known = || lengths.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    require(lengths.contains_key(length), key, length, &format!("one of {}", known()))?;
-    require(
-        from <= to && (1..=65_536).contains(&to),
-        key,
-        format_args!("[{from}, {to}]"),
-        "two numbers of tokens, the first no larger than the second, up to 65536",
-    )
+    let is_known = |key: &str, length: &String| {
+        let names = || known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        require(known.contains_key(length), key, length, &format!("one of {}", names()))
+    };
+    for (length, &tokens) in max_tokens {
+        let key = format!("{of}.max_tokens.{length}");
+        is_known(&key, length)?;
+        let allowed = "a number of tokens from 16 to 65536";
+        require((16..=65_536).contains(&tokens), &key, tokens, allowed)?;
+    }
+    for (length, &[from, to]) in ranges {
+        let key = format!("{of}.lengths.{length}");
+        is_known(&key, length)?;
+        require(
+            from <= to && (1..=65_536).contains(&to),
+            &key,
+            format_args!("[{from}, {to}]"),
+            "two numbers of tokens, the first no larger than the second, up to 65536",
+        )?;
+    }
+    Ok(())
 }

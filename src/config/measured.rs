@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
-use super::generation::check_range;
+use super::generation::check_lengths;
 use super::{Config, ConfigError};
 
 const FILE: &str = "profiles.toml";
@@ -52,12 +52,10 @@ pub fn save_lengths(
 pub(super) fn add_to(config: &mut Config) -> Result<(), ConfigError> {
     let path = profiles_file(&config.data_dir);
     for (model, measured) in read(&path)? {
-        for (length, range) in &measured.lengths {
-            let key = format!("{model}.lengths.{length}");
-            check_range(&key, length, *range, &config.generation.max_tokens).map_err(
-                |invalid| ConfigError::Invalid { origin: path.display().to_string(), invalid },
-            )?;
-        }
+        let known = &config.generation.max_tokens;
+        check_lengths(&model, &BTreeMap::new(), &measured.lengths, known).map_err(|invalid| {
+            ConfigError::Invalid { origin: path.display().to_string(), invalid }
+        })?;
         let profile = config.profiles.entry(model).or_default();
         for (length, range) in measured.lengths {
             profile.lengths.entry(length).or_insert(range);

@@ -95,12 +95,10 @@ impl Config {
         self.profiles.get(&self.model.name).cloned().unwrap_or_default()
     }
 
-    /// How many tokens a reply should have, from and to, by its length: as the model's
-    /// profile says, else as the house does.
-    pub fn length_ranges(&self) -> BTreeMap<String, [usize; 2]> {
-        let mut ranges = self.generation.lengths.clone();
-        ranges.extend(self.profile().lengths);
-        ranges
+    /// How replies of the configured model are written: as its profile says, else as the
+    /// house does.
+    pub fn generation_of_model(&self) -> GenerationConfig {
+        self.generation.clone().with_profile(&self.profile())
     }
 
     /// Where the private database server keeps its files.

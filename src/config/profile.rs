@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::Invalid;
 use super::error::require;
-use super::generation::check_range;
+use super::generation::check_lengths;
 
 /// What belongs to one model: how its prompts are laid out, how its words are chosen,
 /// what ends its replies and how long they are.
@@ -39,20 +39,6 @@ impl ModelProfile {
                 "texts that are not empty",
             )?;
         }
-        for (length, range) in &self.lengths {
-            check_range(&format!("profiles.{name}.lengths.{length}"), length, *range, lengths)?;
-        }
-        for (length, &tokens) in &self.max_tokens {
-            let key = format!("profiles.{name}.max_tokens.{length}");
-            let known = || lengths.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            require(lengths.contains_key(length), &key, length, &format!("one of {}", known()))?;
-            require(
-                (16..=65_536).contains(&tokens),
-                &key,
-                tokens,
-                "a number of tokens from 16 to 65536",
-            )?;
-        }
-        Ok(())
+        check_lengths(&format!("profiles.{name}"), &self.max_tokens, &self.lengths, lengths)
     }
 }

@@ -11,7 +11,7 @@ use super::loaded::Loaded;
 use super::scenes::{Part, SCENES, Scene};
 use crate::chat::{Proofreader, raised_penalty};
 use crate::config::RepetitionConfig;
-use crate::domain::{CharacterId, Length, PersonId, Speaker, Template, TurnId};
+use crate::domain::{CharacterId, Length, PersonId, Speaker, TurnId};
 use crate::engine::{
     Engine, EngineOptions, FinishReason, GenerationEvent, GenerationRequest, GenerationStream,
     GenerationSummary, LengthRange,
@@ -152,28 +152,16 @@ impl Played {
         let people: Vec<_> = others
             .map(|(_, part)| PromptPerson { name: part.name, description: part.persona })
             .collect();
+        let cast = [PromptCharacter {
+            name: me.name,
+            description: me.persona,
+            personality: "",
+            example_dialogue: "",
+        }];
         let inputs = PromptInputs {
-            template: &Template::Limarp,
-            cast: &[PromptCharacter {
-                name: me.name,
-                description: me.persona,
-                personality: "",
-                example_dialogue: "",
-            }],
-            answering: 0,
-            people: &people,
             scenario: self.scenario,
-            system_prompt: "",
-            post_history_instructions: "",
-            lore: &[],
-            notes: &[],
-            turns: &turns,
             length: rules.length,
-            continuation: None,
-            anchor: None,
-            macro_seed: 0,
-            now: chrono::DateTime::UNIX_EPOCH.fixed_offset(),
-            idle: None,
+            ..PromptInputs::plain(&cast, &people, &turns)
         };
         // As the service does: a long reply may not push the story out of the window.
         let reply_tokens = rules.reply_tokens.min(context_tokens / 3);
@@ -250,16 +238,10 @@ impl Players {
         if !rules.checked {
             return Ok(written);
         }
-        let reader = |(scene, who): (&Played, usize)| {
-            Proofreader::new(OtherLines::default(), rules.repetition, scene.said_by(who))
-        };
-        let again: Vec<_> = (0..asked.len())
-            .filter(|&index| {
-                reader((asked[index].0, asked[index].1)).is_repetition(written[index].first)
-            })
-            .collect();
+        let counts = |of: Repetition| rules.repetition.counts(of.overlap, of.longest_run);
+        let again: Vec<_> =
+            (0..asked.len()).filter(|&index| counts(written[index].first)).collect();
         let others = Rules { sampler: raised_penalty(&rules.sampler), ..rules.clone() };
-        let asked_of = asked;
         // Another place in the random stream, as the service takes.
         let asked: Vec<_> =
             again.iter().map(|&index| asked[index]).map(|(s, w, seed)| (s, w, !seed)).collect();
@@ -267,9 +249,8 @@ impl Players {
             let first = &written[index];
             let others_tokens = first.others_tokens + second.others_tokens;
             let num_tokens = first.num_tokens + second.num_tokens;
-            let (scene, who, _) = asked_of[index];
-            let counts = reader((scene, who)).is_repetition(second.standing);
-            let is_better = !counts || second.standing.overlap <= first.standing.overlap;
+            let is_better =
+                !counts(second.standing) || second.standing.overlap <= first.standing.overlap;
             let stands = match is_better && !second.text.is_empty() {
                 true => Written { first: first.first, ..second },
                 false => first.clone(),

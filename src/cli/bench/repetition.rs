@@ -22,9 +22,8 @@ use super::plot::{self, Chart, Point, Series};
 use super::scenes::SCENES;
 use super::table::{number, percent, table};
 use super::{MOST, at_least_one, whole};
-use crate::chat::Proofreader;
 use crate::config::RepetitionConfig;
-use crate::prompt::OtherLines;
+use crate::prose::Repetition;
 use crate::sampling::SamplerParams;
 
 /// Turns of which the chart shows the mean.
@@ -176,8 +175,7 @@ fn play(
 }
 
 fn figure(preset: &str, rules: &Rules, turns: &[Vec<Written>]) -> Figure {
-    // Any text in memory makes it comparable at all.
-    let judge = Proofreader::new(OtherLines::default(), rules.repetition, ["anything"]);
+    let counts = |of: Repetition| rules.repetition.counts(of.overlap, of.longest_run);
     let all = || turns.iter().flatten();
     let share = |holds: &dyn Fn(&Written) -> bool| {
         all().filter(|written| holds(written)).count() as f64 / all().count().max(1) as f64
@@ -192,8 +190,8 @@ fn figure(preset: &str, rules: &Rules, turns: &[Vec<Written>]) -> Figure {
         preset: preset.to_owned(),
         checked: rules.checked,
         replies: all().count(),
-        first: share(&|written| judge.is_repetition(written.first)),
-        standing: share(&|written| judge.is_repetition(written.standing)),
+        first: share(&|written| counts(written.first)),
+        standing: share(&|written| counts(written.standing)),
         overlap: by_turn.iter().sum::<f64>() / by_turn.len().max(1) as f64,
         longest_run: all().map(|written| written.standing.longest_run).max().unwrap_or(0),
         for_others: all().filter(|written| written.holds_other).count(),
@@ -256,7 +254,6 @@ fn chart(model: &str, figures: &[Figure]) -> Chart {
 mod tests {
     use super::*;
     use crate::engine::FinishReason;
-    use crate::prose::Repetition;
 
     fn written(first: f64, standing: f64) -> Written {
         let repetition = |overlap| Repetition { overlap, longest_run: 5 };

@@ -183,6 +183,34 @@ async fn only_what_everybody_agreed_to_and_a_moderator_saw_goes_out() {
 }
 
 #[tokio::test]
+async fn a_branch_asks_whoever_was_taken_out_of_what_it_left() {
+    let house = House::open(tiny()).await;
+    let (guild, library) = (house.guild, house.chat.library());
+    let mira = house.named("Mira").await;
+    let scene = house.open_scene(std::slice::from_ref(&mira)).await.unwrap().id;
+    let ann = house.me.person.clone();
+    let ben = house.db.store.upsert_person(guild, "ben", "Ben Ostrow").await.unwrap();
+    say(&house, scene, &ann, "Ann", "Who is there?").await;
+    say(&house, scene, &ben, "Ben", "Only me.").await;
+    let of_ben = house.latest(scene).await.id;
+    reply(&house, scene, &mira, "Only him, he says.").await;
+    say(&house, scene, &ann, "Ann", "Good.").await;
+    reply(&house, scene, &mira, "Good it is.").await;
+    assert!(house.chat.remove_turn(guild, scene, of_ben).await.unwrap());
+    let end = house.latest(scene).await.id;
+    let branch = house.chat.branch_scene(guild, scene, end, "aside", "Aside").await.unwrap().id;
+    assert!(house.line(branch).await.iter().all(|turn| turn.id != of_ben));
+    agree(&house, guild, ann.id).await;
+    let stands = library.approve_training(guild, branch, ann.id).await.unwrap();
+    assert_eq!((stands.num_speakers, stands.num_agreed), (2, 1), "{stands}");
+    let (lines, card) = export(&house, 9_000).await;
+    let reasons = [(LeftOut::NotApproved, 1), (LeftOut::NoConsent, 1)];
+    assert_eq!((lines.len(), card.scenes_left_out), (0, BTreeMap::from(reasons)));
+    agree(&house, guild, ben.id).await;
+    assert_eq!(export(&house, 9_000).await.0.len(), 1);
+}
+
+#[tokio::test]
 async fn long_scenes_become_several_samples_within_the_limit() {
     let house = House::open(tiny()).await;
     let mira = house.named("Mira").await;

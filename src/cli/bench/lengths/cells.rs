@@ -1,12 +1,10 @@
 //! What is measured: each length, at two places of a scene, in two ways.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::play::Rules;
-use crate::config::Config;
+use crate::config::{Config, GenerationConfig};
 use crate::domain::Length;
 use crate::engine::LengthRange;
 use crate::sampling::SamplerParams;
@@ -78,38 +76,36 @@ impl Cell {
 
 /// What the settings say of lengths.
 pub(super) struct Limits {
-    max_tokens: BTreeMap<String, usize>,
-    ranges: BTreeMap<String, [usize; 2]>,
+    generation: GenerationConfig,
     most: usize,
 }
 
 impl Limits {
     /// As the service has them for the configured model; no reply has more than `most`.
     pub(super) fn of(config: &Config, most: usize) -> Self {
-        let mut max_tokens = config.generation.max_tokens.clone();
-        max_tokens.extend(config.profile().max_tokens);
-        Self { max_tokens, ranges: config.length_ranges(), most }
+        Self { generation: config.generation_of_model(), most }
     }
 
     /// For the record: other limits make other replies.
     pub(super) fn shown(&self) -> Value {
-        json!([self.max_tokens, self.ranges, self.most])
+        json!([self.generation.max_tokens, self.generation.lengths, self.most])
     }
 
     /// The most tokens of any reply.
     pub(super) fn longest(&self) -> usize {
-        self.max_tokens.values().copied().max().unwrap_or(self.most).min(self.most)
+        let longest = self.generation.max_tokens.values().copied().max();
+        longest.unwrap_or(self.most).min(self.most)
     }
 
-    /// The range of a length, if it has one.
+    /// The range of a length, if it has one of its own.
     pub(super) fn range(&self, length: Option<Length>) -> Option<[usize; 2]> {
-        self.ranges.get(length?.as_str()).copied()
+        self.generation.lengths.get(length?.as_str()).copied()
     }
 
     pub(super) fn rules(&self, cell: &Cell, sampler: &SamplerParams) -> Rules {
-        let name = cell.length.map_or("auto", Length::as_str);
-        let cap = self.max_tokens.get(name).copied().unwrap_or(self.most).min(self.most);
-        let [min_tokens, max_tokens] = self.range(cell.length).unwrap_or([0, cap]);
+        let length = cell.length.map(Length::as_str);
+        let cap = self.generation.max_tokens(length).min(self.most);
+        let [min_tokens, max_tokens] = self.generation.length_range(length);
         let range = LengthRange { min_tokens, max_tokens };
         Rules {
             length: cell.length,
