@@ -47,7 +47,7 @@ async fn a_message_or_note_that_cannot_fit_can_be_taken_back() {
     house.exchange(scene, "Hello.").await;
     house.say(scene, &giant()).await;
     house.settled(scene).await;
-    let notice = house.stage.notices(scene).pop().unwrap();
+    let notice = house.stage.notice(scene, 1).await;
     assert!(notice.contains("the message by Ann"), "{notice}");
     house.chat.undo(guild, scene).await.unwrap();
     assert_eq!(house.exchange(scene, "In short: hello.").await.speaker.name(), "Mira");
@@ -56,7 +56,7 @@ async fn a_message_or_note_that_cannot_fit_can_be_taken_back() {
     house.chat.set_note(guild, scene, Some(note)).await.unwrap();
     house.say(scene, "And?").await;
     house.settled(scene).await;
-    let notice = house.stage.notices(scene).pop().unwrap();
+    let notice = house.stage.notice(scene, 2).await;
     assert!(notice.contains("the note"), "{notice}");
     house.chat.set_note(guild, scene, None).await.unwrap();
     assert_eq!(house.exchange(scene, "Now?").await.speaker.name(), "Mira");
@@ -104,8 +104,8 @@ async fn a_reply_that_could_not_be_shown_is_shown_later_and_not_made_again() {
 
     house.stage.refuse_once(false);
     house.exchange(scene, "Again.").await;
-    let notices = house.stage.notices(scene);
-    assert!(notices[0].contains("the curtain is stuck"), "{notices:?}");
+    let notice = house.stage.notice(scene, 1).await;
+    assert!(notice.contains("the curtain is stuck"), "{notice}");
     assert_eq!(house.line(scene).await.len(), 4, "what was written stays in the story");
     house.exchange(scene, "Go on.").await;
     assert_eq!(house.stage.finished(scene).len(), 2);

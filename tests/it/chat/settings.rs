@@ -116,14 +116,14 @@ async fn a_preset_is_known_before_it_is_chosen_and_kept_with_the_reply() {
     house.db.store.delete_preset(guild, "loud").await.unwrap();
     house.say(scene, "And now?").await;
     house.settled(scene).await;
-    let notices = house.stage.notices(scene);
-    assert!(notices[0].contains("there is no preset “loud”"), "{notices:?}");
+    let notice = house.stage.notice(scene, 1).await;
+    assert!(notice.contains("there is no preset “loud”"), "{notice}");
     let broken = Preset { name: "Loud".into(), params: json!({ "temperature": -3 }), source: None };
     house.db.store.upsert_preset(guild, &broken).await.unwrap();
     house.say(scene, "And now?").await;
     house.settled(scene).await;
-    let notices = house.stage.notices(scene);
-    assert!(notices[1].contains("“loud” cannot be used"), "{notices:?}");
+    let notice = house.stage.notice(scene, 2).await;
+    assert!(notice.contains("“loud” cannot be used"), "{notice}");
     house.chat.set_preset(guild, scene, "neutral").await.unwrap();
     assert_eq!(house.exchange(scene, "Better?").await.speaker.name(), "Mira");
     assert_eq!(house.speakers(scene).await, ["Ann", "Mira", "Ann", "Ann", "Ann", "Mira"]);

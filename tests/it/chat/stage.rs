@@ -102,6 +102,13 @@ impl TestStage {
         tokio::time::timeout(PATIENCE, enough).await.expect("it is shown in time").unwrap();
     }
 
+    /// Waits for what the scene's people are told for that many times; a job has failed in the
+    /// database a moment before.
+    pub(super) async fn notice(&self, scene: SceneId, num: usize) -> String {
+        self.wait_for(scene, num, |shown| matches!(shown, Shown::Failed(_))).await;
+        self.notices(scene).swap_remove(num - 1)
+    }
+
     /// Waits until some words of a reply were shown.
     pub(super) async fn wait_for_words(&self, scene: SceneId) {
         self.wait_for(scene, 1, |shown| matches!(shown, Shown::Update(_))).await;
