@@ -18,6 +18,7 @@ mod jobs;
 mod library;
 mod line;
 mod lore;
+mod moderation;
 mod opening;
 mod personas;
 mod plan;

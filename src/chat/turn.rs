@@ -4,6 +4,7 @@ use crate::domain::{CharacterId, GuildId, Length, Participant, SceneId, SceneSta
 use crate::store::{Accepted, Full, NewMessage, Work};
 use crate::telemetry::metrics;
 
+use super::moderation::FROZEN;
 use super::{Chat, ChatError};
 
 /// Words of a person, on their way into a scene.
@@ -48,6 +49,7 @@ impl Chat {
     /// in each case nothing was changed.
     pub async fn accept_turn(&self, message: Message<'_>) -> Result<Accepted, ChatError> {
         let text = self.clean_turn(message.text)?;
+        self.heed_standing(message.guild, message.author.person.id).await?;
         let scene = self.scene(message.guild, message.scene).await?;
         let work = match scene.state {
             SceneState::Active => {
@@ -55,6 +57,7 @@ impl Chat {
                 Some(Work::Reply { character, length })
             }
             SceneState::Paused => None,
+            SceneState::Frozen => return Err(ChatError::refused(FROZEN)),
             SceneState::Ended => {
                 return Err(ChatError::refused("this scene is over; begin a new one"));
             }

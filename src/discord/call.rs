@@ -221,7 +221,18 @@ impl Call {
             moderator_roles: &settings.moderator_roles,
             part: self.part().await?,
         };
-        permissions::may(&who, deed).map_err(|refused| Refusal::plain(refused.to_string()))
+        permissions::may(&who, deed).map_err(|refused| Refusal::plain(refused.to_string()))?;
+        if who.moderates() { Ok(()) } else { self.heed_moderators().await }
+    }
+
+    /// Whether moderators have stopped neither the one who asks nor what is played here.
+    async fn heed_moderators(&self) -> Result<(), Refusal> {
+        let person = self.person().await?;
+        self.bot.chat.heed_standing(self.guild, person.id).await?;
+        if let Some(place) = self.bot.place(self.guild_id, self.channel).await? {
+            self.bot.chat.heed_freeze(place.guild, place.scene).await?;
+        }
+        Ok(())
     }
 
     /// Whose something is that lasts beyond scenes: theirs whose deed brought it.

@@ -83,6 +83,8 @@ pub(super) enum Deed<'a> {
     EditPreset(Whose),
     /// Say that a scene may be training data, or no more.
     ApproveTraining,
+    /// Stop scenes and people, and look at what was done.
+    Moderate,
     /// Say where scenes live and who looks after them.
     SetUp,
 }
@@ -135,7 +137,7 @@ impl Who<'_> {
         self.permissions & (ADMINISTRATOR | MANAGE_GUILD) != 0
     }
 
-    fn moderates(&self) -> bool {
+    pub(super) fn moderates(&self) -> bool {
         self.manages()
             || self.permissions & MANAGE_MESSAGES != 0
             || self.has_one_of(self.moderator_roles)
@@ -176,7 +178,7 @@ pub(super) fn may(who: &Who<'_>, deed: Deed<'_>) -> Result<(), Refusal> {
         Deed::EditCharacter(_) => allow(who.moderates(), Refusal::NotYourCharacter),
         Deed::EditLore(_) => allow(who.moderates(), Refusal::NotYourLore),
         Deed::EditPreset(_) => allow(who.moderates(), Refusal::NotYourPreset),
-        Deed::ApproveTraining => allow(who.moderates(), Refusal::NotModerator),
+        Deed::ApproveTraining | Deed::Moderate => allow(who.moderates(), Refusal::NotModerator),
         Deed::SetUp => allow(who.manages(), Refusal::NeedsManageServer),
     }
 }
@@ -245,6 +247,7 @@ mod tests {
             ("edit own preset", Deed::EditPreset(Whose::Own)),
             ("edit preset", Deed::EditPreset(Whose::Others)),
             ("approve training", Deed::ApproveTraining),
+            ("moderate", Deed::Moderate),
             ("set up", Deed::SetUp),
         ];
         let nobody = Who {
@@ -300,6 +303,7 @@ mod tests {
         edit own preset         ·          ·          ·          ·          ·          ·          ·          ·
         edit preset             preset     preset     preset     preset     ·          ·          ·          ·
         approve training        moderator  moderator  moderator  moderator  ·          ·          ·          ·
+        moderate                moderator  moderator  moderator  moderator  ·          ·          ·          ·
         set up                  manager    manager    manager    manager    manager    manager    ·          ·
         ");
     }

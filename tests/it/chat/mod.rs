@@ -15,6 +15,7 @@ mod lines;
 mod long_scene;
 mod lore;
 mod models;
+mod moderation;
 mod processes;
 mod proofreading;
 mod queue;

@@ -11,6 +11,7 @@ mod files;
 mod hearing;
 mod lore;
 mod many;
+mod moderation;
 mod pictures;
 mod processes;
 mod queue;
