@@ -1,6 +1,7 @@
 //! Accepting a turn: a person's words become part of the story, exactly once.
 
 use crate::domain::{CharacterId, GuildId, Length, Participant, SceneId, SceneState};
+use crate::moderation::Door;
 use crate::store::{Accepted, Full, NewMessage, Work};
 use crate::telemetry::metrics;
 
@@ -62,6 +63,7 @@ impl Chat {
                 return Err(ChatError::refused("this scene is over; begin a new one"));
             }
         };
+        let text = self.pass(scene.guild_id, scene.id, Door::Message, &text).await?;
         let message = NewMessage {
             external_id: message.external_id,
             person: message.author.person.id,
@@ -79,6 +81,21 @@ impl Chat {
 
     pub(super) fn count_refusal(&self, full: &Full) {
         self.metrics.count(metrics::QUEUE_REFUSALS, full.limit.as_str(), 1);
+    }
+
+    /// A text as the rules of a scene let it stand.
+    pub(super) async fn pass(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        door: Door,
+        text: &str,
+    ) -> Result<String, ChatError> {
+        let rules = self.library.rules(guild, Some(scene)).await?;
+        if door == Door::Message && rules.policy.is_quiet(self.clock.now()) {
+            return Err(ChatError::refused("these are quiet hours here; nothing is taken now"));
+        }
+        rules.pass(door, text)
     }
 
     /// The text of a turn as it may stand in a story.

@@ -121,6 +121,8 @@ pub(super) enum Refusal {
     NotYourLore,
     #[error("that preset is not yours; the one who brought it can change it, and moderators can")]
     NotYourPreset,
+    #[error("the policy here leaves that to moderators")]
+    PolicySaysModerators,
     #[error("that is for moderators")]
     NotModerator,
     #[error("that needs the permission Manage Server")]
@@ -318,6 +320,7 @@ mod tests {
             Refusal::NotYourCharacter => "maker",
             Refusal::NotYourLore => "lore",
             Refusal::NotYourPreset => "preset",
+            Refusal::PolicySaysModerators => "policy",
             Refusal::NotModerator => "moderator",
             Refusal::NeedsManageServer => "manager",
         }

@@ -15,6 +15,7 @@ mod lore;
 mod moderation;
 mod note;
 mod persona;
+mod policy;
 mod preset;
 mod queue;
 mod receipt;
@@ -99,6 +100,12 @@ pub(super) enum Verb {
     TrainingStatus,
     TrainingApprove,
     TrainingUnapprove,
+    PolicyShow,
+    PolicyPreset,
+    PolicyImport,
+    PolicyExport,
+    PolicyClear,
+    PolicyTest,
     ModFreeze,
     ModUnfreeze,
     ModPauseAll,
@@ -172,6 +179,12 @@ impl Verb {
             ("training", "status") => Self::TrainingStatus,
             ("training", "approve") => Self::TrainingApprove,
             ("training", "unapprove") => Self::TrainingUnapprove,
+            ("policy", "show") => Self::PolicyShow,
+            ("policy", "preset") => Self::PolicyPreset,
+            ("policy", "import") => Self::PolicyImport,
+            ("policy", "export") => Self::PolicyExport,
+            ("policy", "clear") => Self::PolicyClear,
+            ("policy", "test") => Self::PolicyTest,
             ("mod", "freeze") => Self::ModFreeze,
             ("mod", "unfreeze") => Self::ModUnfreeze,
             ("mod", "pause-all") => Self::ModPauseAll,
@@ -261,6 +274,12 @@ pub(super) async fn run(call: &Call, command: &Command) -> Result<Answer, Refusa
         Verb::TrainingStatus => training::status(call).await,
         Verb::TrainingApprove => training::approve(call).await,
         Verb::TrainingUnapprove => training::unapprove(call).await,
+        Verb::PolicyShow => policy::show(call, options).await,
+        Verb::PolicyPreset => policy::preset(call, options).await,
+        Verb::PolicyImport => policy::import(call, options).await,
+        Verb::PolicyExport => policy::export(call, options).await,
+        Verb::PolicyClear => policy::clear(call, options).await,
+        Verb::PolicyTest => policy::test(call, options).await,
         Verb::ModFreeze => moderation::freeze(call, options).await,
         Verb::ModUnfreeze => moderation::unfreeze(call).await,
         Verb::ModPauseAll => moderation::pause_all(call, options).await,

@@ -23,6 +23,7 @@ mod remote;
 mod replies;
 mod reproduction;
 mod resume;
+mod rules;
 mod settings;
 mod stage;
 mod swipes;

@@ -13,6 +13,7 @@ mod lore;
 mod many;
 mod moderation;
 mod pictures;
+mod policy;
 mod processes;
 mod queue;
 mod roll;
