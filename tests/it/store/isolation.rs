@@ -317,6 +317,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(!store.delete_channel_settings(us, "here").await.unwrap());
     refused(store.insert_audit(us, theirs, "x", &json!({})).await);
     refused(store.insert_training_consent(us, own.person.id).await);
+    refused(store.erase_person(us, own.person.id).await);
     assert!(!store.withdraw_training_consent(us, own.person.id).await.unwrap());
     refused(store.upsert_training_approval(us, scene, we, &seen, &[0; 32]).await);
     let moderator = own.person.id;
