@@ -111,7 +111,7 @@ async fn empty_turns(
     Ok(done.rows_affected())
 }
 
-/// Prompts hold their words and persona, receipts the names that stop a reply.
+/// Prompts hold their words and persona; receipts name them in stops, labels and causes.
 async fn forget_prompts(
     conn: &mut PgConnection,
     guild: GuildId,
@@ -127,7 +127,7 @@ async fn forget_prompts(
          ), head AS (
             UPDATE scene SET source = NULL WHERE guild_id = $1 AND id = ANY ($2)
          )
-         UPDATE swipe SET receipt = jsonb_set(swipe.receipt - 'lore', '{stops}', '[]') FROM turn
+         UPDATE swipe SET receipt = NULL FROM turn
          WHERE swipe.guild_id = $1 AND turn.guild_id = $1 AND turn.id = swipe.turn_id
            AND turn.scene_id = ANY ($2) AND swipe.receipt IS NOT NULL",
         guild.0,
