@@ -29,6 +29,7 @@ pub mod telemetry;
 pub mod formats;
 pub mod lore;
 pub mod model;
+pub mod moderation;
 pub mod prompt;
 pub mod prose;
 pub mod sampling;

@@ -28,8 +28,9 @@ impl Chat {
         person: PersonId,
         sheet: &CharacterSheet,
     ) -> Result<Character, ChatError> {
-        let character =
-            self.store.insert_character(guild, &self.library.clean_sheet(sheet)?).await?;
+        let sheet = self.library.clean_sheet(sheet)?;
+        self.library.check_sheet(guild, &sheet).await?;
+        let character = self.store.insert_character(guild, &sheet).await?;
         self.note_character(guild, person, "character.insert", character.id).await?;
         Ok(character)
     }
@@ -47,6 +48,7 @@ impl Chat {
         sheet: &CharacterSheet,
     ) -> Result<Character, ChatError> {
         let sheet = self.library.clean_sheet(sheet)?;
+        self.library.check_sheet(guild, &sheet).await?;
         let character = self.store.update_character(guild, character, &sheet).await?;
         self.note_character(guild, person, "character.update", character.id).await?;
         Ok(character)

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use crate::domain::{GuildId, SceneId, SceneState};
 use crate::store::{Job, JobState, Queued, Work};
 
+use super::moderation::FROZEN;
 use super::{Chat, ChatError};
 
 /// How long another process has to end what it writes: a step of the engine, and the
@@ -109,6 +110,7 @@ impl Chat {
     async fn not_over(&self, guild: GuildId, scene: SceneId) -> Result<(), ChatError> {
         match self.scene(guild, scene).await?.state {
             SceneState::Ended => Err(ChatError::refused("this scene is over; begin a new one")),
+            SceneState::Frozen => Err(ChatError::refused(FROZEN)),
             SceneState::Active | SceneState::Paused => Ok(()),
         }
     }

@@ -57,7 +57,11 @@ impl Chat {
         external_id: String,
         rolled: &Rolled,
     ) -> Result<Accepted, ChatError> {
-        if self.scene(guild, scene).await?.state == SceneState::Ended {
+        let state = self.scene(guild, scene).await?.state;
+        if state == SceneState::Frozen {
+            return Err(ChatError::refused(super::moderation::FROZEN));
+        }
+        if state == SceneState::Ended {
             return Err(ChatError::refused("this scene is over; begin a new one"));
         }
         let message = NewMessage {

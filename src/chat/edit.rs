@@ -1,6 +1,7 @@
 //! Changing what was said: the earlier text stays among the swipes.
 
 use crate::domain::{GuildId, SceneId, SwipeOrigin, Turn, TurnId};
+use crate::moderation::Door;
 use crate::store::NewSwipe;
 
 use super::{Chat, ChatError};
@@ -18,7 +19,7 @@ impl Chat {
         turn: TurnId,
         text: &str,
     ) -> Result<Turn, ChatError> {
-        let text = self.clean_turn(text)?;
+        let text = self.pass(guild, scene, Door::Message, &self.clean_turn(text)?).await?;
         let found = self.turn_of(guild, scene, turn).await?;
         if found.swipe.text == text {
             return Ok(found);

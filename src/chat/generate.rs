@@ -11,6 +11,7 @@ use tracing::Span;
 
 use crate::domain::SceneId;
 use crate::engine::{FinishReason, GenerationRequest, GenerationSummary, LengthRange};
+use crate::moderation::{Door, Outcome, Reading, Verdict};
 use crate::pool::{PoolError, PoolEvent, PoolModel};
 use crate::prompt::Prompt;
 use crate::prose::{Repetition, Scan};
@@ -18,6 +19,7 @@ use crate::sampling::SamplerParams;
 use crate::store::{Claim, HEARTBEAT};
 use crate::telemetry::metrics;
 
+use super::library::refusal;
 use super::plan::Plan;
 use super::proofreader::{Proofreader, raised_penalty};
 use super::receipt::RepetitionReceipt;
@@ -101,6 +103,7 @@ impl Chat {
     ) -> Result<Written, Ended> {
         let mut running = Running::enter(self, claim);
         let mut first: Option<Written> = None;
+        let mut forbidden: Option<String> = None;
         for luck in 0..MAX_TRIES {
             request.seed = seed(claim, luck);
             let mut writing = Writing { sink, plan, reader, running: &mut running };
@@ -112,12 +115,26 @@ impl Chat {
                 }
                 attempt => attempt?,
             };
-            let Try { summary, impersonation_tokens, is_stopped, shown_bytes } = attempt;
+            let Try { mut summary, impersonation_tokens, is_stopped, shown_bytes } = attempt;
             if summary.text.trim().is_empty() {
                 if is_stopped {
                     break;
                 }
                 continue;
+            }
+            let outcome = plan.rules.check(Door::Reply, &summary.text);
+            self.count_findings(&outcome);
+            match outcome.verdict {
+                Verdict::Allow => {}
+                Verdict::Redact => summary.text = outcome.text,
+                Verdict::Reroll | Verdict::Hold | Verdict::Refuse => {
+                    forbidden = Some(refusal(&outcome));
+                    sink.begin_anew().await;
+                    if is_stopped {
+                        break;
+                    }
+                    continue;
+                }
             }
             let Repetition { overlap, longest_run } = reader.compare(&summary.text);
             let counts = reader.is_repetition(Repetition { overlap, longest_run });
@@ -161,9 +178,22 @@ impl Chat {
                 self.metrics.count(metrics::REPETITIONS, "standing", 1);
                 Ok(show_whole(sink, plan, first).await)
             }
-            None => Err(Ended::Failed(ChatError::refused(
-                "nothing was said; /reply asks again, and another length or preset may help",
-            ))),
+            None => Err(Ended::Failed(ChatError::refused(match forbidden {
+                Some(why) => format!(
+                    "the model wrote what may not be shown, each time it was asked: {why}; /reply \
+                     asks again"
+                ),
+                None => "nothing was said; /reply asks again, and another length or preset may \
+                         help"
+                    .to_owned(),
+            }))),
+        }
+    }
+
+    /// Counts what the rules met in a reply.
+    fn count_findings(&self, outcome: &Outcome) {
+        if !outcome.findings.is_empty() {
+            self.metrics.count(metrics::MODERATION, outcome.verdict.as_str(), 1);
         }
     }
 
@@ -206,6 +236,7 @@ impl Chat {
         // Up to where it holds no line of another.
         let mut checked = 0;
         let mut is_over = false;
+        let mut reading = Reading::default();
         loop {
             tokio::select! {
                 event = events.recv() => match event {
@@ -223,7 +254,8 @@ impl Chat {
                         }
                         checked = reply.len();
                         // White space at its end may be cut off with what follows.
-                        let ready = reply[..reader.showable(reply)].trim_end().len();
+                        let allowed = plan.rules.showable(reply, &mut reading);
+                        let ready = reply[..reader.showable(reply).min(allowed)].trim_end().len();
                         if standing_bytes + ready > shown {
                             shown = standing_bytes + ready;
                             sink.update(&text[..shown]).await;

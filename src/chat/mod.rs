@@ -18,9 +18,11 @@ mod jobs;
 mod library;
 mod line;
 mod lore;
+mod moderation;
 mod opening;
 mod personas;
 mod plan;
+mod policies;
 mod presets;
 mod proofreader;
 mod receipt;
@@ -66,11 +68,12 @@ pub use jobs::run_jobs;
 pub use library::{
     CONSENT_WORDS, CardInHand, ChatInHand, ChatPlace, EntryChange, Export, ImportedCharacter,
     ImportedChat, ImportedLorebook, ImportedPreset, KeptLorebook, Library, LocalGuild,
-    LorebookInHand, TrainingScene, read_book,
+    LorebookInHand, Rules, TrainingScene, read_book,
 };
 pub use lore::{LeftOutEntry, LoreReport, SceneLore, ToldEntry};
 pub use opening::Opening;
 pub use personas::PersonaScope;
+pub use policies::PolicyTrial;
 pub use proofreader::{Proofreader, raised_penalty};
 pub use receipt::{RepetitionReceipt, ReplyReceipt, Timings};
 pub use reproduce::Reproduction;

@@ -1,8 +1,9 @@
 //! Opening a scene: its characters enter and the first of them greets.
 
 use crate::domain::{Character, GuildId, Length, Scene, Speaker, SwipeOrigin};
+use crate::moderation::Door;
 use crate::prompt::{MacroContext, StoryMacros, expand};
-use crate::store::{NewScene, NewTurn, name_key};
+use crate::store::{NewScene, NewTurn, Surroundings, name_key};
 
 use super::{Chat, ChatError, starters};
 
@@ -25,6 +26,8 @@ pub struct Opening<'a> {
     pub scenario: Option<String>,
     /// The sampling preset; `None` takes the default of the house.
     pub preset: Option<String>,
+    /// Where it stands.
+    pub surroundings: Surroundings,
 }
 
 impl<'a> Opening<'a> {
@@ -36,7 +39,17 @@ impl<'a> Opening<'a> {
         user: &'a str,
     ) -> Self {
         let channel = channel.into();
-        Self { guild, channel, cast, user, length: None, title: None, scenario: None, preset: None }
+        Self {
+            guild,
+            channel,
+            cast,
+            user,
+            length: None,
+            title: None,
+            scenario: None,
+            preset: None,
+            surroundings: Surroundings::default(),
+        }
     }
 }
 
@@ -60,6 +73,15 @@ impl Chat {
         if let Some(preset) = &opening.preset {
             self.sampler_params(opening.guild, preset).await?;
         }
+        let greetings: Vec<NewTurn> =
+            self.greeting(lead, opening.user, opening.cast.len() > 1).into_iter().collect();
+        let around = opening.surroundings;
+        let rules =
+            self.library.rules_at(opening.guild, &around, &opening.channel, opening.cast).await?;
+        let scenario = rules.pass(Door::Prompt, &scenario)?;
+        for greeting in &greetings {
+            rules.pass(Door::Card, &greeting.text)?;
+        }
         let new = NewScene {
             channel: opening.channel,
             title: title.unwrap_or_else(|| lead.sheet.stage_name().to_owned()),
@@ -68,12 +90,11 @@ impl Chat {
             length: opening.length.unwrap_or(self.settings.default_length),
             preset: opening.preset.unwrap_or_else(|| self.settings.default_preset.clone()),
             cast: opening.cast.iter().map(|character| character.id).collect(),
-            greetings: self
-                .greeting(lead, opening.user, opening.cast.len() > 1)
-                .into_iter()
-                .collect(),
+            greetings,
         };
-        Ok(self.store.insert_scene(opening.guild, &new).await?)
+        let scene = self.store.insert_scene(opening.guild, &new).await?;
+        self.store.set_surroundings(opening.guild, scene.id, &around).await?;
+        Ok(scene)
     }
 
     /// The first turn of a character, with its alternatives, in company those for

@@ -1,6 +1,7 @@
 //! Whom people play, in a whole guild or in one scene.
 
 use crate::domain::{GuildId, Participant, PersonId, Persona, SceneId};
+use crate::moderation::Door;
 use crate::store::name_key;
 
 use super::{Chat, ChatError, clean_name};
@@ -33,6 +34,8 @@ impl Chat {
     ) -> Result<Persona, ChatError> {
         let name = clean_name(name)?;
         let description = self.clean_text(description)?;
+        let rules = self.library.rules(guild, None).await?;
+        let description = rules.pass(Door::Card, &description)?;
         let scenes = match scope {
             PersonaScope::Guild => {
                 self.store.list_scenes_as_in_guild(guild, person, MAX_SCENES).await?

@@ -5,6 +5,7 @@ use crate::domain::{CharacterId, Length, Speaker, SwipeId, SwipeOrigin, TurnId};
 use crate::prompt::{Budget, Prompt};
 use crate::store::{Claim, Target, Work};
 
+use super::library::Rules;
 use super::view::{Casting, Made, SceneView};
 use super::{Chat, ChatError};
 
@@ -19,6 +20,8 @@ pub(super) struct Plan {
     pub(super) replaces: Option<(TurnId, SwipeId)>,
     pub(super) origin: SwipeOrigin,
     pub(super) length: Option<Length>,
+    /// What may be written in the scene.
+    pub(super) rules: Rules,
     /// What already stands; empty unless a turn is continued.
     pub(super) standing_text: String,
 }
@@ -68,6 +71,7 @@ impl Chat {
             origin: SwipeOrigin::Generated,
             length: view.length(answering, once),
             standing_text: String::new(),
+            rules: self.library.rules(claim.guild_id, Some(claim.scene_id)).await?,
             view,
         })
     }
@@ -99,6 +103,7 @@ impl Chat {
             origin: if goes_on { SwipeOrigin::Continued } else { SwipeOrigin::Generated },
             length: view.length(answering, once),
             standing_text,
+            rules: self.library.rules(claim.guild_id, Some(claim.scene_id)).await?,
             view,
         })
     }

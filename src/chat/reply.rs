@@ -13,10 +13,13 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::Span;
 
+use crate::domain::Turn;
 use crate::engine::GenerationSummary;
+use crate::moderation::{Door, Verdict};
 use crate::store::{Claim, Generated, HEARTBEAT, JobState, Noun, StoreError, Target, Work};
 use crate::telemetry::metrics;
 
+use super::library::refusal;
 use super::proofreader::Proofreader;
 use super::receipt::{ReplyReceipt, Timings};
 use super::sink::{FinishedReply, ReplySink, ReplyStart, Stage};
@@ -129,7 +132,9 @@ impl Chat {
         let preset = plan.view.scene.preset.clone();
         let sampler = self.sampler_params(claim.guild_id, &preset).await?;
         let max_tokens = self.settings.max_tokens(plan.length);
+        let max_tokens = plan.rules.policy.max_reply_tokens.unwrap_or(max_tokens).min(max_tokens);
         let Made { prompt, lore, effects } = self.prompt(&plan, max_tokens).await?;
+        plan.rules.pass_prompt(&prompt.text)?;
         let prompt_ms = ms(began.elapsed());
         if matches!(plan.target, Target::Turn(_)) {
             self.store.set_anchor(claim.guild_id, claim.scene_id, prompt.anchor).await?;
@@ -195,6 +200,9 @@ impl Chat {
             .into_iter()
             .find(|candidate| candidate.id == swipe)
             .ok_or(StoreError::NotFound(Noun::Swipe))?;
+        if let Some(why) = self.forbidden_now(sink, claim, &turn).await? {
+            return Err(self.take_back(sink, claim, &turn, why).await?);
+        }
         self.store.begin_sending(claim).await?;
         let reply = FinishedReply { job: claim.job.id, turn };
         self.while_renewed(claim, sink.finish(&reply)).await??;
@@ -202,6 +210,47 @@ impl Chat {
         self.anticipate(claim).await;
         self.store.finish_job(claim).await?;
         Ok(())
+    }
+
+    /// Why a text that was written may not be shown after all: rules and places may have
+    /// changed since.
+    async fn forbidden_now<K: ReplySink>(
+        &self,
+        sink: &mut K,
+        claim: &Claim,
+        turn: &Turn,
+    ) -> Result<Option<String>, Ended> {
+        let (guild, scene) = (claim.guild_id, claim.scene_id);
+        if let Some(around) = sink.surroundings().await? {
+            self.store.set_surroundings(guild, scene, &around).await?;
+        }
+        let outcome =
+            self.library.rules(guild, Some(scene)).await?.check(Door::Reply, &turn.swipe.text);
+        Ok((outcome.verdict > Verdict::Redact).then(|| refusal(&outcome)))
+    }
+
+    /// Takes a text out again that nobody has seen whole.
+    async fn take_back<K: ReplySink>(
+        &self,
+        sink: &mut K,
+        claim: &Claim,
+        turn: &Turn,
+        why: String,
+    ) -> Result<Ended, Ended> {
+        let error = ChatError::refused(format!("the reply is not shown: {why}"));
+        let (guild, scene) = (claim.guild_id, claim.scene_id);
+        self.store.fail_job(claim, error.kind()).await?;
+        let swipes = self.store.list_swipes(guild, turn.id).await?;
+        match swipes.iter().rfind(|other| other.id < turn.swipe.id) {
+            Some(before) => {
+                self.store.select_swipe(guild, scene, turn.id, before.id).await?;
+            }
+            None => {
+                self.store.remove_turn(guild, scene, turn.id).await?;
+            }
+        }
+        sink.fail(&error.notice()).await;
+        Ok(Ended::GivenUp(error))
     }
 
     async fn give_up_or_retry<K: ReplySink>(

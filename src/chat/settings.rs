@@ -1,6 +1,7 @@
 //! Changing a scene: its settings and its cast.
 
 use crate::domain::{Character, CharacterId, GuildId, Length, Note, Scene, SceneId};
+use crate::moderation::Door;
 use crate::prompt::Prompt;
 use crate::store::{SceneUpdate, StoreError, name_key};
 
@@ -49,7 +50,8 @@ impl Chat {
         scene: SceneId,
         scenario: &str,
     ) -> Result<Scene, ChatError> {
-        let scenario = Some(self.clean_turn(scenario)?);
+        let scenario = self.clean_turn(scenario)?;
+        let scenario = Some(self.pass(guild, scene, Door::Prompt, &scenario).await?);
         let update = SceneUpdate { scenario, ..SceneUpdate::default() };
         Ok(self.store.update_scene(guild, scene, &update).await?)
     }
@@ -75,7 +77,11 @@ impl Chat {
         note: Option<Note>,
     ) -> Result<Scene, ChatError> {
         let note = match note {
-            Some(note) => Some(Note { text: self.clean_turn(&note.text)?, ..note }),
+            Some(note) => {
+                let text = self.clean_turn(&note.text)?;
+                let text = self.pass(guild, scene, Door::Prompt, &text).await?;
+                Some(Note { text, ..note })
+            }
             None => None,
         };
         let update = SceneUpdate { note: Some(note), ..SceneUpdate::default() };

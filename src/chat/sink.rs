@@ -5,6 +5,7 @@
 use std::future::Future;
 
 use crate::domain::{JobId, Scene, Speaker, SwipeId, Turn, TurnId};
+use crate::store::Surroundings;
 
 /// A front end as the jobs see it: somewhere to show the replies of its scenes.
 pub trait Stage: Clone + Send + Sync + 'static {
@@ -22,6 +23,15 @@ pub trait Stage: Clone + Send + Sync + 'static {
 ///
 /// `begin` and `update` return at once: a slow platform must not hold up the engine.
 pub trait ReplySink: Send {
+    /// Where the scene stands, asked anew, for a text that is about to be shown; `None`
+    /// where nothing can have changed.
+    ///
+    /// # Errors
+    /// It could not be found out; the job decides whether to try again.
+    fn surroundings(
+        &mut self,
+    ) -> impl Future<Output = Result<Option<Surroundings>, SinkError>> + Send;
+
     /// Somebody starts to speak.
     fn begin(&mut self, start: &ReplyStart) -> impl Future<Output = ()> + Send;
 

@@ -1,9 +1,11 @@
 //! Accepting a turn: a person's words become part of the story, exactly once.
 
 use crate::domain::{CharacterId, GuildId, Length, Participant, SceneId, SceneState};
+use crate::moderation::Door;
 use crate::store::{Accepted, Full, NewMessage, Work};
 use crate::telemetry::metrics;
 
+use super::moderation::FROZEN;
 use super::{Chat, ChatError};
 
 /// Words of a person, on their way into a scene.
@@ -48,6 +50,7 @@ impl Chat {
     /// in each case nothing was changed.
     pub async fn accept_turn(&self, message: Message<'_>) -> Result<Accepted, ChatError> {
         let text = self.clean_turn(message.text)?;
+        self.heed_standing(message.guild, message.author.person.id).await?;
         let scene = self.scene(message.guild, message.scene).await?;
         let work = match scene.state {
             SceneState::Active => {
@@ -55,10 +58,12 @@ impl Chat {
                 Some(Work::Reply { character, length })
             }
             SceneState::Paused => None,
+            SceneState::Frozen => return Err(ChatError::refused(FROZEN)),
             SceneState::Ended => {
                 return Err(ChatError::refused("this scene is over; begin a new one"));
             }
         };
+        let text = self.pass(scene.guild_id, scene.id, Door::Message, &text).await?;
         let message = NewMessage {
             external_id: message.external_id,
             person: message.author.person.id,
@@ -76,6 +81,21 @@ impl Chat {
 
     pub(super) fn count_refusal(&self, full: &Full) {
         self.metrics.count(metrics::QUEUE_REFUSALS, full.limit.as_str(), 1);
+    }
+
+    /// A text as the rules of a scene let it stand.
+    pub(super) async fn pass(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        door: Door,
+        text: &str,
+    ) -> Result<String, ChatError> {
+        let rules = self.library.rules(guild, Some(scene)).await?;
+        if door == Door::Message && rules.policy.is_quiet(self.clock.now()) {
+            return Err(ChatError::refused("these are quiet hours here; nothing is taken now"));
+        }
+        rules.pass(door, text)
     }
 
     /// The text of a turn as it may stand in a story.

@@ -79,12 +79,21 @@ impl Chat {
     ) -> Result<SceneView, ChatError> {
         let line = Line { end, start: None, limit: Some(MAX_LINE_TURNS) };
         let cast = self.store.list_cast(guild, scene).await?;
+        let mut people = self.store.list_participants(guild, scene).await?;
+        let mut line = self.store.list_line(guild, scene, line).await?;
+        // Whoever is not heard is as if absent, in what they said before, too.
+        let absent = self.store.list_blocked(guild).await?;
+        people.retain(|other| !absent.contains(&other.person.id));
+        line.retain(|turn| match &turn.speaker {
+            Speaker::Person { id, .. } => !absent.contains(id),
+            Speaker::Character { .. } => true,
+        });
         Ok(SceneView {
             scene: self.scene(guild, scene).await?,
             lore: self.scene_lore(guild, scene, &cast).await?,
             cast,
-            people: self.store.list_participants(guild, scene).await?,
-            line: self.store.list_line(guild, scene, line).await?,
+            people,
+            line,
             model: self.pool.model(),
         })
     }

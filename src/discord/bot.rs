@@ -15,7 +15,7 @@ use super::webhooks::Webhooks;
 use crate::chat::{Chat, ChatError, clean_name};
 use crate::config::DiscordConfig;
 use crate::domain::{self, CharacterId, Participant, Person, SceneId};
-use crate::store::StoreError;
+use crate::store::{StoreError, Surroundings};
 
 /// How we call ourselves in the store.
 pub(super) const PLATFORM: &str = "discord";
@@ -40,6 +40,15 @@ pub(super) struct Bot {
     /// How often a place was forgotten: what was looked up meanwhile may be wrong.
     forgotten: AtomicU64,
     venues: Mutex<HashMap<ChannelId, Venue>>,
+    /// What is known of channels as stages, by themselves.
+    stages: Mutex<HashMap<ChannelId, StageFacts>>,
+}
+
+/// A channel as what surrounds its scenes.
+#[derive(Debug, Clone, Copy)]
+struct StageFacts {
+    category: Option<ChannelId>,
+    age_restricted: bool,
 }
 
 /// Where a scene is played, by our keys.
@@ -93,6 +102,7 @@ impl Bot {
             places: Mutex::default(),
             forgotten: AtomicU64::new(0),
             venues: Mutex::default(),
+            stages: Mutex::default(),
         }
     }
 
@@ -146,6 +156,37 @@ impl Bot {
         places.remove(&channel);
         drop(places);
         self.venues.lock().expect("nothing panics here").remove(&channel);
+        self.stages.lock().expect("nothing panics here").remove(&channel);
+    }
+
+    /// Where a channel's scene stands, asked anew if wanted.
+    pub(super) async fn surroundings(
+        &self,
+        channel: ChannelId,
+        anew: bool,
+    ) -> Result<Surroundings, ApiError> {
+        let stage = self.venue(channel).await?.stage;
+        let known = self.stages.lock().expect("nothing panics here").get(&stage).copied();
+        let facts = match known.filter(|_| !anew) {
+            Some(facts) => facts,
+            None => {
+                let found = self.api.channel(stage).await?;
+                let category = found.parent_id.filter(|_| !found.is_thread());
+                let facts = StageFacts { category, age_restricted: found.nsfw };
+                let mut stages = self.stages.lock().expect("nothing panics here");
+                if stages.len() >= MAX_CHANNELS {
+                    stages.clear();
+                }
+                stages.insert(stage, facts);
+                facts
+            }
+        };
+        let above = (stage != channel).then_some(stage);
+        let places = facts.category.into_iter().chain(above);
+        Ok(Surroundings {
+            places: places.map(|place| place.to_string()).collect(),
+            age_restricted: facts.age_restricted,
+        })
     }
 
     /// Where messages of a scene go.

@@ -14,6 +14,7 @@ use super::locale::Locale;
 use super::permissions::{self, Deed, Part, Who, Whose};
 use crate::chat::ChatError;
 use crate::domain::{self, Character, Person, Scene, SceneId, Turn, TurnId};
+use crate::moderation::Whoever;
 use crate::store::{GuildSettings, StoreError};
 
 /// Who asks, and where.
@@ -221,7 +222,47 @@ impl Call {
             moderator_roles: &settings.moderator_roles,
             part: self.part().await?,
         };
-        permissions::may(&who, deed).map_err(|refused| Refusal::plain(refused.to_string()))
+        permissions::may(&who, deed).map_err(|refused| Refusal::plain(refused.to_string()))?;
+        if who.moderates() {
+            return Ok(());
+        }
+        self.heed_moderators().await?;
+        self.heed_policy(deed).await
+    }
+
+    /// Whether the policy here leaves something to others than moderators.
+    async fn heed_policy(&self, deed: Deed<'_>) -> Result<(), Refusal> {
+        let library = self.bot.chat.library();
+        let policy = match deed {
+            Deed::StartScene(_) => {
+                let around = self.bot.surroundings(self.channel, false).await?;
+                library.policy_at(self.guild, &around, &self.channel.to_string()).await?
+            }
+            Deed::CreateCharacter | Deed::EditCharacter(_) => {
+                library.rules(self.guild, None).await?.policy
+            }
+            _ => return Ok(()),
+        };
+        let whoever = match deed {
+            Deed::StartScene(_) => policy.starters,
+            _ => policy.characters,
+        };
+        match whoever {
+            Whoever::Everyone => Ok(()),
+            Whoever::Moderators => {
+                Err(Refusal::plain(permissions::Refusal::PolicySaysModerators.to_string()))
+            }
+        }
+    }
+
+    /// Whether moderators have stopped neither the one who asks nor what is played here.
+    async fn heed_moderators(&self) -> Result<(), Refusal> {
+        let person = self.person().await?;
+        self.bot.chat.heed_standing(self.guild, person.id).await?;
+        if let Some(place) = self.bot.place(self.guild_id, self.channel).await? {
+            self.bot.chat.heed_freeze(place.guild, place.scene).await?;
+        }
+        Ok(())
     }
 
     /// Whose something is that lasts beyond scenes: theirs whose deed brought it.

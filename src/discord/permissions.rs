@@ -83,6 +83,8 @@ pub(super) enum Deed<'a> {
     EditPreset(Whose),
     /// Say that a scene may be training data, or no more.
     ApproveTraining,
+    /// Stop scenes and people, and look at what was done.
+    Moderate,
     /// Say where scenes live and who looks after them.
     SetUp,
 }
@@ -119,6 +121,8 @@ pub(super) enum Refusal {
     NotYourLore,
     #[error("that preset is not yours; the one who brought it can change it, and moderators can")]
     NotYourPreset,
+    #[error("the policy here leaves that to moderators")]
+    PolicySaysModerators,
     #[error("that is for moderators")]
     NotModerator,
     #[error("that needs the permission Manage Server")]
@@ -135,7 +139,7 @@ impl Who<'_> {
         self.permissions & (ADMINISTRATOR | MANAGE_GUILD) != 0
     }
 
-    fn moderates(&self) -> bool {
+    pub(super) fn moderates(&self) -> bool {
         self.manages()
             || self.permissions & MANAGE_MESSAGES != 0
             || self.has_one_of(self.moderator_roles)
@@ -176,7 +180,7 @@ pub(super) fn may(who: &Who<'_>, deed: Deed<'_>) -> Result<(), Refusal> {
         Deed::EditCharacter(_) => allow(who.moderates(), Refusal::NotYourCharacter),
         Deed::EditLore(_) => allow(who.moderates(), Refusal::NotYourLore),
         Deed::EditPreset(_) => allow(who.moderates(), Refusal::NotYourPreset),
-        Deed::ApproveTraining => allow(who.moderates(), Refusal::NotModerator),
+        Deed::ApproveTraining | Deed::Moderate => allow(who.moderates(), Refusal::NotModerator),
         Deed::SetUp => allow(who.manages(), Refusal::NeedsManageServer),
     }
 }
@@ -245,6 +249,7 @@ mod tests {
             ("edit own preset", Deed::EditPreset(Whose::Own)),
             ("edit preset", Deed::EditPreset(Whose::Others)),
             ("approve training", Deed::ApproveTraining),
+            ("moderate", Deed::Moderate),
             ("set up", Deed::SetUp),
         ];
         let nobody = Who {
@@ -300,6 +305,7 @@ mod tests {
         edit own preset         ·          ·          ·          ·          ·          ·          ·          ·
         edit preset             preset     preset     preset     preset     ·          ·          ·          ·
         approve training        moderator  moderator  moderator  moderator  ·          ·          ·          ·
+        moderate                moderator  moderator  moderator  moderator  ·          ·          ·          ·
         set up                  manager    manager    manager    manager    manager    manager    ·          ·
         ");
     }
@@ -314,6 +320,7 @@ mod tests {
             Refusal::NotYourCharacter => "maker",
             Refusal::NotYourLore => "lore",
             Refusal::NotYourPreset => "preset",
+            Refusal::PolicySaysModerators => "policy",
             Refusal::NotModerator => "moderator",
             Refusal::NeedsManageServer => "manager",
         }

@@ -289,6 +289,8 @@ async fn open(
     let person = bot.person(guild, who).await?;
     let persona = bot.chat.persona_of(guild, PersonaScope::Guild, person.id).await?;
     let user = persona.as_ref().map_or(&person.display_name, |persona| &persona.name);
+    // Where Discord does not say it, nothing is for adults.
+    let surroundings = bot.surroundings(venue, false).await.unwrap_or_default();
     let scene = bot
         .chat
         .open_scene(Opening {
@@ -300,6 +302,7 @@ async fn open(
             scenario: wish.scenario,
             preset: wish.preset,
             length: wish.length,
+            surroundings,
         })
         .await?;
     // First of all people, which is how the one who began a scene is known.

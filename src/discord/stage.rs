@@ -24,7 +24,7 @@ use crate::chat::{
     ChatError, FinishedReply, ReplyReceipt, ReplySink, ReplyStart, SinkError, Stage,
 };
 use crate::domain::{Scene, SwipeOrigin, Turn, TurnId};
-use crate::store::{Line, OutboxMessage, PostOwner, StoreError};
+use crate::store::{Line, OutboxMessage, PostOwner, StoreError, Surroundings};
 
 /// What a message may hold of a story, in Discord's characters: its own limit less
 /// the line that names a character who speaks as the bot.
@@ -73,6 +73,22 @@ impl Painter {
 }
 
 impl ReplySink for ChannelSink {
+    async fn surroundings(&mut self) -> Result<Option<Surroundings>, SinkError> {
+        let Scene { guild_id, id, channel, .. } = &self.scene;
+        let later = |error: &dyn std::fmt::Display| SinkError {
+            reason: format!("where the scene stands is not known: {error}"),
+            retry: true,
+        };
+        let known = self.bot.chat.store().get_surroundings(*guild_id, *id).await;
+        // What may be read by anybody may be read by adults.
+        if !known.map_err(|error| later(&error))?.age_restricted {
+            return Ok(None);
+        }
+        let channel = channel.parse().map_err(|error| later(&error))?;
+        let found = self.bot.surroundings(channel, true).await;
+        Ok(Some(found.map_err(|error| later(&error))?))
+    }
+
     async fn begin(&mut self, start: &ReplyStart) {
         let painter = Painter::start(self.bot.clone(), self.scene.clone(), start.clone());
         self.painter = Some(painter);

@@ -39,19 +39,22 @@ pub enum SceneState {
     Active,
     /// Turns are kept, nobody answers.
     Paused,
+    /// A moderator stopped it: nothing is taken, answered or changed.
+    Frozen,
     /// It is over; it can be read and exported.
     Ended,
 }
 
 impl SceneState {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Active, Self::Paused, Self::Ended];
+    pub const ALL: [Self; 4] = [Self::Active, Self::Paused, Self::Frozen, Self::Ended];
 
     /// The word that is stored and shown.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Paused => "paused",
+            Self::Frozen => "frozen",
             Self::Ended => "ended",
         }
     }

@@ -183,7 +183,9 @@ pub(super) async fn insert(
             RETURNING paused
          )
          INSERT INTO job (guild_id, scene_id, person_id, work, vtime, resting)
-         SELECT $1, $2, $3, $4, $5, paused FROM pushed RETURNING id",
+         SELECT $1, $2, $3, $4, $5,
+                paused OR (SELECT frozen_at IS NOT NULL FROM guild WHERE id = $1)
+         FROM pushed RETURNING id",
         guild.0,
         scene.0,
         person.map(|id| id.0),

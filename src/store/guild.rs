@@ -1,5 +1,6 @@
 //! Guilds.
 
+use sqlx::PgConnection;
 use tracing::instrument;
 
 use super::text::clean;
@@ -89,24 +90,7 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        // In order, so that no two who do so meet head-on.
-        sqlx::query!(
-            "SELECT scene_id FROM lane WHERE guild_id = $1 AND pending > 0
-             ORDER BY scene_id FOR UPDATE",
-            guild.0,
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        sqlx::query!(
-            "UPDATE job SET resting = $2 OR lane.paused
-             FROM lane
-             WHERE job.guild_id = $1 AND lane.guild_id = $1 AND lane.scene_id = job.scene_id
-               AND job.state IN ('queued', 'claimed', 'generated', 'sending')",
-            guild.0,
-            left,
-        )
-        .execute(&mut *tx)
-        .await?;
+        rest_jobs(&mut tx, guild).await?;
         tx.commit().await?;
         self.bell.ring();
         Ok(())
@@ -143,4 +127,28 @@ impl Store {
             name: row.name,
         }))
     }
+}
+
+/// Marks which unfinished jobs of a guild nobody can begin, after that changed for all of
+/// it.
+pub(super) async fn rest_jobs(tx: &mut PgConnection, guild: GuildId) -> Result<(), StoreError> {
+    // In order, so that no two who do so meet head-on.
+    sqlx::query!(
+        "SELECT scene_id FROM lane WHERE guild_id = $1 AND pending > 0
+         ORDER BY scene_id FOR UPDATE",
+        guild.0,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "UPDATE job SET resting = lane.paused OR guild.left_at IS NOT NULL
+                               OR guild.frozen_at IS NOT NULL
+         FROM lane JOIN guild ON guild.id = lane.guild_id
+         WHERE job.guild_id = $1 AND lane.guild_id = $1 AND lane.scene_id = job.scene_id
+           AND job.state IN ('queued', 'claimed', 'generated', 'sending')",
+        guild.0,
+    )
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
 }

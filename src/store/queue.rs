@@ -86,7 +86,7 @@ macro_rules! over_ready_lanes {
                 JOIN guild ON guild.id = lane.guild_id
                 WHERE lane.pending > 0 AND lane.next_at <= now() AND guild.left_at IS NULL
                   AND (lane.lease_until IS NULL OR lane.lease_until < now())
-                  AND (NOT lane.paused OR EXISTS (
+                  AND (NOT (lane.paused OR guild.frozen_at IS NOT NULL) OR EXISTS (
                     SELECT FROM job
                     WHERE job.guild_id = lane.guild_id AND job.scene_id = lane.scene_id
                       AND job.state IN ('queued', 'claimed', 'generated', 'sending')
@@ -106,7 +106,8 @@ impl Store {
         let mut tx = self.pool.begin().await?;
         let lane = over_ready_lanes!(
             "WITH ready AS (
-                SELECT lane.guild_id, lane.scene_id, queue.vtime AS guild_vtime",
+                SELECT lane.guild_id, lane.scene_id, queue.vtime AS guild_vtime,
+                       lane.paused OR guild.frozen_at IS NOT NULL AS paused",
             "ORDER BY queue.vtime, lane.vtime, lane.scene_id
                 LIMIT 1
                 FOR UPDATE OF lane SKIP LOCKED
@@ -115,7 +116,7 @@ impl Store {
                 SET fence = lane.fence + 1, lease_until = now() + $1, holder = $2
                 FROM ready
                 WHERE lane.guild_id = ready.guild_id AND lane.scene_id = ready.scene_id
-                RETURNING lane.guild_id, lane.scene_id, lane.fence, lane.paused, lane.vtime,
+                RETURNING lane.guild_id, lane.scene_id, lane.fence, ready.paused, lane.vtime,
                           ready.guild_vtime
              ), charged AS (
                 UPDATE guild_queue
@@ -126,7 +127,7 @@ impl Store {
                 UPDATE fair_clock SET vtime = leased.guild_vtime
                 FROM leased WHERE fair_clock.vtime < leased.guild_vtime
              )
-             SELECT guild_id, scene_id, fence, paused FROM leased",
+             SELECT guild_id, scene_id, fence, paused AS \"paused!\" FROM leased",
             interval(LEASE),
             self.holder.id,
         )
@@ -181,7 +182,9 @@ impl Store {
                            PARTITION BY lane.guild_id ORDER BY lane.vtime, lane.scene_id) AS turn",
             r#"
              )
-             SELECT lane.paused, coalesce(lane.lease_until >= now(), false) AS "in_work!",
+             SELECT lane.paused OR (SELECT frozen_at IS NOT NULL FROM guild WHERE id = $1)
+                        AS "paused!",
+                    coalesce(lane.lease_until >= now(), false) AS "in_work!",
                     EXISTS (
                         SELECT FROM job
                         WHERE job.guild_id = $1 AND job.scene_id = $2

@@ -273,6 +273,7 @@ impl Store {
         .await?;
         sqlx::query!(
             "UPDATE job SET resting = $3 OR guild.left_at IS NOT NULL
+                                    OR guild.frozen_at IS NOT NULL
              FROM guild
              WHERE job.guild_id = $1 AND job.scene_id = $2 AND guild.id = $1
                AND job.state IN ('queued', 'claimed', 'generated', 'sending')",

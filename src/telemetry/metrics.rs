@@ -35,6 +35,9 @@ pub const REPLY_TOKENS: Name = name("dramatis_reply_tokens_total", "Tokens of re
 /// Replies that said again what was said before: as first written, and as they stand.
 pub const REPETITIONS: Name =
     name("dramatis_repetitions_total", "Replies that said what was said before.", "when");
+/// Replies in which a rule was met, by what followed.
+pub const MODERATION: Name =
+    name("dramatis_moderation_total", "Replies in which a rule was met.", "verdict");
 /// Tokens that were written of other participants' lines, and cut off.
 pub const IMPERSONATION_TOKENS: Name =
     name("dramatis_impersonation_tokens_total", "Tokens of others' lines that were cut off.", "");

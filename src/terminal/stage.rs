@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 
 use crate::chat::{FinishedReply, ReplySink, ReplyStart, SinkError, Stage};
 use crate::domain::{Scene, SceneId};
+use crate::store::Surroundings;
 
 /// Something to show of a reply.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +92,10 @@ impl TerminalSink {
 }
 
 impl ReplySink for TerminalSink {
+    async fn surroundings(&mut self) -> Result<Option<Surroundings>, SinkError> {
+        Ok(None)
+    }
+
     async fn begin(&mut self, start: &ReplyStart) {
         self.standing_bytes = start.standing_text.len();
         self.shown_bytes = self.standing_bytes;

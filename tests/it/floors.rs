@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Every room with its floor. A room sees the floors below it and itself.
-const FLOORS: [(&str, u8); 26] = [
+const FLOORS: [(&str, u8); 27] = [
     ("clock", 0),
     ("config", 0),
     ("domain", 0),
@@ -18,6 +18,7 @@ const FLOORS: [(&str, u8); 26] = [
     ("telemetry", 0),
     ("formats", 1),
     ("lore", 1),
+    ("moderation", 1),
     ("model", 1),
     ("prompt", 1),
     ("prose", 1),

@@ -105,6 +105,10 @@ impl Library {
         let CardInHand { card, sheet, book, assets, .. } = card;
         let num_lore_entries = book.as_ref().map_or(0, |(_, number)| *number);
         let num_assets = assets.len();
+        self.check_sheet(guild, &sheet).await?;
+        if let Some((book, _)) = &book {
+            self.check_book(guild, &book.body).await?;
+        }
         let kept = CharacterFile { sheet, card, assets, book: book.map(|(book, _)| book) };
         let character = self.store.import_character(guild, &kept, replaces).await?;
         let detail = json!({ "character": character.id });

@@ -142,6 +142,7 @@ impl Library {
         replaces: bool,
     ) -> Result<ImportedLorebook, ChatError> {
         let LorebookInHand { name, num_entries, file, findings } = read;
+        self.check_book(guild, &file.to_json()).await?;
         let known = self.store.get_lorebook_by_name(guild, &name).await?;
         let (kept, action) = match known {
             None => {
@@ -346,6 +347,7 @@ impl Library {
         kept: &mut KeptLorebook,
     ) -> Result<(), ChatError> {
         let body = kept.file.to_json();
+        self.check_book(guild, &body).await?;
         let saved = self.store.update_lorebook(guild, kept.id, kept.revision, &body).await;
         let saved = match saved {
             Err(StoreError::NotFound(_)) => {

@@ -9,14 +9,17 @@ mod chats;
 mod export;
 mod lorebooks;
 mod presets;
+mod rules;
 mod training;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
 
 use crate::domain::{Character, CharacterId, CharacterSheet, DepthPrompt, GuildId, PersonId};
 use crate::formats::Limits;
+use crate::moderation::Checker;
 use crate::store::{Noun, Store, StoreError};
 
 use super::characters::{self, clean_avatar_url};
@@ -27,6 +30,8 @@ pub use chats::{ChatInHand, ChatPlace, ImportedChat};
 pub use export::Export;
 pub use lorebooks::{EntryChange, ImportedLorebook, KeptLorebook, LorebookInHand, read_book};
 pub use presets::ImportedPreset;
+pub use rules::Rules;
+pub(super) use rules::refusal;
 pub use training::{CONSENT_WORDS, TrainingScene};
 
 /// The deepest that a character's reminder stands, in turns.
@@ -58,6 +63,8 @@ pub struct Library {
     /// The longest text that somebody may write into a field, in bytes.
     max_text_bytes: usize,
     at_once: Arc<Semaphore>,
+    /// Rules by what they are made of.
+    compiled: Arc<Mutex<HashMap<String, Arc<Checker>>>>,
 }
 
 /// The guild in which everything of a terminal lives, and the one person of it.
@@ -80,7 +87,8 @@ const NAMELESS: &str = "Traveller";
 impl Library {
     /// The library in a database. Texts longer than `max_text_bytes` are refused.
     pub fn new(store: Store, max_text_bytes: usize) -> Self {
-        Self { store, max_text_bytes, at_once: Arc::new(Semaphore::new(MAX_AT_ONCE)) }
+        let at_once = Arc::new(Semaphore::new(MAX_AT_ONCE));
+        Self { store, max_text_bytes, at_once, compiled: Arc::default() }
     }
 
     /// The store, for what needs no verb.

@@ -12,8 +12,10 @@ mod files;
 mod help;
 mod length;
 mod lore;
+mod moderation;
 mod note;
 mod persona;
+mod policy;
 mod preset;
 mod queue;
 mod receipt;
@@ -98,6 +100,23 @@ pub(super) enum Verb {
     TrainingStatus,
     TrainingApprove,
     TrainingUnapprove,
+    PolicyShow,
+    PolicyPreset,
+    PolicyImport,
+    PolicyExport,
+    PolicyClear,
+    PolicyTest,
+    ModFreeze,
+    ModUnfreeze,
+    ModPauseAll,
+    ModResumeAll,
+    ModBlock,
+    ModUnblock,
+    ModWarn,
+    ModHistory,
+    ModCase,
+    ModDecide,
+    Appeal,
 }
 
 impl Verb {
@@ -160,6 +179,23 @@ impl Verb {
             ("training", "status") => Self::TrainingStatus,
             ("training", "approve") => Self::TrainingApprove,
             ("training", "unapprove") => Self::TrainingUnapprove,
+            ("policy", "show") => Self::PolicyShow,
+            ("policy", "preset") => Self::PolicyPreset,
+            ("policy", "import") => Self::PolicyImport,
+            ("policy", "export") => Self::PolicyExport,
+            ("policy", "clear") => Self::PolicyClear,
+            ("policy", "test") => Self::PolicyTest,
+            ("mod", "freeze") => Self::ModFreeze,
+            ("mod", "unfreeze") => Self::ModUnfreeze,
+            ("mod", "pause-all") => Self::ModPauseAll,
+            ("mod", "resume-all") => Self::ModResumeAll,
+            ("mod", "block") => Self::ModBlock,
+            ("mod", "unblock") => Self::ModUnblock,
+            ("mod", "warn") => Self::ModWarn,
+            ("mod", "history") => Self::ModHistory,
+            ("mod", "case") => Self::ModCase,
+            ("mod", "decide") => Self::ModDecide,
+            ("appeal", "") => Self::Appeal,
             _ => return None,
         })
     }
@@ -238,6 +274,23 @@ pub(super) async fn run(call: &Call, command: &Command) -> Result<Answer, Refusa
         Verb::TrainingStatus => training::status(call).await,
         Verb::TrainingApprove => training::approve(call).await,
         Verb::TrainingUnapprove => training::unapprove(call).await,
+        Verb::PolicyShow => policy::show(call, options).await,
+        Verb::PolicyPreset => policy::preset(call, options).await,
+        Verb::PolicyImport => policy::import(call, options).await,
+        Verb::PolicyExport => policy::export(call, options).await,
+        Verb::PolicyClear => policy::clear(call, options).await,
+        Verb::PolicyTest => policy::test(call, options).await,
+        Verb::ModFreeze => moderation::freeze(call, options).await,
+        Verb::ModUnfreeze => moderation::unfreeze(call).await,
+        Verb::ModPauseAll => moderation::pause_all(call, options).await,
+        Verb::ModResumeAll => moderation::resume_all(call).await,
+        Verb::ModBlock => moderation::block(call, options, true).await,
+        Verb::ModUnblock => moderation::block(call, options, false).await,
+        Verb::ModWarn => moderation::warn(call, options).await,
+        Verb::ModHistory => moderation::history(call, options).await,
+        Verb::ModCase => moderation::case(call, options).await,
+        Verb::ModDecide => moderation::decide(call, options).await,
+        Verb::Appeal => moderation::appeal(call, options).await,
         Verb::CharacterCreate | Verb::CharacterEdit => Err(unknown()),
     }
 }

@@ -114,6 +114,7 @@ impl Shared {
             self.pass(place, said.id).await;
             return Ok("aside");
         };
+        self.look_around(place, channel).await?;
         let who = self.author(said).await;
         let author = self.bot.participant(place.guild, place.scene, &who).await?;
         let accepted = if was_answered {
@@ -143,6 +144,19 @@ impl Shared {
             Accepted::New { .. } => "accepted",
             Accepted::Duplicate { .. } => "duplicate",
         })
+    }
+
+    /// Notes where the scene stands. Where Discord does not say it now, what it said last
+    /// holds; before it said anything, the stricter rules.
+    async fn look_around(&self, place: Place, channel: ChannelId) -> Result<(), ChatError> {
+        match self.bot.surroundings(channel, false).await {
+            Ok(around) => {
+                let store = self.bot.chat.store();
+                store.set_surroundings(place.guild, place.scene, &around).await?;
+            }
+            Err(error) => tracing::warn!(error.kind = error.kind(), "discord.place.not_known"),
+        }
+        Ok(())
     }
 
     /// Takes out what a repost stands for; whether it was answered already.

@@ -38,6 +38,7 @@ pub(in crate::discord) fn status(status: &Status<'_>) -> String {
     let state = match scene.state {
         SceneState::Active => "being played",
         SceneState::Paused => "paused: turns are kept, nobody answers",
+        SceneState::Frozen => "frozen by a moderator: nothing is taken or changed",
         SceneState::Ended => "over",
     };
     let mut begin = format!("**{}** · {state}\n", plain(&scene.title, 100));

@@ -15,7 +15,7 @@ use dramatis::domain::{
     Character, CharacterSheet, GuildId, Length, Participant, Scene, Speaker, SwipeOrigin, Template,
     Turn,
 };
-use dramatis::store::{Accepted, Generated, JobState, Line, NewTurn, Store, Target};
+use dramatis::store::{Accepted, Generated, JobState, Line, NewTurn, Store, Surroundings, Target};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -37,6 +37,10 @@ impl Stage for Shown {
 }
 
 impl ReplySink for ShownSink {
+    async fn surroundings(&mut self) -> Result<Option<Surroundings>, SinkError> {
+        Ok(None)
+    }
+
     async fn begin(&mut self, start: &ReplyStart) {
         self.1 = start.standing_text.clone();
     }

@@ -14,7 +14,7 @@ const SAID: &str = "Mira wipes the lamp with her sleeve and looks at the grey se
     with one red sail is fighting its way around the point, as it has done every evening.";
 const FRESH: &str = "She puts the kettle on the stove and says nothing for quite some time.";
 
-async fn house(script: &Script, settings: &[(&str, &str)]) -> House {
+pub(super) async fn house(script: &Script, settings: &[(&str, &str)]) -> House {
     let place = Place::Remote(remote_at(&script.url()));
     let options = PoolOptions { patience: PATIENCE, ..PoolOptions::new("script", vec![place]) };
     let pool = tokio::task::spawn_blocking(|| Pool::start(options)).await.unwrap().unwrap();
@@ -26,7 +26,7 @@ async fn house(script: &Script, settings: &[(&str, &str)]) -> House {
 }
 
 /// Everything that was shown of a scene's replies while they grew.
-fn shown(house: &House, scene: SceneId) -> Vec<String> {
+pub(super) fn shown(house: &House, scene: SceneId) -> Vec<String> {
     let all = house.stage.shown(scene).into_iter();
     all.filter_map(|shown| if let Shown::Update(text) = shown { Some(text) } else { None })
         .collect()

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dramatis::chat::{FinishedReply, ReplySink, ReplyStart, SinkError, Stage};
 use dramatis::domain::{Scene, SceneId};
+use dramatis::store::Surroundings;
 use tokio::sync::watch;
 
 /// The longest that anything here is waited for.
@@ -33,6 +34,8 @@ struct Shared {
     held: watch::Sender<bool>,
     /// What the next showings of finished replies fail with.
     refusals: Mutex<VecDeque<SinkError>>,
+    /// What the place of every scene is said to be when a text is about to be shown.
+    surroundings: Mutex<Option<Surroundings>>,
 }
 
 impl TestStage {
@@ -41,6 +44,7 @@ impl TestStage {
             shown: watch::Sender::new(Vec::new()),
             held: watch::Sender::new(false),
             refusals: Mutex::default(),
+            surroundings: Mutex::default(),
         }))
     }
 
@@ -51,6 +55,11 @@ impl TestStage {
 
     pub(super) fn release(&self) {
         self.0.held.send_replace(false);
+    }
+
+    /// Every place changes, and it is only found out when it is looked at.
+    pub(super) fn move_scenes(&self, around: Surroundings) {
+        *self.0.surroundings.lock().unwrap() = Some(around);
     }
 
     /// The next finished reply cannot be shown.
@@ -135,6 +144,10 @@ impl TestSink {
 }
 
 impl ReplySink for TestSink {
+    async fn surroundings(&mut self) -> Result<Option<Surroundings>, SinkError> {
+        Ok(self.stage.0.surroundings.lock().unwrap().clone())
+    }
+
     async fn begin(&mut self, start: &ReplyStart) {
         self.record(Shown::Begin(start.clone()));
     }

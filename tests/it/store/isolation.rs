@@ -7,9 +7,9 @@ use std::time::Duration;
 use dramatis::domain::{CharacterId, CharacterSheet, GuildId, PersonId, SceneState, SwipeOrigin};
 use dramatis::store::{
     Accepted, ChannelSettings, CharacterAsset, CharacterFile, Generated, GuildSettings,
-    ImportedMember, ImportedTurn, JobKey, Line, LoreScope, NewBook, NewBranch, NewImport,
+    ImportedMember, ImportedTurn, JobKey, Line, LoreScope, NewBook, NewBranch, NewCase, NewImport,
     NewMessage, NewPost, NewScene, NewSwipe, PostOwner, PostRoute, Preset, QueueLimits,
-    SceneOpening, SceneSource, SceneUpdate, StoreError, Target, Work,
+    SceneOpening, SceneSource, SceneUpdate, StoreError, Surroundings, Target, Work,
 };
 use serde_json::{Value, json};
 
@@ -152,6 +152,9 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     store.insert_training_consent(guild, own.person.id).await.unwrap();
     let seen = [(turn.id, turn.swipe.id)];
     store.upsert_training_approval(guild, scene, own.person.id, &seen, &[7; 32]).await.unwrap();
+    store.upsert_policy(guild, "here", &json!({})).await.unwrap();
+    let own_case = NewCase { kind: "warn", person: Some(own.person.id), ..NewCase::default() };
+    let case = store.insert_case(guild, &own_case).await.unwrap();
 
     let before = everything(&db, guild).await;
     let foreign = stage(store, "ours").await;
@@ -323,6 +326,26 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     let moderator = own.person.id;
     refused(store.upsert_training_approval(us, our_scene, moderator, &seen, &[0; 32]).await);
     assert!(!store.delete_training_approval(us, scene).await.unwrap());
+
+    assert!(!store.delete_policy(us, "here").await.unwrap());
+    store.upsert_policy(us, "here", &json!({ "ours": true })).await.unwrap();
+    store.delete_policy(us, "here").await.unwrap();
+    refused(store.get_surroundings(us, scene).await);
+    let adults = Surroundings { places: vec!["x".into()], age_restricted: true };
+    store.set_surroundings(us, scene, &adults).await.unwrap();
+    refused(store.set_person_blocked(us, own.person.id, true).await);
+    store.set_guild_frozen(us, true).await.unwrap();
+    store.set_guild_frozen(us, false).await.unwrap();
+    assert!(!store.decide_case(us, case, we, "x").await.unwrap());
+    assert!(!store.appeal_case(us, case, we, "x").await.unwrap());
+    let of_theirs = NewCase { kind: "warn", person: Some(own.person.id), ..NewCase::default() };
+    refused(store.insert_case(us, &of_theirs).await);
+    assert!(store.get_case(us, case).await.unwrap().is_none());
+    assert!(store.list_cases(us, None).await.unwrap().is_empty());
+    assert!(store.list_policies(us).await.unwrap().is_empty());
+    assert!(store.list_blocked(us).await.unwrap().is_empty());
+    assert!(store.get_guild_frozen(us).await.unwrap().is_none());
+    assert!(!store.list_busy_scenes(us).await.unwrap().contains(&scene));
 
     // What makes something of the same name makes it for us.
     store.upsert_person(us, "ann", "Another Ann").await.unwrap();

@@ -7,6 +7,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::chat::{FinishedReply, ReplySink, ReplyStart, SinkError, Stage};
 use crate::domain::{Scene, SceneId};
+use crate::store::Surroundings;
 
 /// What happened to a scene's reply, and when.
 #[derive(Debug)]
@@ -57,6 +58,10 @@ impl WatchSink {
 }
 
 impl ReplySink for WatchSink {
+    async fn surroundings(&mut self) -> Result<Option<Surroundings>, SinkError> {
+        Ok(None)
+    }
+
     async fn begin(&mut self, _: &ReplyStart) {}
 
     async fn update(&mut self, text: &str) {

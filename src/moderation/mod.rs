@@ -1,0 +1,29 @@
+//! Moderation: what guilds do not want to read, found in any disguise, and what follows.
+//!
+//! Pure: texts and settings in, verdicts out; it knows no guild, person or scene, and acts on
+//! nothing. Invariant: what sexualises minors is refused everywhere, whatever the settings.
+
+mod checker;
+mod fold;
+mod leet;
+mod lookalikes;
+mod minors;
+mod needle;
+mod normal;
+mod pattern;
+mod policy;
+mod rule_set;
+mod rules;
+mod themes;
+mod verdict;
+
+pub use checker::{Checker, Reading, SceneFacts};
+pub use minors::declared_age;
+pub use policy::{Policy, PolicyError, QuietHours, Rating, Whoever};
+pub use rule_set::RuleSet;
+pub use rules::{
+    LONGEST_PATTERN, LONGEST_TERM, MOST_PATTERNS, MOST_TERMS, PatternRule, Rule, RuleError,
+    WordRule,
+};
+pub use themes::Theme;
+pub use verdict::{Door, Finding, Outcome, Verdict, redact};

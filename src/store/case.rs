@@ -1,0 +1,213 @@
+//! Cases: deeds of moderators, and what waits for their word.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tracing::instrument;
+
+use super::text::{clean, clean_json};
+use super::{Noun, Store, StoreError};
+use crate::domain::{GuildId, PersonId, SceneId, TurnId};
+
+/// The most cases that are listed at once, the newest of them.
+const MAX_LISTED: i64 = 50;
+
+/// A case as it is opened.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NewCase {
+    /// What it is: `report`, `block`, `freeze`, …
+    pub kind: &'static str,
+    /// Whom it is about, if it is about somebody.
+    pub person: Option<PersonId>,
+    /// Where it happened.
+    pub scene: Option<SceneId>,
+    /// What it is about.
+    pub turn: Option<TurnId>,
+    /// Who did it, or reported it; `None` for the service itself.
+    pub opened_by: Option<PersonId>,
+    /// Why; may be empty.
+    pub reason: String,
+    /// What it rests on, as it was then.
+    pub evidence: Option<Value>,
+}
+
+/// A case as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// From 1 in each guild.
+    pub number: i64,
+    /// What it is.
+    pub kind: String,
+    /// Whom it is about.
+    pub person: Option<PersonId>,
+    /// Where it happened.
+    pub scene: Option<SceneId>,
+    /// What it is about.
+    pub turn: Option<TurnId>,
+    /// Who did it, or reported it.
+    pub opened_by: Option<PersonId>,
+    /// Why.
+    pub reason: String,
+    /// What it rests on.
+    pub evidence: Option<Value>,
+    /// What the person says to it.
+    pub appeal: Option<String>,
+    /// What came of it.
+    pub decision: Option<String>,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+struct CaseRow {
+    number: i64,
+    kind: String,
+    person_id: Option<i64>,
+    scene_id: Option<i64>,
+    turn_id: Option<i64>,
+    opened_by: Option<i64>,
+    reason: String,
+    evidence: Option<Value>,
+    appeal: Option<String>,
+    decision: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+impl From<CaseRow> for Case {
+    fn from(row: CaseRow) -> Self {
+        Self {
+            number: row.number,
+            kind: row.kind,
+            person: row.person_id.map(PersonId),
+            scene: row.scene_id.map(SceneId),
+            turn: row.turn_id.map(TurnId),
+            opened_by: row.opened_by.map(PersonId),
+            reason: row.reason,
+            evidence: row.evidence,
+            appeal: row.appeal,
+            decision: row.decision,
+            created_at: row.created_at,
+        }
+    }
+}
+
+impl Store {
+    /// Opens a case and gives its number.
+    ///
+    /// # Errors
+    /// `NotFound` where the guild has no such person.
+    #[instrument(name = "db.case.insert", skip(self, case), err(level = "debug"))]
+    pub async fn insert_case(&self, guild: GuildId, case: &NewCase) -> Result<i64, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        // One after another, so that no number is given twice or left out.
+        sqlx::query!("SELECT id FROM guild WHERE id = $1 FOR NO KEY UPDATE", guild.0)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or(StoreError::NotFound(Noun::Guild))?;
+        let number = sqlx::query_scalar!(
+            "INSERT INTO moderation_case
+                (guild_id, number, kind, person_id, scene_id, turn_id, opened_by, reason, evidence)
+             SELECT $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6, $7, $8
+             FROM moderation_case WHERE guild_id = $1
+             RETURNING number",
+            guild.0,
+            case.kind,
+            case.person.map(|id| id.0),
+            case.scene.map(|id| id.0),
+            case.turn.map(|id| id.0),
+            case.opened_by.map(|id| id.0),
+            &clean(&case.reason),
+            case.evidence.as_ref().map(clean_json),
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(number)
+    }
+
+    /// A case by its number.
+    #[instrument(name = "db.case.get", skip(self), err(level = "debug"))]
+    pub async fn get_case(&self, guild: GuildId, number: i64) -> Result<Option<Case>, StoreError> {
+        let row = sqlx::query_as!(
+            CaseRow,
+            "SELECT number, kind, person_id, scene_id, turn_id, opened_by, reason, evidence,
+                    appeal, decision, created_at
+             FROM moderation_case WHERE guild_id = $1 AND number = $2",
+            guild.0,
+            number,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(Case::from))
+    }
+
+    /// A guild's newest cases, the newest first; those about one person if one is named.
+    #[instrument(name = "db.case.list", skip(self), err(level = "debug"))]
+    pub async fn list_cases(
+        &self,
+        guild: GuildId,
+        person: Option<PersonId>,
+    ) -> Result<Vec<Case>, StoreError> {
+        let rows = sqlx::query_as!(
+            CaseRow,
+            "SELECT number, kind, person_id, scene_id, turn_id, opened_by, reason, evidence,
+                    appeal, decision, created_at
+             FROM moderation_case
+             WHERE guild_id = $1 AND ($2::bigint IS NULL OR person_id = $2)
+             ORDER BY number DESC LIMIT $3",
+            guild.0,
+            person.map(|id| id.0),
+            MAX_LISTED,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(Case::from).collect())
+    }
+
+    /// Decides a case; says whether it was open.
+    ///
+    /// # Errors
+    /// `NotFound` where the guild has no such person.
+    #[instrument(name = "db.case.decide", skip(self, decision), err(level = "debug"))]
+    pub async fn decide_case(
+        &self,
+        guild: GuildId,
+        number: i64,
+        by: PersonId,
+        decision: &str,
+    ) -> Result<bool, StoreError> {
+        let decided = sqlx::query!(
+            "UPDATE moderation_case SET decision = $4, decided_by = $3, decided_at = now()
+             WHERE guild_id = $1 AND number = $2 AND decision IS NULL",
+            guild.0,
+            number,
+            by.0,
+            &clean(decision),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(decided.rows_affected() > 0)
+    }
+
+    /// Keeps what a person says to a case about them, which is open again; says whether
+    /// there is such a case.
+    #[instrument(name = "db.case.appeal", skip(self, appeal), err(level = "debug"))]
+    pub async fn appeal_case(
+        &self,
+        guild: GuildId,
+        number: i64,
+        person: PersonId,
+        appeal: &str,
+    ) -> Result<bool, StoreError> {
+        let appealed = sqlx::query!(
+            "UPDATE moderation_case
+             SET appeal = $4, decision = NULL, decided_by = NULL, decided_at = NULL
+             WHERE guild_id = $1 AND number = $2 AND person_id = $3 AND appeal IS NULL",
+            guild.0,
+            number,
+            person.0,
+            &clean(appeal),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(appealed.rows_affected() > 0)
+    }
+}

@@ -1,0 +1,102 @@
+//! What moderators have stopped: guilds at rest, and people who are not heard.
+
+use chrono::{DateTime, Utc};
+use tracing::instrument;
+
+use super::{Noun, Store, StoreError};
+use crate::domain::{GuildId, PersonId, SceneId};
+
+impl Store {
+    /// Stops everything in a guild, or lets it be played on: no job of a frozen guild is
+    /// begun. Says whether that changed anything.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such guild.
+    #[instrument(name = "db.guild.freeze", skip(self), err(level = "debug"))]
+    pub async fn set_guild_frozen(&self, guild: GuildId, frozen: bool) -> Result<bool, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let was_frozen = sqlx::query_scalar!(
+            r#"SELECT frozen_at IS NOT NULL AS "frozen!" FROM guild WHERE id = $1
+               FOR NO KEY UPDATE"#,
+            guild.0,
+        )
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or(StoreError::NotFound(Noun::Guild))?;
+        sqlx::query!(
+            "UPDATE guild SET frozen_at = CASE WHEN $2 THEN coalesce(frozen_at, now()) END
+             WHERE id = $1",
+            guild.0,
+            frozen,
+        )
+        .execute(&mut *tx)
+        .await?;
+        super::guild::rest_jobs(&mut tx, guild).await?;
+        tx.commit().await?;
+        self.bell.ring();
+        Ok(was_frozen != frozen)
+    }
+
+    /// Since when everything in a guild is stopped.
+    #[instrument(name = "db.guild.frozen", skip(self), err(level = "debug"))]
+    pub async fn get_guild_frozen(
+        &self,
+        guild: GuildId,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let frozen = sqlx::query_scalar!("SELECT frozen_at FROM guild WHERE id = $1", guild.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(frozen.flatten())
+    }
+
+    /// The scenes of a guild in which something is being written, or waits to be.
+    #[instrument(name = "db.scene.list_busy", skip(self), err(level = "debug"))]
+    pub async fn list_busy_scenes(&self, guild: GuildId) -> Result<Vec<SceneId>, StoreError> {
+        let scenes = sqlx::query_scalar!(
+            "SELECT scene_id FROM lane WHERE guild_id = $1 AND pending > 0 ORDER BY scene_id",
+            guild.0,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(scenes.into_iter().map(SceneId).collect())
+    }
+
+    /// Has a person not heard in a guild, or heard again. Says whether that changed
+    /// anything.
+    ///
+    /// # Errors
+    /// `NotFound` where the guild has no such person.
+    #[instrument(name = "db.person.block", skip(self), err(level = "debug"))]
+    pub async fn set_person_blocked(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        blocked: bool,
+    ) -> Result<bool, StoreError> {
+        let was_blocked = sqlx::query_scalar!(
+            r#"UPDATE person SET blocked_at = CASE WHEN $3 THEN coalesce(person.blocked_at, now()) END
+               FROM (SELECT blocked_at FROM person WHERE guild_id = $1 AND id = $2 FOR UPDATE) AS was
+               WHERE guild_id = $1 AND id = $2
+               RETURNING was.blocked_at IS NOT NULL AS "blocked!""#,
+            guild.0,
+            person.0,
+            blocked,
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .ok_or(StoreError::NotFound(Noun::Person))?;
+        Ok(was_blocked != blocked)
+    }
+
+    /// The people of a guild who are not heard.
+    #[instrument(name = "db.person.list_blocked", skip(self), err(level = "debug"))]
+    pub async fn list_blocked(&self, guild: GuildId) -> Result<Vec<PersonId>, StoreError> {
+        let people = sqlx::query_scalar!(
+            "SELECT id FROM person WHERE guild_id = $1 AND blocked_at IS NOT NULL ORDER BY id",
+            guild.0,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(people.into_iter().map(PersonId).collect())
+    }
+}
