@@ -34,6 +34,15 @@ impl Store {
     ) -> Result<Erased, StoreError> {
         let mut tx = self.pool.begin().await?;
         let scenes = lock_scenes(&mut tx, guild, person).await?;
+        // After the lanes, as whoever takes a message does; nothing of theirs comes in now.
+        sqlx::query!(
+            "SELECT id FROM person WHERE guild_id = $1 AND id = $2 FOR UPDATE",
+            guild.0,
+            person.0,
+        )
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or(StoreError::NotFound(Noun::Person))?;
         let ids: Vec<i64> = scenes.iter().map(|scene| scene.0).collect();
         let rows = sqlx::query!(
             "SELECT scene.channel, inbound.external_id
@@ -86,10 +95,10 @@ async fn empty_turns(
     person: PersonId,
 ) -> Result<u64, StoreError> {
     sqlx::query!(
-        "WITH taken AS (
-            DELETE FROM inbound USING turn
-            WHERE inbound.guild_id = $1 AND turn.guild_id = $1 AND turn.id = inbound.turn_id
-              AND turn.person_id = $2
+        "WITH for_good AS (
+            UPDATE scene_move SET abandoned = true, undone = true FROM turn
+            WHERE scene_move.guild_id = $1 AND scene_move.kind = 'remove'
+              AND turn.guild_id = $1 AND turn.id = scene_move.to_turn_id AND turn.person_id = $2
          )
          UPDATE swipe SET text = '', receipt = NULL FROM turn
          WHERE swipe.guild_id = $1 AND turn.guild_id = $1 AND turn.id = swipe.turn_id
@@ -160,6 +169,10 @@ async fn forget_who(
             UPDATE report SET reason = '' WHERE guild_id = $1 AND person_id = $2
          ), agreed AS (
             DELETE FROM training_consent WHERE guild_id = $1 AND person_id = $2
+         ), cases AS (
+            UPDATE moderation_case
+            SET reason = '', appeal = NULL, evidence = NULL
+            WHERE guild_id = $1 AND (person_id = $2 OR opened_by = $2)
          )
          DELETE FROM participant WHERE guild_id = $1 AND person_id = $2",
         guild.0,
