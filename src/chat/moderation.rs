@@ -18,6 +18,9 @@ const GUILD_FROZEN: &str = "moderators have stopped all scenes here for now";
 /// What somebody is told who is not heard.
 const BLOCKED: &str = "moderators have you not heard in scenes here";
 
+/// What somebody is told who does not want to be heard.
+const OPTED_OUT: &str = "you wanted to be heard in no scene here; /privacy optin changes that";
+
 /// The most characters of a reason that is kept.
 const MAX_REASON_CHARS: usize = 500;
 
@@ -188,11 +191,15 @@ impl Chat {
     /// # Errors
     /// They are not, and why; or the database fails.
     pub async fn heed_standing(&self, guild: GuildId, person: PersonId) -> Result<(), ChatError> {
-        if self.store.get_guild_frozen(guild).await?.is_some() {
+        let standing = self.store.get_standing(guild, person).await?;
+        if standing.is_guild_frozen {
             return Err(ChatError::refused(GUILD_FROZEN));
         }
-        if self.store.list_blocked(guild).await?.contains(&person) {
+        if standing.is_blocked {
             return Err(ChatError::refused(BLOCKED));
+        }
+        if standing.is_opted_out {
+            return Err(ChatError::refused(OPTED_OUT));
         }
         Ok(())
     }

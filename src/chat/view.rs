@@ -82,7 +82,7 @@ impl Chat {
         let mut people = self.store.list_participants(guild, scene).await?;
         let mut line = self.store.list_line(guild, scene, line).await?;
         // Whoever is not heard is as if absent, in what they said before, too.
-        let absent = self.store.list_blocked(guild).await?;
+        let absent = self.store.list_absent(guild).await?;
         people.retain(|other| !absent.contains(&other.person.id));
         line.retain(|turn| match &turn.speaker {
             Speaker::Person { id, .. } => !absent.contains(id),

@@ -222,12 +222,13 @@ impl Call {
             moderator_roles: &settings.moderator_roles,
             part: self.part().await?,
         };
-        permissions::may(&who, deed).map_err(|refused| Refusal::plain(refused.to_string()))?;
-        if who.moderates() {
-            return Ok(());
+        let is_bound = !who.moderates();
+        // A report is heard from everybody, whatever is stopped.
+        if is_bound && deed != Deed::Report {
+            self.heed_moderators().await?;
         }
-        self.heed_moderators().await?;
-        self.heed_policy(deed).await
+        permissions::may(&who, deed).map_err(|refused| Refusal::plain(refused.to_string()))?;
+        if is_bound { self.heed_policy(deed).await } else { Ok(()) }
     }
 
     /// Whether the policy here leaves something to others than moderators.

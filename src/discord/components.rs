@@ -57,6 +57,9 @@ pub(super) async fn run(call: &Call, custom_id: &str) -> Result<(Answer, Way), R
             replaced(commands::delete_lorebook(call, id).await?)
         }
         CustomId::Confirm(Confirm::EndScene(scene)) => replaced(commands::end(call, scene).await?),
+        CustomId::Confirm(Confirm::ForgetMe { messages }) => {
+            replaced(commands::forget(call, messages).await?)
+        }
         CustomId::Cancel => replaced(Answer::text("Nothing was changed.")),
         CustomId::Form(_) => Err(unknown()),
     }

@@ -101,6 +101,11 @@ pub(super) enum Confirm {
     DeleteLorebook(LorebookId),
     /// The scene is over.
     EndScene(SceneId),
+    /// Whoever presses is forgotten.
+    ForgetMe {
+        /// With their messages on the platform.
+        messages: bool,
+    },
 }
 
 impl ReplyAction {
@@ -143,6 +148,8 @@ impl CustomId {
             Self::Form(form) => form.encode(),
             Self::Confirm(Confirm::DeleteCharacter(id)) => join(&["delete", &base36(id.0)]),
             Self::Confirm(Confirm::DeleteLorebook(id)) => join(&["delore", &base36(id.0)]),
+            Self::Confirm(Confirm::ForgetMe { messages: true }) => join(&["forget", "all"]),
+            Self::Confirm(Confirm::ForgetMe { messages: false }) => join(&["forget", "here"]),
             Self::Confirm(Confirm::EndScene(id)) => join(&["end", &base36(id.0)]),
             Self::Cancel => join(&["cancel"]),
         }
@@ -167,6 +174,8 @@ impl CustomId {
             ["delete", character] => {
                 Self::Confirm(Confirm::DeleteCharacter(CharacterId(id(character)?)))
             }
+            ["forget", "all"] => Self::Confirm(Confirm::ForgetMe { messages: true }),
+            ["forget", "here"] => Self::Confirm(Confirm::ForgetMe { messages: false }),
             ["delore", book] => Self::Confirm(Confirm::DeleteLorebook(LorebookId(id(book)?))),
             ["end", scene] => Self::Confirm(Confirm::EndScene(SceneId(id(scene)?))),
             ["cancel"] => Self::Cancel,
@@ -279,6 +288,7 @@ mod tests {
             any::<i64>()
                 .prop_map(|id| CustomId::Confirm(Confirm::DeleteCharacter(CharacterId(id)))),
             any::<i64>().prop_map(|id| CustomId::Confirm(Confirm::DeleteLorebook(LorebookId(id)))),
+            any::<bool>().prop_map(|messages| CustomId::Confirm(Confirm::ForgetMe { messages })),
             any::<i64>().prop_map(|id| CustomId::Confirm(Confirm::EndScene(SceneId(id)))),
             Just(CustomId::Cancel),
         ]

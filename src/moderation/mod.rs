@@ -17,6 +17,9 @@ mod rules;
 mod themes;
 mod verdict;
 
+#[cfg(test)]
+mod evasion;
+
 pub use checker::{Checker, Reading, SceneFacts};
 pub use minors::declared_age;
 pub use policy::{Policy, PolicyError, QuietHours, Rating, Whoever};

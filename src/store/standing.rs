@@ -6,6 +6,17 @@ use tracing::instrument;
 use super::{Noun, Store, StoreError};
 use crate::domain::{GuildId, PersonId, SceneId};
 
+/// Whether somebody is heard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PersonStanding {
+    /// Moderators have them not heard.
+    pub is_blocked: bool,
+    /// They themselves do not want to be.
+    pub is_opted_out: bool,
+    /// Everything in the guild is stopped.
+    pub is_guild_frozen: bool,
+}
+
 impl Store {
     /// Stops everything in a guild, or lets it be played on: no job of a frozen guild is
     /// begun. Says whether that changed anything.
@@ -88,11 +99,35 @@ impl Store {
         Ok(was_blocked != blocked)
     }
 
-    /// The people of a guild who are not heard.
-    #[instrument(name = "db.person.list_blocked", skip(self), err(level = "debug"))]
-    pub async fn list_blocked(&self, guild: GuildId) -> Result<Vec<PersonId>, StoreError> {
+    /// Whether a person is heard in a guild now.
+    #[instrument(name = "db.person.standing", skip(self), err(level = "debug"))]
+    pub async fn get_standing(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+    ) -> Result<PersonStanding, StoreError> {
+        let standing = sqlx::query_as!(
+            PersonStanding,
+            r#"SELECT person.blocked_at IS NOT NULL AS "is_blocked!",
+                      person.opted_out_at IS NOT NULL AS "is_opted_out!",
+                      guild.frozen_at IS NOT NULL AS "is_guild_frozen!"
+               FROM guild LEFT JOIN person ON person.guild_id = guild.id AND person.id = $2
+               WHERE guild.id = $1"#,
+            guild.0,
+            person.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(standing.unwrap_or_default())
+    }
+
+    /// The people of a guild who are not heard, by moderators' or their own word.
+    #[instrument(name = "db.person.list_absent", skip(self), err(level = "debug"))]
+    pub async fn list_absent(&self, guild: GuildId) -> Result<Vec<PersonId>, StoreError> {
         let people = sqlx::query_scalar!(
-            "SELECT id FROM person WHERE guild_id = $1 AND blocked_at IS NOT NULL ORDER BY id",
+            "SELECT id FROM person
+             WHERE guild_id = $1 AND (blocked_at IS NOT NULL OR opted_out_at IS NOT NULL)
+             ORDER BY id",
             guild.0,
         )
         .fetch_all(&self.pool)

@@ -17,6 +17,7 @@ mod note;
 mod persona;
 mod policy;
 mod preset;
+mod privacy;
 mod queue;
 mod receipt;
 pub(super) mod register;
@@ -31,6 +32,7 @@ pub(super) use character::{apply as apply_character, delete as delete_character}
 pub(super) use lore::delete as delete_lorebook;
 pub(super) use note::submit as submit_note;
 pub(super) use persona::submit as submit_persona;
+pub(super) use privacy::forget;
 pub(super) use receipt::seen;
 pub(super) use scene::{end, submit_scenario};
 
@@ -100,6 +102,11 @@ pub(super) enum Verb {
     TrainingStatus,
     TrainingApprove,
     TrainingUnapprove,
+    PrivacyShow,
+    PrivacyExport,
+    PrivacyDelete,
+    PrivacyOptout,
+    PrivacyOptin,
     PolicyShow,
     PolicyPreset,
     PolicyImport,
@@ -179,6 +186,11 @@ impl Verb {
             ("training", "status") => Self::TrainingStatus,
             ("training", "approve") => Self::TrainingApprove,
             ("training", "unapprove") => Self::TrainingUnapprove,
+            ("privacy", "show") => Self::PrivacyShow,
+            ("privacy", "export") => Self::PrivacyExport,
+            ("privacy", "delete") => Self::PrivacyDelete,
+            ("privacy", "optout") => Self::PrivacyOptout,
+            ("privacy", "optin") => Self::PrivacyOptin,
             ("policy", "show") => Self::PolicyShow,
             ("policy", "preset") => Self::PolicyPreset,
             ("policy", "import") => Self::PolicyImport,
@@ -274,6 +286,11 @@ pub(super) async fn run(call: &Call, command: &Command) -> Result<Answer, Refusa
         Verb::TrainingStatus => training::status(call).await,
         Verb::TrainingApprove => training::approve(call).await,
         Verb::TrainingUnapprove => training::unapprove(call).await,
+        Verb::PrivacyShow => privacy::show(call).await,
+        Verb::PrivacyExport => privacy::export(call).await,
+        Verb::PrivacyDelete => privacy::ask_delete(call, options).await,
+        Verb::PrivacyOptout => privacy::opt_out(call, true).await,
+        Verb::PrivacyOptin => privacy::opt_out(call, false).await,
         Verb::PolicyShow => policy::show(call, options).await,
         Verb::PolicyPreset => policy::preset(call, options).await,
         Verb::PolicyImport => policy::import(call, options).await,
@@ -372,7 +389,7 @@ mod tests {
                 seen.push(verb);
             }
         }
-        assert_eq!(seen.len(), 56);
+        assert_eq!(seen.len(), 78);
         assert_eq!(Verb::of(&Command { name: "dance".into(), ..Command::default() }), None);
     }
 

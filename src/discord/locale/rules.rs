@@ -257,6 +257,31 @@ fn the_commands_in_short() {
       status
       approve
       unapprove
+    /privacy
+      show
+      export
+      delete messages
+      optout
+      optin
+    /policy
+      show channel
+      preset preset!(4) channel
+      import file! channel
+      export channel
+      clear channel
+      test text
+    /mod
+      freeze reason
+      unfreeze
+      pause-all reason
+      resume-all
+      block person! reason
+      unblock person! reason
+      warn person! reason!
+      history person
+      case case!
+      decide case! decision!
+    /appeal case! text!
     menu: Again
     menu: Continue
     menu: Edit

@@ -293,6 +293,10 @@ fn help_knows_every_command_in_every_language() {
     `/character` The characters of this server
     `/setup` Where scenes may live, and who looks after them
     `/training` Whether scenes here may be used to train the model
+    `/privacy` What is kept of you here, and what is done with it
+    `/policy` What is allowed in scenes, on the server and in its channels
+    `/mod` For moderators: stop scenes and people, and see what was done
+    `/appeal` Say something to a case about you
     In a message's menu, under Apps: Again, Continue, Edit, Rewind to here, Branch here, Report, What did it see.
     More: /help topic: playing, scenes, lengths, buttons, out of character, personas, permissions, or any command.
     ");

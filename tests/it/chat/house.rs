@@ -74,6 +74,8 @@ impl House {
         let db = TestDatabase::fresh().await;
         let guild = db.store.upsert_guild("test", "house", "House").await.unwrap().id;
         let person = db.store.upsert_person(guild, "ann", "Ann").await.unwrap();
+        // A model of chance writes words of chance: the rules allow whatever can be allowed.
+        db.store.upsert_policy(guild, "", &serde_json::json!({})).await.unwrap();
         let me = Participant { person, persona: None };
         let chat = chat_with(db.store.clone(), pool, settings);
         Self { chat, stage: TestStage::new(), guild, me, db, jobs: None }

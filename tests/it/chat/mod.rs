@@ -16,6 +16,7 @@ mod long_scene;
 mod lore;
 mod models;
 mod moderation;
+mod privacy;
 mod processes;
 mod proofreading;
 mod queue;

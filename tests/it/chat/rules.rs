@@ -83,7 +83,7 @@ async fn what_the_model_writes_is_checked_before_anybody_sees_it() {
 async fn rules_and_places_that_change_in_mid_reply_count_when_it_is_shown() {
     let script = Script::start(&[
         "They talk of nothing but masturbation, she says, and of the weather on the point.",
-        "They talk of nothing but masturbation, she says, and of the weather on the point.",
+        "Every verse has an orgasm in it, and a chorus that the whole harbour knows by heart.",
         "There is black salt in the hold, says the captain, and looks at the sea again.",
     ])
     .await;

@@ -320,6 +320,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(!store.delete_channel_settings(us, "here").await.unwrap());
     refused(store.insert_audit(us, theirs, "x", &json!({})).await);
     refused(store.insert_training_consent(us, own.person.id).await);
+    refused(store.erase_person(us, own.person.id).await);
     assert!(!store.withdraw_training_consent(us, own.person.id).await.unwrap());
     refused(store.upsert_training_approval(us, scene, we, &seen, &[0; 32]).await);
     let moderator = own.person.id;
@@ -342,7 +343,10 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(store.get_case(us, case).await.unwrap().is_none());
     assert!(store.list_cases(us, None).await.unwrap().is_empty());
     assert!(store.list_policies(us).await.unwrap().is_empty());
-    assert!(store.list_blocked(us).await.unwrap().is_empty());
+    assert!(store.list_absent(us).await.unwrap().is_empty());
+    refused(store.set_person_opted_out(us, own.person.id, true).await);
+    assert!(store.list_person_texts(us, own.person.id).await.unwrap().is_empty());
+    assert_eq!(store.get_standing(us, own.person.id).await.unwrap(), Default::default());
     assert!(store.get_guild_frozen(us).await.unwrap().is_none());
     assert!(!store.list_busy_scenes(us).await.unwrap().contains(&scene));
 

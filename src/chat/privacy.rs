@@ -1,0 +1,179 @@
+//! What is kept of a person: seeing it, taking it along, having it deleted, and not being
+//! heard at all.
+
+use std::io::{Cursor, Write};
+
+use serde_json::{Value, json};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use crate::domain::{GuildId, PersonId};
+use crate::store::{Noun, PersonText, StoreError};
+
+use super::{Chat, ChatError, FileOut};
+
+/// What is kept of somebody, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Texts that they said.
+    pub num_texts: usize,
+    /// In how many scenes.
+    pub num_scenes: usize,
+    /// Whom they play.
+    pub num_personas: usize,
+    /// Cases about them.
+    pub num_cases: usize,
+    /// Whether they agreed to train a model.
+    pub trains: bool,
+}
+
+/// What became of a person's data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// How many of their turns were emptied.
+    pub num_turns: u64,
+    /// The platform's ids of their messages, each after that of its place.
+    pub messages: Vec<(String, String)>,
+    /// In how many scenes a worker could not be reached whose cache holds some of it.
+    pub num_not_reached: usize,
+}
+
+impl Chat {
+    /// What is kept of a person in a guild.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn kept_of(&self, guild: GuildId, person: PersonId) -> Result<Kept, ChatError> {
+        let texts = self.store.list_person_texts(guild, person).await?;
+        let mut scenes: Vec<_> = texts.iter().map(|text| text.scene).collect();
+        scenes.dedup();
+        Ok(Kept {
+            num_texts: texts.len(),
+            num_scenes: scenes.len(),
+            num_personas: self.store.list_personas(guild, person).await?.len(),
+            num_cases: self.store.list_cases(guild, Some(person)).await?.len(),
+            trains: self.library.training_consent(guild, person).await?.is_some(),
+        })
+    }
+
+    /// Everything that is kept of a person in a guild, as an archive that people and
+    /// programs can read.
+    ///
+    /// # Errors
+    /// There is no such person, or the database fails.
+    pub async fn export_person(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+    ) -> Result<FileOut, ChatError> {
+        let known = self.store.get_person(guild, person).await?;
+        let known = known.ok_or(StoreError::NotFound(Noun::Person))?;
+        let texts = self.store.list_person_texts(guild, person).await?;
+        let personas = self.store.list_personas(guild, person).await?;
+        let cases = self.store.list_cases(guild, Some(person)).await?;
+        let consent = self.library.training_consent(guild, person).await?;
+        let data = json!({
+            "name": known.display_name,
+            "id": known.external_id,
+            "personas": personas.iter().map(|it| json!({
+                "name": it.name, "description": it.description,
+            })).collect::<Vec<_>>(),
+            "texts": texts.iter().map(text_json).collect::<Vec<_>>(),
+            "cases": cases.iter().map(|case| json!({
+                "number": case.number, "kind": case.kind, "at": case.created_at,
+                "reason": case.reason, "appeal": case.appeal, "decision": case.decision,
+            })).collect::<Vec<_>>(),
+            "agreed_to_training_since": consent,
+        });
+        let files = [
+            ("README.txt", README.to_owned()),
+            ("stories.md", stories(&texts)),
+            ("data.json", format!("{data:#}\n")),
+        ];
+        let bytes = archive(&files).map_err(|error| {
+            ChatError::refused(format!("the archive could not be written: {error}"))
+        })?;
+        Ok(FileOut { name: "my-data.zip".to_owned(), bytes })
+    }
+
+    /// Deletes what a person said in a guild and who they are, from the tables and from the
+    /// caches of this process's workers. The turns of others stay as they are.
+    ///
+    /// # Errors
+    /// There is no such person, or the database fails.
+    pub async fn forget_person(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+    ) -> Result<Forgotten, ChatError> {
+        let erased = self.store.erase_person(guild, person).await?;
+        let mut num_not_reached = 0;
+        for scene in &erased.scenes {
+            self.stop_reply(*scene);
+            // Blocks are kept under the scene's key, as replies ask for them.
+            if let Err(error) = self.pool.forget_owner(scene.0.unsigned_abs()).await {
+                tracing::warn!(error.kind = error.kind(), "the cache of a scene was not forgotten");
+                num_not_reached += 1;
+            }
+            self.ask_show(guild, *scene).await?;
+        }
+        let detail = json!({ "person": person, "turns": erased.num_turns });
+        self.store.insert_audit(guild, Some(person), "person.erase", &detail).await?;
+        Ok(Forgotten { num_turns: erased.num_turns, messages: erased.messages, num_not_reached })
+    }
+
+    /// Has a person heard in no scene, by their own wish, or heard again. Says whether that
+    /// is new.
+    ///
+    /// # Errors
+    /// There is no such person, or the database fails.
+    pub async fn opt_out(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        out: bool,
+    ) -> Result<bool, ChatError> {
+        let is_new = self.store.set_person_opted_out(guild, person, out).await?;
+        if is_new {
+            let action = if out { "person.opt_out" } else { "person.opt_in" };
+            self.store.insert_audit(guild, Some(person), action, &json!({})).await?;
+        }
+        Ok(is_new)
+    }
+}
+
+const README: &str = "What is kept of you on one server.\n\n\
+    stories.md  what you said, scene by scene, with earlier versions of what you changed\n\
+    data.json   the same for programs, with your personas, cases about you and what you agreed to\n\n\
+    What others said and what characters replied is theirs and is not in here.\n";
+
+fn text_json(text: &PersonText) -> Value {
+    json!({
+        "scene": text.title, "as": text.name, "text": text.text, "stands": text.stands,
+        "at": text.at,
+    })
+}
+
+fn stories(texts: &[PersonText]) -> String {
+    let mut story = String::new();
+    let mut scene = None;
+    for text in texts {
+        if scene != Some(text.scene) {
+            scene = Some(text.scene);
+            story.push_str(&format!("# {}\n\n", text.title));
+        }
+        let note = if text.stands { "" } else { " (replaced or taken out)" };
+        let at = text.at.format("%Y-%m-%d %H:%M UTC");
+        story.push_str(&format!("**{}**, {at}{note}\n\n{}\n\n", text.name, text.text));
+    }
+    story
+}
+
+fn archive(files: &[(&str, String)]) -> std::io::Result<Vec<u8>> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, text) in files {
+        zip.start_file(*name, SimpleFileOptions::default())?;
+        zip.write_all(text.as_bytes())?;
+    }
+    Ok(zip.finish()?.into_inner())
+}

@@ -1,0 +1,187 @@
+//! Forgetting a person: their words and names go, the story of others stays.
+
+use sqlx::PgConnection;
+use tracing::instrument;
+
+use super::live::mark_stale;
+use super::{Noun, Store, StoreError, job};
+use crate::domain::{GuildId, PersonId, SceneId};
+
+/// What went with a person.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Where they spoke or took part: what is cached of these is to be forgotten.
+    pub scenes: Vec<SceneId>,
+    /// How many turns were emptied.
+    pub num_turns: u64,
+    /// The platform's ids of their messages, each after that of its place.
+    pub messages: Vec<(String, String)>,
+}
+
+impl Store {
+    /// Empties everything a person said and forgets who they are, as one transaction.
+    /// Their turns keep their places in the tree, out of every line; the person's row
+    /// stays under a token, since the audit refers to it. Replies that were in the making
+    /// in their scenes are called off, because they have read what goes.
+    ///
+    /// # Errors
+    /// `NotFound` where the guild has no such person.
+    #[instrument(name = "db.person.erase", skip(self), err(level = "debug"))]
+    pub async fn erase_person(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+    ) -> Result<Erased, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let scenes = lock_scenes(&mut tx, guild, person).await?;
+        // After the lanes, as whoever takes a message does; nothing of theirs comes in now.
+        sqlx::query!(
+            "SELECT id FROM person WHERE guild_id = $1 AND id = $2 FOR UPDATE",
+            guild.0,
+            person.0,
+        )
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or(StoreError::NotFound(Noun::Person))?;
+        let ids: Vec<i64> = scenes.iter().map(|scene| scene.0).collect();
+        let rows = sqlx::query!(
+            "SELECT scene.channel, inbound.external_id
+             FROM turn
+             JOIN inbound ON inbound.guild_id = turn.guild_id AND inbound.turn_id = turn.id
+             JOIN scene ON scene.guild_id = turn.guild_id AND scene.id = turn.scene_id
+             WHERE turn.guild_id = $1 AND turn.person_id = $2 ORDER BY turn.id",
+            guild.0,
+            person.0,
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let messages = rows.into_iter().map(|row| (row.channel, row.external_id)).collect();
+        for &scene in &scenes {
+            let jobs = job::unwritten(&mut tx, guild, scene).await?;
+            job::cancel(&mut tx, guild, scene, &jobs).await?;
+            mark_stale(&mut tx, guild, scene).await?;
+        }
+        let num_turns = empty_turns(&mut tx, guild, person).await?;
+        forget_prompts(&mut tx, guild, &ids).await?;
+        forget_who(&mut tx, guild, person).await?;
+        tx.commit().await?;
+        Ok(Erased { scenes, num_turns, messages })
+    }
+}
+
+/// Locks the lanes of their scenes, in order, so that no two meet head-on.
+async fn lock_scenes(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    person: PersonId,
+) -> Result<Vec<SceneId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "SELECT scene_id FROM lane
+         WHERE guild_id = $1 AND scene_id IN (
+            SELECT scene_id FROM turn WHERE guild_id = $1 AND person_id = $2
+            UNION SELECT scene_id FROM participant WHERE guild_id = $1 AND person_id = $2)
+         ORDER BY scene_id FOR UPDATE",
+        guild.0,
+        person.0,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids.into_iter().map(SceneId).collect())
+}
+
+async fn empty_turns(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    person: PersonId,
+) -> Result<u64, StoreError> {
+    sqlx::query!(
+        "WITH for_good AS (
+            UPDATE scene_move SET abandoned = true, undone = true FROM turn
+            WHERE scene_move.guild_id = $1 AND scene_move.kind = 'remove'
+              AND turn.guild_id = $1 AND turn.id = scene_move.to_turn_id AND turn.person_id = $2
+         )
+         UPDATE swipe SET text = '', receipt = NULL FROM turn
+         WHERE swipe.guild_id = $1 AND turn.guild_id = $1 AND turn.id = swipe.turn_id
+           AND turn.person_id = $2",
+        guild.0,
+        person.0,
+    )
+    .execute(&mut *conn)
+    .await?;
+    let done = sqlx::query!(
+        "UPDATE turn SET speaker_name = 'somebody', source = NULL,
+                         removed_at = coalesce(removed_at, now())
+         WHERE guild_id = $1 AND person_id = $2",
+        guild.0,
+        person.0,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Prompts hold their words and persona; receipts name them in stops, labels and causes.
+async fn forget_prompts(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    scenes: &[i64],
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "WITH prompt AS (
+            DELETE FROM reply_prompt USING turn
+            WHERE reply_prompt.guild_id = $1 AND turn.guild_id = $1
+              AND turn.id = reply_prompt.turn_id AND turn.scene_id = ANY ($2)
+         ), approval AS (
+            DELETE FROM training_approval WHERE guild_id = $1 AND scene_id = ANY ($2)
+         ), head AS (
+            UPDATE scene SET source = NULL WHERE guild_id = $1 AND id = ANY ($2)
+         )
+         UPDATE swipe SET receipt = NULL FROM turn
+         WHERE swipe.guild_id = $1 AND turn.guild_id = $1 AND turn.id = swipe.turn_id
+           AND turn.scene_id = ANY ($2) AND swipe.receipt IS NOT NULL",
+        guild.0,
+        scenes,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn forget_who(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    person: PersonId,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE person SET external_id = 'erased:' || gen_random_uuid(),
+                           display_name = 'somebody', persona_id = NULL
+         WHERE guild_id = $1 AND id = $2",
+        guild.0,
+        person.0,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Err(StoreError::NotFound(Noun::Person));
+    }
+    sqlx::query!(
+        "WITH said AS (
+            UPDATE report SET reason = '' WHERE guild_id = $1 AND person_id = $2
+         ), agreed AS (
+            DELETE FROM training_consent WHERE guild_id = $1 AND person_id = $2
+         ), cases AS (
+            UPDATE moderation_case
+            SET reason = '', appeal = NULL, evidence = NULL
+            WHERE guild_id = $1 AND (person_id = $2 OR opened_by = $2)
+         )
+         DELETE FROM participant WHERE guild_id = $1 AND person_id = $2",
+        guild.0,
+        person.0,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!("DELETE FROM persona WHERE guild_id = $1 AND person_id = $2", guild.0, person.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
