@@ -1,13 +1,10 @@
 //! What is kept of a person: seeing it, taking it along, having it deleted, and not being
 //! heard at all.
 
-use std::io::{Cursor, Write};
-
 use serde_json::{Value, json};
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
 
 use crate::domain::{GuildId, PersonId};
+use crate::formats::archive;
 use crate::store::{Noun, PersonText, StoreError};
 
 use super::{Chat, ChatError, FileOut};
@@ -167,13 +164,4 @@ fn stories(texts: &[PersonText]) -> String {
         story.push_str(&format!("**{}**, {at}{note}\n\n{}\n\n", text.name, text.text));
     }
     story
-}
-
-fn archive(files: &[(&str, String)]) -> std::io::Result<Vec<u8>> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, text) in files {
-        zip.start_file(*name, SimpleFileOptions::default())?;
-        zip.write_all(text.as_bytes())?;
-    }
-    Ok(zip.finish()?.into_inner())
 }

@@ -5,6 +5,7 @@
 //! proved otherwise, so sizes are bounded before anything is unpacked. What a file holds
 //! that we have no use for is kept as it was spelled.
 
+mod archive;
 mod base64;
 pub mod book;
 pub mod card;
@@ -20,6 +21,7 @@ pub mod preset;
 mod strategies;
 pub mod template;
 
+pub use archive::archive;
 pub use error::FormatError;
 pub use finding::{Finding, Severity};
 pub use limits::Limits;

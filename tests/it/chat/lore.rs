@@ -68,8 +68,10 @@ async fn a_word_calls_lore_and_lore_calls_more() {
     assert!(sections.iter().any(|section| section.label == "Harbour: Harbour"), "{sections:?}");
 
     // The reply's receipt says it too, and the harbour sticks for four turns.
+    house.say(scene, "And now?").await;
     house.run();
-    let receipt = receipt_after(&house, scene, "And now?").await;
+    house.settled(scene).await;
+    let receipt = ReplyReceipt::of(&house.latest(scene).await.swipe).expect("a model wrote it");
     assert_eq!(names(&receipt.lore), ["Ice", "Harbour"]);
     let receipt = receipt_after(&house, scene, "Something else entirely.").await;
     assert!(names(&receipt.lore).contains(&"Harbour"), "it sticks: {:?}", receipt.lore);
