@@ -71,7 +71,7 @@ impl Checker {
     /// Up to where a growing reply may be shown, in bytes: before whatever is met, and
     /// before whatever may still come to be met.
     pub fn showable(&self, text: &str, facts: SceneFacts, reading: &mut Reading) -> usize {
-        let from = text.floor_char_boundary(reading.allowed.saturating_sub(CONTEXT));
+        let from = cut(text, reading.allowed.saturating_sub(CONTEXT));
         let window = &text[from..];
         let folded = Folded::new(window);
         let views = folded.views();
@@ -91,6 +91,28 @@ impl Checker {
         let mut found = self.rules.find_in(text, &folded, &views);
         found.extend(self.minors.find(text, &folded, &views, facts.minor_present));
         found
+    }
+}
+
+/// Where a text may be cut before this byte: between two plain words, since half a word may
+/// be one that is met, and so may the rest of one that is spelled letter by letter.
+fn cut(text: &str, near: usize) -> usize {
+    /// So far back any blank does, and then any place.
+    const FAR: usize = 4 * CONTEXT;
+    let is_plain = |word: &str| word.chars().filter(|c| c.is_alphabetic()).count() > 2;
+    let near = text.floor_char_boundary(near);
+    let far = text.floor_char_boundary(near.saturating_sub(FAR));
+    let blanks = || text[far..near].rmatch_indices(char::is_whitespace);
+    let behind = |(at, blank): (usize, &str)| far + at + blank.len();
+    let is_between = |&at: &usize| {
+        let before = text[far..at].trim_end().rsplit(char::is_whitespace).next();
+        let after = text[at..].split(char::is_whitespace).next();
+        before.is_some_and(is_plain) && after.is_some_and(is_plain)
+    };
+    let plain = blanks().map(behind).find(is_between);
+    match plain.or_else(|| blanks().map(behind).next()) {
+        Some(at) => at,
+        None => far,
     }
 }
 
@@ -158,5 +180,20 @@ mod tests {
         let mut reading = Reading::default();
         let shown = checker.showable(&fine, ADULTS, &mut reading);
         assert!(shown > fine.len() - 60, "{shown} of {}", fine.len());
+    }
+
+    #[test]
+    fn a_long_reply_does_not_stop_where_half_a_word_would_be_met() {
+        let checker = Checker::new(&Policy::default_for(Rating::General)).unwrap();
+        let words = ["class", "grass", "the", "compass", "he", "passage", "titan", "bass", "and"];
+        for seed in 1..20 {
+            let picks = (0..400).map(|at| words[(at * at * seed + 7 * at + at / 9) % words.len()]);
+            let text = picks.collect::<Vec<_>>().join(" ");
+            let mut reading = Reading::default();
+            let grown = (0..=text.len()).step_by(3);
+            let shown =
+                grown.map(|end| checker.showable(&text[..end], ADULTS, &mut reading)).last();
+            assert!(shown.unwrap() + 100 > text.len(), "{shown:?} of {}", text.len());
+        }
     }
 }

@@ -160,6 +160,9 @@ const INNOCENT: [&str; 60] = [
     "The massage of the masseuse of Massalia is famous, he lies.",
 ];
 
+/// More of it, a line each: stammers, initials, hours, hobbies and other traps.
+const MORE_INNOCENT: &str = include_str!("innocent.txt");
+
 type Disguise = (&'static str, fn(&str) -> String);
 
 fn map(word: &str, change: impl Fn(char) -> String) -> String {
@@ -254,7 +257,11 @@ fn evasion_is_seen_through_and_innocence_is_left_alone() {
         all_false += wrong.len();
         table.insert(name, (missed, wrong));
     }
-    let innocent: Vec<&str> = INNOCENT.into_iter().filter(|text| is_met(&checker, text)).collect();
+    let innocent: Vec<&str> = INNOCENT
+        .into_iter()
+        .chain(MORE_INNOCENT.lines())
+        .filter(|text| is_met(&checker, text))
+        .collect();
     let report: String = table
         .iter()
         .map(|(name, (missed, wrong))| {

@@ -6,12 +6,12 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use regex::Regex;
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::age::{OF_AGE, stated};
 use super::normal::{Folded, View};
 use super::rule_set::RuleSet;
-use super::rules::{PatternRule, WordRule};
+use super::rules::WordRule;
 use super::themes::{Theme, minor_lists};
 use super::verdict::{Finding, Verdict};
 
@@ -19,15 +19,6 @@ use super::verdict::{Finding, Verdict};
 pub(super) const NAME: &str = "minors";
 /// A text of no more characters is one thought, whatever its sentences.
 const SHORT_TEXT: usize = 400;
-
-/// Ages under 18, as people write them: with words that make the number an age.
-const AGES: [&str; 5] = [
-    r"\b(?:[1-9]|1[0-7])[\s-]*(?:years?|yrs?|y)[\s/.-]*(?:old|o)\b",
-    r"\b(?:aged?|age of|age is|age:)\s*(?:[1-9]|1[0-7])\b",
-    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen)[\s-]+years?[\s-]+olds?\b",
-    r"\b(?:[1-9]|1[0-7])[\s-]*(?:jahre alt|jahrig\w*|jährig\w*)",
-    r"\b(?:[1-9]|1[0-7])\s*(?:ans|anos|años)\b",
-];
 
 /// What is looked for.
 pub(super) struct Minors {
@@ -47,19 +38,13 @@ static MINORS: LazyLock<Minors> = LazyLock::new(|| {
     };
     let mut explicit = lists.explicit.clone();
     explicit.extend(Theme::Sexual.rule(Verdict::Refuse).terms);
-    let ages = AGES.map(|pattern| PatternRule {
-        name: NAME.to_owned(),
-        pattern: pattern.to_owned(),
-        verdict: Verdict::Refuse,
-        ..PatternRule::default()
-    });
-    let compile = |rule: WordRule, patterns: &[PatternRule]| {
-        RuleSet::build([&rule].into_iter(), patterns.iter()).expect("the shipped lists compile")
+    let compile = |rule: WordRule| {
+        RuleSet::build([&rule].into_iter(), [].iter()).expect("the shipped lists compile")
     };
     Minors {
-        alone: compile(words(lists.alone.clone(), &[]), &[]),
-        explicit: compile(words(explicit, &lists.innocent), &[]),
-        minor: compile(words(lists.minor.clone(), &lists.adult), &ages),
+        alone: compile(words(lists.alone.clone(), &[])),
+        explicit: compile(words(explicit, &lists.innocent)),
+        minor: compile(words(lists.minor.clone(), &lists.adult)),
     }
 });
 
@@ -86,7 +71,9 @@ impl Minors {
             found.extend(explicit);
             return found;
         }
-        let minors = self.minor.find_in(text, folded, views);
+        let minors = self.minor.find_in(text, folded, views).into_iter().map(|found| found.span);
+        let young = stated(folded).into_iter().filter(|(_, age)| *age < OF_AGE);
+        let minors: Vec<Range<usize>> = minors.chain(young.map(|(span, _)| span)).collect();
         if minors.is_empty() {
             return found;
         }
@@ -95,9 +82,7 @@ impl Minors {
         let sentence = |span: &Range<usize>| starts.partition_point(|&start| start <= span.start);
         let is_near = |hit: &Finding| {
             is_short
-                || minors
-                    .iter()
-                    .any(|minor| sentence(&hit.span).abs_diff(sentence(&minor.span)) <= 1)
+                || minors.iter().any(|minor| sentence(&hit.span).abs_diff(sentence(minor)) <= 1)
         };
         found.extend(explicit.into_iter().filter(is_near));
         found
@@ -109,49 +94,6 @@ impl Minors {
         alone.min(self.explicit.held_from(text, views))
     }
 }
-
-/// The age that a description gives somebody, in years: after the word age, else the first
-/// that stands there.
-pub fn declared_age(text: &str) -> Option<u32> {
-    static AGE: LazyLock<[Regex; 2]> = LazyLock::new(|| {
-        let compile = |pattern: &str| Regex::new(pattern).expect("a valid pattern");
-        [
-            compile(r"(?i)\bage[d]?\s*(?:is|of|=|:|\(|)\s*[\[\x22(]?\s*(\d{1,5}|[a-z]+)\b"),
-            compile(r"(?i)\b(\d{1,5}|[a-z]+)[\s-]*(?:years?|yrs?|y)[\s/.-]*(?:old|o)\b"),
-        ]
-    });
-    let number = |word: &str| match word.parse() {
-        Ok(number) => Some(number),
-        Err(_) => {
-            WORDS.iter().position(|known| known.eq_ignore_ascii_case(word)).map(|at| at as u32)
-        }
-    };
-    AGE.iter().find_map(|age| age.captures_iter(text).find_map(|found| number(&found[1])))
-}
-
-/// Numbers that people spell, by their place.
-const WORDS: [&str; 20] = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-];
 
 #[cfg(test)]
 mod tests {
@@ -185,6 +127,13 @@ mod tests {
             "He drew his naked blade and shielded the children.",
             "She is 35 years old and sexy.",
             "The kind innkeeper was naked in the bath.",
+            "The thirty-five-year-old captain lay naked beside her husband.",
+            "She is a hundred and twelve years old, an elf, and naked in the bath.",
+            "He pours a twelve-year-old whisky. They made love.",
+            "She undressed the wound. The child watched.",
+            "The spear thrusts into the beast; the children cheer.",
+            "The rape seed fields are yellow, and children play there.",
+            "They made love, and nine months later a child was born.",
         ] {
             assert!(!is_met(text, false), "{text}");
         }
@@ -198,19 +147,5 @@ mod tests {
         let text = "They speak of something lewd.";
         assert!(!is_met(text, false) && is_met(text, true));
         assert!(!is_met("They speak of the harvest.", true));
-    }
-
-    #[test]
-    fn ages_are_read_from_descriptions() {
-        for (text, age) in [
-            ("Age: 16", Some(16)),
-            ("A 34 years old smith with a 9 years old daughter", Some(34)),
-            ("Has a 9-year-old son. Age: 41.", Some(41)),
-            ("a fifteen-year-old squire", Some(15)),
-            ("aged 212, an elf", Some(212)),
-            ("In an age of wonders she sailed for 16 years", None),
-        ] {
-            assert_eq!(declared_age(text), age, "{text}");
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! Pure: texts and settings in, verdicts out; it knows no guild, person or scene, and acts on
 //! nothing. Invariant: what sexualises minors is refused everywhere, whatever the settings.
 
+mod age;
 mod checker;
 mod fold;
 mod leet;
@@ -20,8 +21,8 @@ mod verdict;
 #[cfg(test)]
 mod evasion;
 
+pub use age::declared_age;
 pub use checker::{Checker, Reading, SceneFacts};
-pub use minors::declared_age;
 pub use policy::{Policy, PolicyError, QuietHours, Rating, Whoever};
 pub use rule_set::RuleSet;
 pub use rules::{
