@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::{GuildId, PersonId, ReportId, SceneId, Speaker, Turn, TurnId};
-use crate::store::{Case, NewCase};
+use crate::store::NewCase;
 
 use super::{Chat, ChatError};
 
@@ -29,27 +29,21 @@ impl Chat {
         let swipe = turn.swipe.id;
         let report =
             self.store.insert_report(guild, scene, turn.id, swipe, person, &reason).await?;
-        let evidence = self.evidence(guild, &turn, report).await?;
         let about = match &turn.speaker {
             Speaker::Person { id, .. } => Some(*id),
             Speaker::Character { .. } => None,
         };
-        let open = self.store.list_cases(guild, None).await?;
-        let is_known = |case: &Case| {
-            case.evidence.as_ref().is_some_and(|evidence| evidence["report"] == json!(report))
+        let case = NewCase {
+            kind: "report",
+            person: about,
+            scene: Some(scene),
+            turn: Some(turn.id),
+            report: Some(report),
+            opened_by: Some(person),
+            reason,
+            evidence: Some(self.evidence(guild, &turn).await?),
         };
-        if !open.iter().any(is_known) {
-            let case = NewCase {
-                kind: "report",
-                person: about,
-                scene: Some(scene),
-                turn: Some(turn.id),
-                opened_by: Some(person),
-                reason,
-                evidence: Some(evidence),
-            };
-            self.store.insert_case(guild, &case).await?;
-        }
+        self.store.insert_case(guild, &case).await?;
         let detail = json!({ "report": report, "turn": turn.id, "swipe": swipe });
         self.store.insert_audit(guild, Some(person), "report.insert", &detail).await?;
         Ok(report)
@@ -57,19 +51,13 @@ impl Chat {
 
     /// A turn as it is now, with all its texts and how they were made: it may be edited or
     /// deleted before a moderator looks.
-    async fn evidence(
-        &self,
-        guild: GuildId,
-        turn: &Turn,
-        report: ReportId,
-    ) -> Result<Value, ChatError> {
+    async fn evidence(&self, guild: GuildId, turn: &Turn) -> Result<Value, ChatError> {
         let swipes = self.store.list_swipes(guild, turn.id).await?;
         let swipes: Vec<Value> = swipes
             .iter()
             .map(|swipe| json!({ "id": swipe.id, "text": swipe.text, "receipt": swipe.receipt }))
             .collect();
         Ok(json!({
-            "report": report,
             "speaker": turn.speaker.name(),
             "swipe": turn.swipe.id,
             "text": turn.swipe.text,

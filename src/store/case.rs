@@ -6,7 +6,7 @@ use tracing::instrument;
 
 use super::text::{clean, clean_json};
 use super::{Noun, Store, StoreError};
-use crate::domain::{GuildId, PersonId, SceneId, TurnId};
+use crate::domain::{GuildId, PersonId, ReportId, SceneId, TurnId};
 
 /// The most cases that are listed at once, the newest of them.
 const MAX_LISTED: i64 = 50;
@@ -22,6 +22,8 @@ pub struct NewCase {
     pub scene: Option<SceneId>,
     /// What it is about.
     pub turn: Option<TurnId>,
+    /// The report that it is about. It has one case: the next changes the reason alone.
+    pub report: Option<ReportId>,
     /// Who did it, or reported it; `None` for the service itself.
     pub opened_by: Option<PersonId>,
     /// Why; may be empty.
@@ -104,9 +106,11 @@ impl Store {
             .ok_or(StoreError::NotFound(Noun::Guild))?;
         let number = sqlx::query_scalar!(
             "INSERT INTO moderation_case
-                (guild_id, number, kind, person_id, scene_id, turn_id, opened_by, reason, evidence)
-             SELECT $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6, $7, $8
+                (guild_id, number, kind, person_id, scene_id, turn_id, opened_by, reason, evidence,
+                 report_id)
+             SELECT $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9
              FROM moderation_case WHERE guild_id = $1
+             ON CONFLICT (guild_id, report_id) DO UPDATE SET reason = excluded.reason
              RETURNING number",
             guild.0,
             case.kind,
@@ -116,6 +120,7 @@ impl Store {
             case.opened_by.map(|id| id.0),
             &clean(&case.reason),
             case.evidence.as_ref().map(clean_json),
+            case.report.map(|id| id.0),
         )
         .fetch_one(&mut *tx)
         .await?;
@@ -162,7 +167,7 @@ impl Store {
         Ok(rows.into_iter().map(Case::from).collect())
     }
 
-    /// Decides a case; says whether it was open.
+    /// Decides a case, and settles the report that it is about; says whether it was open.
     ///
     /// # Errors
     /// `NotFound` where the guild has no such person.
@@ -175,16 +180,24 @@ impl Store {
         decision: &str,
     ) -> Result<bool, StoreError> {
         let decided = sqlx::query!(
-            "UPDATE moderation_case SET decision = $4, decided_by = $3, decided_at = now()
-             WHERE guild_id = $1 AND number = $2 AND decision IS NULL",
+            "WITH decided AS (
+                UPDATE moderation_case SET decision = $4, decided_by = $3, decided_at = now()
+                WHERE guild_id = $1 AND number = $2 AND decision IS NULL
+                RETURNING report_id
+             ), settled AS (
+                UPDATE report SET resolved_at = now(), resolved_by = $3 FROM decided
+                WHERE report.guild_id = $1 AND report.id = decided.report_id
+                  AND report.resolved_at IS NULL
+             )
+             SELECT FROM decided",
             guild.0,
             number,
             by.0,
             &clean(decision),
         )
-        .execute(&self.pool)
+        .fetch_optional(&self.pool)
         .await?;
-        Ok(decided.rows_affected() > 0)
+        Ok(decided.is_some())
     }
 
     /// Keeps what a person says to a case about them, which is open again; says whether
