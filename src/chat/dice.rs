@@ -3,10 +3,10 @@
 //! The dice fall by the operating system's randomness, and what they show is a turn
 //! like any other: it can be taken back, but not quietly be another one.
 
-use crate::domain::{Dice, GuildId, Participant, Roll, SceneId, SceneState};
-use crate::store::{Accepted, NewMessage, QueueLimits};
+use crate::domain::{Dice, GuildId, Participant, Roll, SceneId};
+use crate::store::Accepted;
 
-use super::{Chat, ChatError};
+use super::{Chat, ChatError, Message};
 
 /// The longest reason for a roll, in characters.
 const MAX_REASON_CHARS: usize = 200;
@@ -48,7 +48,7 @@ impl Chat {
     /// Makes a roll a turn of the story. Nobody answers it by itself.
     ///
     /// # Errors
-    /// The scene is over, or the database fails.
+    /// As [`Chat::accept_turn`].
     pub async fn accept_roll(
         &self,
         guild: GuildId,
@@ -57,22 +57,9 @@ impl Chat {
         external_id: String,
         rolled: &Rolled,
     ) -> Result<Accepted, ChatError> {
-        let state = self.scene(guild, scene).await?.state;
-        if state == SceneState::Frozen {
-            return Err(ChatError::refused(super::moderation::FROZEN));
-        }
-        if state == SceneState::Ended {
-            return Err(ChatError::refused("this scene is over; begin a new one"));
-        }
-        let message = NewMessage {
-            external_id,
-            person: author.person.id,
-            name: author.name().to_owned(),
-            text: rolled.text.clone(),
-            work: None,
-            limits: QueueLimits::NONE,
-        };
-        Ok(self.store.accept_message(guild, scene, &message).await?)
+        let text = rolled.text.clone();
+        let message = Message { guild, scene, author, external_id, text: &text, answer: None };
+        self.take_in(&message, text.clone(), None).await
     }
 }
 

@@ -19,6 +19,7 @@ impl Chat {
         turn: TurnId,
         text: &str,
     ) -> Result<Turn, ChatError> {
+        self.heed_freeze(guild, scene).await?;
         let text = self.pass(guild, scene, Door::Message, &self.clean_turn(text)?).await?;
         let found = self.turn_of(guild, scene, turn).await?;
         if found.swipe.text == text {

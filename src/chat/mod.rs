@@ -55,7 +55,7 @@ use crate::engine::LengthRange;
 use crate::lore::LoreSettings;
 use crate::pool::Pool;
 use crate::sampling::SamplerParams;
-use crate::store::{Noun, QueueLimits, Stop, Store, StoreError};
+use crate::store::{Noun, QueueLimits, Stop, Store, StoreError, Surroundings};
 use crate::telemetry::metrics::Metrics;
 
 pub use dataset::{
@@ -297,7 +297,7 @@ impl Chat {
     /// Where a chat goes on that was played elsewhere, with everything as the house has it.
     pub fn chat_place(&self, channel: String, title: Option<String>) -> ChatPlace {
         let (length, preset) = (self.settings.default_length, self.settings.default_preset.clone());
-        ChatPlace { channel, title, length, preset }
+        ChatPlace { channel, title, length, preset, surroundings: Surroundings::default() }
     }
 
     /// Ends the reply that is being written in a scene: what is written so far

@@ -5,6 +5,7 @@ use crate::moderation::Door;
 use crate::prompt::{MacroContext, StoryMacros, expand};
 use crate::store::{NewScene, NewTurn, Surroundings, name_key};
 
+use super::library::facts_of;
 use super::{Chat, ChatError, starters};
 
 /// A scene about to begin.
@@ -76,8 +77,8 @@ impl Chat {
         let greetings: Vec<NewTurn> =
             self.greeting(lead, opening.user, opening.cast.len() > 1).into_iter().collect();
         let around = opening.surroundings;
-        let rules =
-            self.library.rules_at(opening.guild, &around, &opening.channel, opening.cast).await?;
+        let facts = facts_of(opening.cast.iter().map(|character| &character.sheet));
+        let rules = self.library.rules_at(opening.guild, &around, &opening.channel, facts).await?;
         let scenario = rules.pass(Door::Prompt, &scenario)?;
         for greeting in &greetings {
             rules.pass(Door::Card, &greeting.text)?;

@@ -35,6 +35,7 @@ impl Chat {
         let name = clean_name(name)?;
         let description = self.clean_text(description)?;
         let rules = self.library.rules(guild, None).await?;
+        rules.pass(Door::Card, &name)?;
         let description = rules.pass(Door::Card, &description)?;
         let scenes = match scope {
             PersonaScope::Guild => {

@@ -1,11 +1,11 @@
 //! What is decided before a reply is written: who speaks, where the text goes,
 //! how long it is to be, and the prompt.
 
-use crate::domain::{CharacterId, Length, Speaker, SwipeId, SwipeOrigin, TurnId};
+use crate::domain::{CharacterId, Length, Scene, Speaker, SwipeId, SwipeOrigin, TurnId};
 use crate::prompt::{Budget, Prompt};
 use crate::store::{Claim, Target, Work};
 
-use super::library::Rules;
+use super::library::{Rules, facts_of};
 use super::view::{Casting, Made, SceneView};
 use super::{Chat, ChatError};
 
@@ -71,7 +71,7 @@ impl Chat {
             origin: SwipeOrigin::Generated,
             length: view.length(answering, once),
             standing_text: String::new(),
-            rules: self.library.rules(claim.guild_id, Some(claim.scene_id)).await?,
+            rules: self.rules_of(&view).await?,
             view,
         })
     }
@@ -103,9 +103,17 @@ impl Chat {
             origin: if goes_on { SwipeOrigin::Continued } else { SwipeOrigin::Generated },
             length: view.length(answering, once),
             standing_text,
-            rules: self.library.rules(claim.guild_id, Some(claim.scene_id)).await?,
+            rules: self.rules_of(&view).await?,
             view,
         })
+    }
+
+    /// The rules of a scene that is loaded.
+    async fn rules_of(&self, view: &SceneView) -> Result<Rules, ChatError> {
+        let Scene { guild_id, id, channel, .. } = &view.scene;
+        let around = self.store.get_surroundings(*guild_id, *id).await?;
+        let facts = facts_of(view.cast.iter().map(|member| &member.character.sheet));
+        self.library.rules_at(*guild_id, &around, channel, facts).await
     }
 
     pub(super) async fn prompt(&self, plan: &Plan, max_tokens: usize) -> Result<Made, ChatError> {

@@ -8,6 +8,7 @@ use crate::domain::{GuildId, PersonId, SceneId};
 use crate::moderation::{Door, Policy};
 use crate::store::Line;
 
+use super::library::read_policy;
 use super::{Chat, ChatError};
 
 /// The most turns that a trial looks through.
@@ -33,9 +34,7 @@ impl Chat {
     pub async fn policy(&self, guild: GuildId, place: &str) -> Result<Policy, ChatError> {
         let policies = self.store.list_policies(guild).await?;
         let found = policies.into_iter().find(|policy| policy.place == place);
-        let Some(found) = found else { return Ok(Policy::default()) };
-        serde_json::from_value(found.body)
-            .map_err(|error| ChatError::refused(format!("the policy cannot be read: {error}")))
+        found.map_or_else(|| Ok(Policy::default()), |found| read_policy(&found))
     }
 
     /// Writes a place's policy down; `None` takes it away. It holds from the next word on.

@@ -49,34 +49,54 @@ impl Chat {
     /// The words are empty or too many, the scene is over, or the database fails;
     /// in each case nothing was changed.
     pub async fn accept_turn(&self, message: Message<'_>) -> Result<Accepted, ChatError> {
+        let Answer { character, length } = message.answer.unwrap_or_default();
         let text = self.clean_turn(message.text)?;
-        self.heed_standing(message.guild, message.author.person.id).await?;
-        let scene = self.scene(message.guild, message.scene).await?;
+        let accepted =
+            self.take_in(&message, text, Some(Work::Reply { character, length })).await?;
+        if let Accepted::New { refused: Some(full), .. } = &accepted {
+            self.count_refusal(full);
+        }
+        Ok(accepted)
+    }
+
+    /// Takes words into the story that nobody is to answer: an answer was given already.
+    ///
+    /// # Errors
+    /// As [`Chat::accept_turn`].
+    pub async fn accept_unanswered(&self, message: Message<'_>) -> Result<Accepted, ChatError> {
+        let text = self.clean_turn(message.text)?;
+        self.take_in(&message, text, None).await
+    }
+
+    /// The one door through which people's words become turns: whoever is not heard, and
+    /// what the rules forbid, does not pass.
+    pub(super) async fn take_in(
+        &self,
+        message: &Message<'_>,
+        text: String,
+        work: Option<Work>,
+    ) -> Result<Accepted, ChatError> {
+        let (guild, person) = (message.guild, message.author.person.id);
+        self.heed_standing(guild, person).await?;
+        let scene = self.scene(guild, message.scene).await?;
         let work = match scene.state {
-            SceneState::Active => {
-                let Answer { character, length } = message.answer.unwrap_or_default();
-                Some(Work::Reply { character, length })
-            }
+            SceneState::Active => work,
             SceneState::Paused => None,
             SceneState::Frozen => return Err(ChatError::refused(FROZEN)),
             SceneState::Ended => {
                 return Err(ChatError::refused("this scene is over; begin a new one"));
             }
         };
-        let text = self.pass(scene.guild_id, scene.id, Door::Message, &text).await?;
+        let text = self.pass(guild, scene.id, Door::Message, &text).await?;
         let message = NewMessage {
-            external_id: message.external_id,
-            person: message.author.person.id,
+            external_id: message.external_id.clone(),
+            person,
             name: message.author.name().to_owned(),
             text,
             work,
             limits: self.settings.limits,
         };
-        let accepted = self.store.accept_message(scene.guild_id, scene.id, &message).await?;
-        if let Accepted::New { refused: Some(full), .. } = &accepted {
-            self.count_refusal(full);
-        }
-        Ok(accepted)
+        Ok(self.store.accept_message(guild, scene.id, &message).await?)
     }
 
     pub(super) fn count_refusal(&self, full: &Full) {

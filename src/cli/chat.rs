@@ -12,6 +12,7 @@ use super::output::{line, note};
 use crate::chat::{ChatOptions, ChatPlace};
 use crate::clock::{Clock as _, SystemClock};
 use crate::domain::{Scene, Template};
+use crate::store::Surroundings;
 
 /// Chats: bring in, take out.
 #[derive(Debug, Subcommand)]
@@ -117,7 +118,13 @@ fn import(
                 open.title
             );
         }
-        let place = ChatPlace { channel, title: title.map(str::to_owned), length, preset };
+        let place = ChatPlace {
+            channel,
+            title: title.map(str::to_owned),
+            length,
+            preset,
+            surroundings: Surroundings::default(),
+        };
         let imported = library.import_chat(guild, &local.person, chat, lead, place).await?;
         for name in &imported.made {
             note(format_args!("{name} is new here, with nothing but the name"));

@@ -234,19 +234,15 @@ impl Call {
     /// Whether the policy here leaves something to others than moderators.
     async fn heed_policy(&self, deed: Deed<'_>) -> Result<(), Refusal> {
         let library = self.bot.chat.library();
-        let policy = match deed {
+        let whoever = match deed {
             Deed::StartScene(_) => {
                 let around = self.bot.surroundings(self.channel, false).await?;
-                library.policy_at(self.guild, &around, &self.channel.to_string()).await?
+                library.policy_at(self.guild, &around, &self.channel.to_string()).await?.starters
             }
             Deed::CreateCharacter | Deed::EditCharacter(_) => {
-                library.rules(self.guild, None).await?.policy
+                library.rules(self.guild, None).await?.policy.characters
             }
             _ => return Ok(()),
-        };
-        let whoever = match deed {
-            Deed::StartScene(_) => policy.starters,
-            _ => policy.characters,
         };
         match whoever {
             Whoever::Everyone => Ok(()),

@@ -18,7 +18,7 @@ use super::call::{Call, Refusal};
 use super::names;
 use super::permissions::{self, Deed};
 use super::split;
-use crate::chat::{ChatError, ChatInHand, ImportedChat, Opening, PersonaScope};
+use crate::chat::{ChatError, ChatInHand, ChatPlace, ImportedChat, Opening, PersonaScope};
 use crate::domain::{self, Character, Length, Scene};
 use crate::store::{ChannelSettings, SceneOpening, StoreError};
 
@@ -142,7 +142,9 @@ pub(super) async fn import(
     let title = names::thread_name(&title);
     let venue = venue_for(call, place, &title).await?;
     let person = bot.person(call.guild, &call.author()).await?;
+    let surroundings = bot.surroundings(venue, false).await.unwrap_or_default();
     let place = bot.chat.chat_place(venue.to_string(), Some(title));
+    let place = ChatPlace { surroundings, ..place };
     let library = bot.chat.library();
     match library.import_chat(call.guild, &person, chat, lead, place).await {
         Ok(imported) => {

@@ -102,8 +102,13 @@ fn read(number: &str) -> Option<u32> {
 
 /// The age that a description gives somebody, in years: after the word age, else the first
 /// that stands there.
-pub fn declared_age(text: &str) -> Option<u32> {
+fn declared_age(text: &str) -> Option<u32> {
     stated(&Folded::new(text)).first().map(|(_, age)| *age)
+}
+
+/// Whether a description says that somebody is under age.
+pub fn declares_minor(text: &str) -> bool {
+    declared_age(text).is_some_and(|age| age < OF_AGE)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ mod verdict;
 #[cfg(test)]
 mod evasion;
 
-pub use age::declared_age;
+pub use age::declares_minor;
 pub use checker::{Checker, Reading, SceneFacts};
 pub use policy::{Policy, PolicyError, QuietHours, Rating, Whoever};
 pub use rule_set::RuleSet;

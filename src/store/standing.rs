@@ -1,6 +1,5 @@
 //! What moderators have stopped: guilds at rest, and people who are not heard.
 
-use chrono::{DateTime, Utc};
 use tracing::instrument;
 
 use super::{Noun, Store, StoreError};
@@ -46,18 +45,6 @@ impl Store {
         tx.commit().await?;
         self.bell.ring();
         Ok(was_frozen != frozen)
-    }
-
-    /// Since when everything in a guild is stopped.
-    #[instrument(name = "db.guild.frozen", skip(self), err(level = "debug"))]
-    pub async fn get_guild_frozen(
-        &self,
-        guild: GuildId,
-    ) -> Result<Option<DateTime<Utc>>, StoreError> {
-        let frozen = sqlx::query_scalar!("SELECT frozen_at FROM guild WHERE id = $1", guild.0)
-            .fetch_optional(&self.pool)
-            .await?;
-        Ok(frozen.flatten())
     }
 
     /// The scenes of a guild in which something is being written, or waits to be.

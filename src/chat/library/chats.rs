@@ -10,14 +10,17 @@ use serde_json::json;
 
 use super::super::opening::clean_title;
 use super::super::{ChatError, FileOut, clean_name, file_name};
+use super::rules::facts_of;
 use super::{Cleaning, Library, limits};
 use crate::domain::{
     Character, CharacterSheet, GuildId, Length, Note, Person, Scene, SceneId, TurnId,
 };
 use crate::formats::chat::{ChatFile, ChatMessage, ChatNote, ChatSwipe, NewChatMessage};
 use crate::formats::fields::Object;
+use crate::moderation::Door;
 use crate::store::{
-    ImportedMember, ImportedTurn, NewImport, NewScene, Noun, StoreError, TreeTurn, name_key,
+    ImportedMember, ImportedTurn, NewImport, NewScene, Noun, StoreError, Surroundings, TreeTurn,
+    name_key,
 };
 
 /// The most characters that a chat may bring along.
@@ -52,6 +55,8 @@ pub struct ChatPlace {
     pub length: Option<Length>,
     /// The sampling preset.
     pub preset: String,
+    /// Where it stands.
+    pub surroundings: Surroundings,
 }
 
 /// A chat that came in.
@@ -144,6 +149,12 @@ impl Library {
             }),
             None => None,
         };
+        let known = cast.iter().filter_map(|part| part.known.as_ref()).map(|it| &it.sheet);
+        let facts = facts_of(known);
+        let rules = self.rules_at(guild, &place.surroundings, &place.channel, facts).await?;
+        for text in turns.iter_mut().flat_map(|turn| &mut turn.swipes) {
+            *text = rules.pass(Door::Message, text)?;
+        }
         let told = |turn: &&ImportedTurn| !turn.is_removed;
         let is_unanswered = turns.iter().rfind(told).is_some_and(|turn| turn.member.is_none());
         let last = turns.iter().filter(told).rfind(|turn| turn.member.is_none());
@@ -158,6 +169,7 @@ impl Library {
             Some(scenario) => self.clean_text(&scenario)?,
             None => first.flatten().map(|sheet| sheet.scenario.clone()).unwrap_or_default(),
         };
+        let scenario = rules.pass(Door::Prompt, &scenario)?;
         let new = NewScene {
             channel: place.channel,
             title: clean_title(title.unwrap_or("A chat"))?,
@@ -174,6 +186,7 @@ impl Library {
         let cast = cast.into_iter().map(Part::into_member).collect();
         let import = NewImport { scene: new, cast, person: person.id, header, turns };
         let scene = self.store.import_scene(guild, &import).await?;
+        self.store.set_surroundings(guild, scene.id, &place.surroundings).await?;
         let detail = json!({ "scene": scene.id, "turns": num_turns });
         self.note(guild, person.id, "scene.import", &detail).await?;
         for member in self.store.list_cast(guild, scene.id).await? {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::domain::{Character, CharacterSheet, GuildId, SceneId};
+use crate::domain::{CharacterSheet, GuildId, SceneId};
 use crate::moderation::{
-    Checker, Door, Outcome, Policy, Rating, Reading, SceneFacts, Verdict, declared_age,
+    Checker, Door, Outcome, Policy, Rating, Reading, SceneFacts, Verdict, declares_minor,
 };
 use crate::store::{Noun, PlacePolicy, StoreError, Surroundings};
 
@@ -18,8 +18,6 @@ use crate::chat::ChatError;
 
 /// The most compiled rule sets that are kept.
 const MAX_COMPILED: usize = 64;
-/// Who is younger is a minor.
-const OF_AGE: u32 = 18;
 
 /// The rules of one scene, or of a guild as a whole.
 #[derive(Debug, Clone)]
@@ -90,14 +88,14 @@ impl Library {
         let Some(scene) = scene else {
             // A library is for every place of its guild: each scene has its own word later.
             let around = Surroundings { age_restricted: true, ..Surroundings::default() };
-            return self.rules_at(guild, &around, "", &[]).await;
+            return self.rules_at(guild, &around, "", SceneFacts::default()).await;
         };
         let found = self.store.get_scene(guild, scene).await?;
         let found = found.ok_or(StoreError::NotFound(Noun::Scene))?;
         let cast = self.store.list_cast(guild, scene).await?;
-        let cast: Vec<Character> = cast.into_iter().map(|member| member.character).collect();
+        let facts = facts_of(cast.iter().map(|member| &member.character.sheet));
         let around = self.store.get_surroundings(guild, scene).await?;
-        self.rules_at(guild, &around, &found.channel, &cast).await
+        self.rules_at(guild, &around, &found.channel, facts).await
     }
 
     /// What is allowed in a place, whether a scene is played there or not.
@@ -110,10 +108,10 @@ impl Library {
         around: &Surroundings,
         channel: &str,
     ) -> Result<Policy, ChatError> {
-        Ok(self.rules_at(guild, around, channel, &[]).await?.policy)
+        Ok(self.rules_at(guild, around, channel, SceneFacts::default()).await?.policy)
     }
 
-    /// The rules of a scene that stands there, with that cast.
+    /// The rules of a scene that stands there, with such a cast.
     ///
     /// # Errors
     /// A policy cannot be read, or the database fails.
@@ -122,15 +120,14 @@ impl Library {
         guild: GuildId,
         around: &Surroundings,
         channel: &str,
-        cast: &[Character],
+        facts: SceneFacts,
     ) -> Result<Rules, ChatError> {
         let policies = self.store.list_policies(guild).await?;
         // One's own machine is nobody else's business.
         let known = self.store.get_guild(guild).await?;
         let is_own = known.is_some_and(|guild| guild.platform == PLATFORM);
         let policy = effective(&policies, around, channel, is_own || around.age_restricted)?;
-        let minor_present = cast.iter().any(|character| is_minor(&character.sheet));
-        Ok(Rules { checker: self.compiled(&policy)?, policy, facts: SceneFacts { minor_present } })
+        Ok(Rules { checker: self.compiled(&policy)?, policy, facts })
     }
 
     /// Whether a character may come into the guild's library.
@@ -143,7 +140,7 @@ impl Library {
         sheet: &CharacterSheet,
     ) -> Result<(), ChatError> {
         let mut rules = self.rules(guild, None).await?;
-        rules.facts.minor_present = is_minor(sheet);
+        rules.facts = facts_of([sheet]);
         rules.pass(Door::Card, &words_of(sheet)).map(drop)
     }
 
@@ -195,17 +192,20 @@ fn effective(
         None => Policy::default_for(if for_adults { Rating::Mature } else { Rating::Teen }),
     };
     let written = policies.try_fold(begin, |policy, of_place| {
-        let read: Policy = serde_json::from_value(of_place.body.clone())
-            .map_err(|error| unreadable(&error.to_string()))?;
-        Ok::<_, ChatError>(policy.stricter(&read.with_themes()))
+        Ok::<_, ChatError>(policy.stricter(&read_policy(of_place)?.with_themes()))
     })?;
     Ok(written.stricter(&Policy::floor(for_adults)))
 }
 
+/// A place's policy as it was written down.
+pub(in crate::chat) fn read_policy(of_place: &PlacePolicy) -> Result<Policy, ChatError> {
+    serde_json::from_value(of_place.body.clone()).map_err(|error| unreadable(&error.to_string()))
+}
+
 fn unreadable(error: &str) -> ChatError {
     ChatError::refused(format!(
-        "the rules of this place cannot be read, so nothing is let through: {error}; /policy set \
-         writes them anew"
+        "the rules of this place cannot be read, so nothing is let through: {error}; \
+         /policy preset or /policy import writes them anew"
     ))
 }
 
@@ -240,6 +240,12 @@ fn collect_texts<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
 
 /// Whether a sheet says that somebody is under age.
 fn is_minor(sheet: &CharacterSheet) -> bool {
-    let said = [&sheet.description, &sheet.personality];
-    said.iter().filter_map(|text| declared_age(text)).any(|age| age < OF_AGE)
+    declares_minor(&sheet.description) || declares_minor(&sheet.personality)
+}
+
+/// What the rules need to know of a cast.
+pub(in crate::chat) fn facts_of<'a>(
+    cast: impl IntoIterator<Item = &'a CharacterSheet>,
+) -> SceneFacts {
+    SceneFacts { minor_present: cast.into_iter().any(is_minor) }
 }

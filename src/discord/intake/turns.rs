@@ -10,8 +10,8 @@ use crate::chat::{Answer, ChatError, Message, story_text};
 use crate::discord::bot::{Author, Place};
 use crate::discord::marks::Spot;
 use crate::discord::proxies::{By, Said, Step};
-use crate::domain::{Participant, Speaker};
-use crate::store::{Accepted, JobKey, MessageOrigin, NewMessage, OutboxState, QueueLimits};
+use crate::domain::Speaker;
+use crate::store::{Accepted, JobKey, MessageOrigin, OutboxState};
 
 /// How long after a failure it is tried again at first, and at most.
 const TRY_AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(10)];
@@ -117,18 +117,17 @@ impl Shared {
         self.look_around(place, channel).await?;
         let who = self.author(said).await;
         let author = self.bot.participant(place.guild, place.scene, &who).await?;
-        let accepted = if was_answered {
-            self.accept_unanswered(place, said, &author, &text).await?
-        } else {
-            let message = Message {
-                guild: place.guild,
-                scene: place.scene,
-                author: &author,
-                external_id: said.id.to_string(),
-                text: &text,
-                answer: self.answer(place, said).await?,
-            };
-            self.bot.chat.accept_turn(message).await?
+        let message = Message {
+            guild: place.guild,
+            scene: place.scene,
+            author: &author,
+            external_id: said.id.to_string(),
+            text: &text,
+            answer: self.answer(place, said).await?,
+        };
+        let accepted = match was_answered {
+            true => self.bot.chat.accept_unanswered(message).await?,
+            false => self.bot.chat.accept_turn(message).await?,
         };
         let spot = Spot { channel, message: said.id };
         match accepted {
@@ -174,25 +173,6 @@ impl Shared {
             chat.ask_show(place.guild, place.scene).await?;
         }
         Ok(was_answered)
-    }
-
-    /// Takes words whose original was answered: they need no second answer.
-    async fn accept_unanswered(
-        &self,
-        place: Place,
-        said: &Said,
-        author: &Participant,
-        text: &str,
-    ) -> Result<Accepted, ChatError> {
-        let message = NewMessage {
-            external_id: said.id.to_string(),
-            person: author.person.id,
-            name: author.name().to_owned(),
-            text: text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect(),
-            work: None,
-            limits: QueueLimits::NONE,
-        };
-        Ok(self.bot.chat.store().accept_message(place.guild, place.scene, &message).await?)
     }
 
     /// Whoever is replied to answers; a name in the text is seen by the scene itself.

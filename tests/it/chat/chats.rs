@@ -2,6 +2,7 @@
 
 use dramatis::chat::{ChatPlace, ImportedChat, PersonaScope};
 use dramatis::domain::{Character, Note, SceneId, SwipeOrigin};
+use dramatis::store::Surroundings;
 
 use super::house::House;
 use super::models::tiny;
@@ -15,8 +16,13 @@ const CHAT: &str = r#"{"user_name":"Ash","character_name":"Mira","create_date":"
 async fn import(house: &House, chat: &str, lead: Option<Character>, channel: &str) -> ImportedChat {
     let library = house.chat.library();
     let chat = library.read_chat(chat.into()).await.unwrap();
-    let place =
-        ChatPlace { channel: channel.into(), title: None, length: None, preset: "limarp".into() };
+    let place = ChatPlace {
+        channel: channel.into(),
+        title: None,
+        length: None,
+        preset: "limarp".into(),
+        surroundings: Surroundings::default(),
+    };
     library.import_chat(house.guild, &house.me.person, chat, lead, place).await.unwrap()
 }
 

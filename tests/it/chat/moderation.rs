@@ -1,6 +1,7 @@
 //! What moderators stop stays stopped, at once and for everybody.
 
-use dramatis::domain::{Length, PersonId, SceneState};
+use dramatis::chat::roll;
+use dramatis::domain::{Length, PersonId, SceneId, SceneState};
 
 use super::house::House;
 use super::models::tiny;
@@ -11,28 +12,37 @@ async fn moderator(house: &House) -> PersonId {
     house.db.store.upsert_person(house.guild, "mo", "Mo").await.unwrap().id
 }
 
-#[tokio::test]
-async fn a_freeze_in_mid_reply_leaves_nothing_and_nothing_is_taken_until_it_thaws() {
+/// A scene in which a long reply is being written, and held after its first words.
+async fn in_mid_reply() -> (House, SceneId) {
     let mut house = House::open(tiny()).await;
     let scene = house.scene().await;
-    let (guild, chat, mo) = (house.guild, house.chat.clone(), moderator(&house).await);
-    chat.set_length(guild, scene, Some(Length::Unlimited)).await.unwrap();
+    house.chat.set_length(house.guild, scene, Some(Length::Unlimited)).await.unwrap();
     house.run();
     house.stage.hold();
     house.say(scene, "Tell me everything.").await;
     house.stage.wait_for_words(scene).await;
+    (house, scene)
+}
+
+#[tokio::test]
+async fn a_freeze_in_mid_reply_leaves_nothing_and_nothing_is_taken_until_it_thaws() {
+    let (house, scene) = in_mid_reply().await;
+    let (guild, chat, mo) = (house.guild, house.chat.clone(), moderator(&house).await);
     let case = chat.freeze_scene(guild, scene, mo, "out of hand").await.unwrap();
     house.stage.release();
     house.stage.wait_for(scene, 1, |shown| *shown == Shown::Withdrawn).await;
     assert_eq!(house.speakers(scene).await, ["Ann"]);
     assert!(house.stage.finished(scene).is_empty());
 
+    let (said, dice) = (house.latest(scene).await, roll("1d6", None).unwrap());
     let refused = house.try_say(scene, "Hello?").await.unwrap_err();
     assert!(refused.notice().contains("froze this scene"), "{}", refused.notice());
     for refused in [
         chat.resume_scene(guild, scene).await.unwrap_err(),
         chat.pause_scene(guild, scene).await.unwrap_err(),
         chat.heed_freeze(guild, scene).await.unwrap_err(),
+        chat.edit_turn(guild, scene, said.id, "Tell me nothing.").await.unwrap_err(),
+        chat.accept_roll(guild, scene, &house.me, "r".into(), &dice).await.unwrap_err(),
     ] {
         assert!(refused.notice().contains("froze this scene"), "{}", refused.notice());
     }
@@ -49,14 +59,8 @@ async fn a_freeze_in_mid_reply_leaves_nothing_and_nothing_is_taken_until_it_thaw
 
 #[tokio::test]
 async fn the_panic_switch_stops_every_scene_of_the_guild_and_no_other() {
-    let mut house = House::open(tiny()).await;
-    let scene = house.scene().await;
+    let (house, scene) = in_mid_reply().await;
     let (guild, chat, mo) = (house.guild, house.chat.clone(), moderator(&house).await);
-    chat.set_length(guild, scene, Some(Length::Unlimited)).await.unwrap();
-    house.run();
-    house.stage.hold();
-    house.say(scene, "Tell me everything.").await;
-    house.stage.wait_for_words(scene).await;
     let (case, scenes) = chat.freeze_guild(guild, mo, "").await.unwrap();
     house.stage.release();
     house.stage.wait_for(scene, 1, |shown| *shown == Shown::Withdrawn).await;
@@ -68,7 +72,8 @@ async fn the_panic_switch_stops_every_scene_of_the_guild_and_no_other() {
     house.db.store.insert_job(guild, scene, None, &reply).await.unwrap();
     assert!(house.db.store.claim_lane().await.unwrap().is_none());
     let other = house.db.store.upsert_guild("test", "elsewhere", "Elsewhere").await.unwrap().id;
-    assert!(house.db.store.get_guild_frozen(other).await.unwrap().is_none());
+    let theirs = house.db.store.get_standing(other, mo).await.unwrap();
+    assert!(!theirs.is_guild_frozen, "{theirs:?}");
 
     assert_eq!(chat.unfreeze_guild(guild, mo).await.unwrap(), Some(2));
     assert_eq!(chat.unfreeze_guild(guild, mo).await.unwrap(), None);
@@ -88,6 +93,9 @@ async fn whoever_is_blocked_is_neither_heard_nor_remembered() {
     assert_eq!(chat.block_person(guild, ann, true, mo, "spam").await.unwrap(), Some(1));
     assert_eq!(chat.block_person(guild, ann, true, mo, "spam").await.unwrap(), None);
     let refused = house.try_say(scene, "Hello?").await.unwrap_err();
+    assert!(refused.notice().contains("not heard"), "{}", refused.notice());
+    let dice = roll("1d6", Some("to be heard")).unwrap();
+    let refused = chat.accept_roll(guild, scene, &house.me, "r".into(), &dice).await.unwrap_err();
     assert!(refused.notice().contains("not heard"), "{}", refused.notice());
     let prompt = house.preview(scene).await;
     assert!(!prompt.contains("The lighthouse is mine.") && !prompt.contains("Ann"), "{prompt}");
@@ -122,4 +130,10 @@ async fn a_report_pins_its_evidence() {
     assert_eq!(evidence["text"], turn.swipe.text.as_str());
     assert_eq!(evidence["swipes"].as_array().unwrap().len(), 1);
     assert!(evidence["swipes"][0]["receipt"]["seed"].is_number(), "{evidence}");
+    assert_eq!(case.reason, "very rude");
+    // Whoever decides the case settles the report.
+    let mo = moderator(&house).await;
+    assert_eq!(house.db.store.list_reports(guild, true).await.unwrap().len(), 1);
+    chat.decide_case(guild, case.number, mo, "taken out").await.unwrap();
+    assert!(house.db.store.list_reports(guild, true).await.unwrap().is_empty());
 }

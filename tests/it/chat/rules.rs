@@ -1,6 +1,7 @@
 //! What the rules of a place forbid is neither taken, nor read by the model, nor shown.
 
-use dramatis::domain::{CharacterSheet, PersonId};
+use dramatis::chat::{Message, PersonaScope, roll};
+use dramatis::domain::{CharacterSheet, Note, PersonId};
 use dramatis::moderation::{Policy, QuietHours, Verdict, WordRule};
 use dramatis::store::Surroundings;
 
@@ -42,6 +43,28 @@ async fn a_forbidden_message_is_refused_and_the_stricter_of_all_places_counts() 
     let turn = house.latest(scene).await;
     let edit = house.chat.edit_turn(house.guild, scene, turn.id, "Black salt!").await;
     assert!(edit.unwrap_err().notice().contains("black salt"));
+    // No other way in is open: what dice fall for, reposts, notes, names.
+    let (guild, chat) = (house.guild, &house.chat);
+    let dice = roll("1d6", Some("black salt")).unwrap();
+    let rolled = chat.accept_roll(guild, scene, &house.me, "roll".into(), &dice).await;
+    assert!(rolled.unwrap_err().notice().contains("black salt"));
+    let repost = Message {
+        guild,
+        scene,
+        author: &house.me,
+        external_id: "repost".into(),
+        text: "Black salt again.",
+        answer: None,
+    };
+    let repost = chat.accept_unanswered(repost).await;
+    assert!(repost.unwrap_err().notice().contains("black salt"));
+    let note = Note { text: "Mind the black salt.".into(), depth: 2 };
+    let note = chat.set_note(guild, scene, Some(note)).await;
+    assert!(note.unwrap_err().notice().contains("black salt"));
+    write_down(&house, "", &salt(Verdict::Refuse)).await;
+    let persona = chat.set_persona(guild, PersonaScope::Guild, mo, "Black Salt", "").await;
+    assert!(persona.unwrap_err().notice().contains("black salt"));
+    write_down(&house, "", &salt(Verdict::Redact)).await;
     let trial = house.chat.try_rules(house.guild, scene).await.unwrap();
     assert_eq!(trial.num_met, 0, "what was covered is not met again: {trial:?}");
     house.chat.set_policy(house.guild, "harbour", None, mo).await.unwrap();

@@ -46,6 +46,16 @@ async fn moderators_stop_scenes_people_and_everything_and_others_cannot() {
     assert_eq!(decided, "Case 3 is closed.");
     ask(&mo, thread, "mod unblock", on_ben).await;
 
+    for (command, options, wanted) in [
+        ("mod case", json!({ "case": 99 }), "There is no case 99"),
+        ("mod decide", json!({ "case": 3, "decision": "again" }), "Case 3 is closed already"),
+        ("appeal", json!({ "case": 1, "text": "Why?" }), "There is no case 1 about you"),
+        ("mod unfreeze", json!({}), "This scene is not frozen"),
+    ] {
+        let told = ask(&mo, thread, command, options).await;
+        assert!(told.contains(wanted), "{command}: {told}");
+    }
+
     let stopped = ask(&mo, lobby, "mod pause-all", json!({})).await;
     assert!(stopped.contains("everything on this server is stopped"), "{stopped}");
     let refused = ask(&ann, lobby, "scene start", json!({ "character": "Tamsin" })).await;

@@ -31,6 +31,11 @@ async fn a_server_begins_with_a_policy_takes_it_out_and_in_and_tries_it() {
     let wrong = mo.attach("policy.toml", b"ratng = 'teen'");
     let wrong = ask(&mo, lobby, "policy import", json!({ "file": wrong })).await;
     assert!(wrong.contains("unknown field `ratng`"), "{wrong}");
+    let picture = mo.attach("policy.toml", &[0xff, 0xfe, 0x00]);
+    let wrong = ask(&mo, lobby, "policy import", json!({ "file": picture })).await;
+    assert!(wrong.contains("no text file"), "{wrong}");
+    let shown = ask(&mo, lobby, "policy show", json!({})).await;
+    assert!(shown.contains("black salt"), "what stood there stands: {shown}");
     ask(&ann, lobby, "scene start", json!({ "character": "Tamsin" })).await;
     let thread = home.channel_of_newest_scene(lobby).await;
     reply_at_end(&discord, thread).await;

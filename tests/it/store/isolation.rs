@@ -347,7 +347,6 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     refused(store.set_person_opted_out(us, own.person.id, true).await);
     assert!(store.list_person_texts(us, own.person.id).await.unwrap().is_empty());
     assert_eq!(store.get_standing(us, own.person.id).await.unwrap(), Default::default());
-    assert!(store.get_guild_frozen(us).await.unwrap().is_none());
     assert!(!store.list_busy_scenes(us).await.unwrap().contains(&scene));
 
     // What makes something of the same name makes it for us.
