@@ -209,9 +209,9 @@ impl Chat {
     /// # Errors
     /// A moderator froze it, there is none such, or the database fails.
     pub async fn heed_freeze(&self, guild: GuildId, scene: SceneId) -> Result<(), ChatError> {
-        match self.scene(guild, scene).await?.state {
-            SceneState::Frozen => Err(ChatError::refused(FROZEN)),
-            SceneState::Active | SceneState::Paused | SceneState::Ended => Ok(()),
+        match self.store.is_frozen(guild, scene).await? {
+            true => Err(ChatError::refused(FROZEN)),
+            false => Ok(()),
         }
     }
 

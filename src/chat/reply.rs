@@ -20,6 +20,7 @@ use crate::store::{Claim, Generated, HEARTBEAT, JobState, Noun, StoreError, Targ
 use crate::telemetry::metrics;
 
 use super::library::refusal;
+use super::moderation::FROZEN;
 use super::proofreader::Proofreader;
 use super::receipt::{ReplyReceipt, Timings};
 use super::sink::{FinishedReply, ReplySink, ReplyStart, Stage};
@@ -212,8 +213,8 @@ impl Chat {
         Ok(())
     }
 
-    /// Why a text that was written may not be shown after all: rules and places may have
-    /// changed since.
+    /// Why a text that was written may not be shown after all: moderators may have stopped
+    /// the scene, and rules and places may have changed since.
     async fn forbidden_now<K: ReplySink>(
         &self,
         sink: &mut K,
@@ -221,6 +222,9 @@ impl Chat {
         turn: &Turn,
     ) -> Result<Option<String>, Ended> {
         let (guild, scene) = (claim.guild_id, claim.scene_id);
+        if self.store.is_frozen(guild, scene).await? {
+            return Ok(Some(FROZEN.to_owned()));
+        }
         if let Some(around) = sink.surroundings().await? {
             self.store.set_surroundings(guild, scene, &around).await?;
         }

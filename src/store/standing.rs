@@ -47,6 +47,24 @@ impl Store {
         Ok(was_frozen != frozen)
     }
 
+    /// Whether moderators have stopped a scene, or everything in its guild.
+    ///
+    /// # Errors
+    /// `NotFound` where the guild has no such scene.
+    #[instrument(name = "db.scene.frozen", skip(self), err(level = "debug"))]
+    pub async fn is_frozen(&self, guild: GuildId, scene: SceneId) -> Result<bool, StoreError> {
+        let frozen = sqlx::query_scalar!(
+            r#"SELECT scene.state = 'frozen' OR guild.frozen_at IS NOT NULL AS "frozen!"
+               FROM scene JOIN guild ON guild.id = scene.guild_id
+               WHERE scene.guild_id = $1 AND scene.id = $2"#,
+            guild.0,
+            scene.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        frozen.ok_or(StoreError::NotFound(Noun::Scene))
+    }
+
     /// The scenes of a guild in which something is being written, or waits to be.
     #[instrument(name = "db.scene.list_busy", skip(self), err(level = "debug"))]
     pub async fn list_busy_scenes(&self, guild: GuildId) -> Result<Vec<SceneId>, StoreError> {

@@ -14,6 +14,7 @@ mod many;
 mod moderation;
 mod pictures;
 mod policy;
+mod privacy;
 mod processes;
 mod queue;
 mod roll;

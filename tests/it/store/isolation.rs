@@ -331,6 +331,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     store.upsert_policy(us, "here", &json!({ "ours": true })).await.unwrap();
     store.delete_policy(us, "here").await.unwrap();
     refused(store.get_surroundings(us, scene).await);
+    refused(store.is_frozen(us, scene).await);
     let adults = Surroundings { places: vec!["x".into()], age_restricted: true };
     store.set_surroundings(us, scene, &adults).await.unwrap();
     refused(store.set_person_blocked(us, own.person.id, true).await);
