@@ -1,7 +1,5 @@
 //! How much is seen through: words that are forbidden, and words that are not, each in
 //! twenty disguises, and roleplay that only sounds like it.
-//!
-//! `cargo test evasion -- --nocapture` prints the table.
 
 use std::collections::BTreeMap;
 
@@ -276,10 +274,6 @@ fn evasion_is_seen_through_and_innocence_is_left_alone() {
     let report = format!(
         "{report}recall {all_seen}/{total}, false hits {all_false}/{total}, innocent {innocent:?}"
     );
-    #[allow(clippy::print_stdout, reason = "whoever asks wants to read it")]
-    {
-        println!("{report}");
-    }
     assert!(all_seen * 100 >= total * 98, "{report}");
     assert!(all_false * 200 <= total, "{report}");
     assert!(innocent.is_empty(), "{report}");
