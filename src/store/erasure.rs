@@ -21,7 +21,8 @@ pub struct Erased {
 impl Store {
     /// Empties everything a person said and forgets who they are, as one transaction.
     /// Their turns keep their places in the tree, out of every line; the person's row
-    /// stays under a token, since the audit refers to it. Replies that were in the making
+    /// stays under a token, since the audit refers to it. A block by moderators stays, as a
+    /// digest. Replies that were in the making
     /// in their scenes are called off, because they have read what goes.
     ///
     /// # Errors
@@ -152,6 +153,16 @@ async fn forget_who(
     guild: GuildId,
     person: PersonId,
 ) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO erased_block (guild_id, digest)
+         SELECT guild_id, sha256(convert_to(guild_id || ':' || external_id, 'UTF8'))
+         FROM person WHERE guild_id = $1 AND id = $2 AND blocked_at IS NOT NULL
+         ON CONFLICT DO NOTHING",
+        guild.0,
+        person.0,
+    )
+    .execute(&mut *conn)
+    .await?;
     let done = sqlx::query!(
         "UPDATE person SET external_id = 'erased:' || gen_random_uuid(),
                            display_name = 'somebody', persona_id = NULL

@@ -18,7 +18,11 @@ impl Store {
     ) -> Result<Person, StoreError> {
         let (external_id, display_name) = (clean(external_id), clean(display_name));
         let id = sqlx::query_scalar!(
-            "INSERT INTO person (guild_id, external_id, display_name) VALUES ($1, $2, $3)
+            "INSERT INTO person (guild_id, external_id, display_name, blocked_at)
+             VALUES ($1, $2, $3, (
+                SELECT created_at FROM erased_block
+                WHERE guild_id = $1
+                  AND digest = sha256(convert_to($1::bigint || ':' || $2::text, 'UTF8'))))
              ON CONFLICT (guild_id, external_id) DO UPDATE SET display_name = excluded.display_name
              RETURNING id",
             guild.0,

@@ -77,8 +77,8 @@ impl Store {
         Ok(scenes.into_iter().map(SceneId).collect())
     }
 
-    /// Has a person not heard in a guild, or heard again. Says whether that changed
-    /// anything.
+    /// Has a person not heard in a guild, or heard again, also if they had themselves
+    /// forgotten meanwhile. Says whether that changed anything.
     ///
     /// # Errors
     /// `NotFound` where the guild has no such person.
@@ -90,7 +90,13 @@ impl Store {
         blocked: bool,
     ) -> Result<bool, StoreError> {
         let was_blocked = sqlx::query_scalar!(
-            r#"UPDATE person SET blocked_at = CASE WHEN $3 THEN coalesce(person.blocked_at, now()) END
+            r#"WITH lifted AS (
+                DELETE FROM erased_block USING person
+                WHERE NOT $3 AND person.guild_id = $1 AND person.id = $2
+                  AND erased_block.guild_id = $1
+                  AND digest = sha256(convert_to($1::bigint || ':' || person.external_id, 'UTF8'))
+               )
+               UPDATE person SET blocked_at = CASE WHEN $3 THEN coalesce(person.blocked_at, now()) END
                FROM (SELECT blocked_at FROM person WHERE guild_id = $1 AND id = $2 FOR UPDATE) AS was
                WHERE guild_id = $1 AND id = $2
                RETURNING was.blocked_at IS NOT NULL AS "blocked!""#,

@@ -142,3 +142,24 @@ async fn whoever_opted_out_is_neither_heard_nor_remembered() {
     assert!(house.preview(scene).await.contains(CANARY));
     house.stop().await;
 }
+
+#[tokio::test]
+async fn leaving_lifts_no_block() {
+    let house = House::open(tiny()).await;
+    let (guild, chat, store) = (house.guild, &house.chat, &house.db.store);
+    let mo = store.upsert_person(guild, "mo", "Mo").await.unwrap().id;
+    let her = house.me.person.clone();
+    chat.block_person(guild, her.id, true, mo, "").await.unwrap();
+    chat.forget_person(guild, her.id).await.unwrap();
+    let again = store.upsert_person(guild, &her.external_id, "Ann").await.unwrap();
+    assert_ne!(again.id, her.id);
+    assert!(store.get_standing(guild, again.id).await.unwrap().is_blocked);
+    // Only there, and not for ever.
+    let other = store.upsert_guild("test", "elsewhere", "Elsewhere").await.unwrap().id;
+    let there = store.upsert_person(other, &her.external_id, "Ann").await.unwrap();
+    assert!(!store.get_standing(other, there.id).await.unwrap().is_blocked);
+    chat.block_person(guild, again.id, false, mo, "").await.unwrap();
+    chat.forget_person(guild, again.id).await.unwrap();
+    let third = store.upsert_person(guild, &her.external_id, "Ann").await.unwrap();
+    assert!(!store.get_standing(guild, third.id).await.unwrap().is_blocked);
+}

@@ -155,6 +155,9 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     store.upsert_policy(guild, "here", &json!({})).await.unwrap();
     let own_case = NewCase { kind: "warn", person: Some(own.person.id), ..NewCase::default() };
     let case = store.insert_case(guild, &own_case).await.unwrap();
+    let gone = store.upsert_person(guild, "gone", "Gone").await.unwrap().id;
+    store.set_person_blocked(guild, gone, true).await.unwrap();
+    store.erase_person(guild, gone).await.unwrap();
 
     let before = everything(&db, guild).await;
     let foreign = stage(store, "ours").await;
