@@ -109,7 +109,7 @@ pub(super) fn run(session: &Session, command: &DatasetCommand) -> anyhow::Result
 }
 
 /// The guild that is meant.
-async fn find_guild(store: &Store, wanted: &str) -> anyhow::Result<Guild> {
+pub(super) async fn find_guild(store: &Store, wanted: &str) -> anyhow::Result<Guild> {
     let guilds = store.list_guilds().await?;
     let known = || {
         let known = guilds.iter().map(|guild| format!("{} ({})", guild.external_id, guild.name));

@@ -3,6 +3,7 @@
 //! One file a command. The only room, besides `terminal`, that prints. Exit code
 //! 0 is done, 1 is failed with one message on standard error, 2 is wrong usage.
 
+mod audit;
 mod bench;
 mod card;
 mod chat;
@@ -109,6 +110,9 @@ pub enum Command {
     /// Prompt templates: list, show, write
     #[command(subcommand)]
     Template(template::TemplateCommand),
+    /// What people did: list it, and check that nobody changed it since
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Check everything that a start needs, and say what to do
     Doctor(doctor::DoctorArgs),
     /// Bring the database up to date
@@ -164,6 +168,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Dataset(command) => dataset::run(&session, command),
         Command::Preset(command) => preset::run(&session, command),
         Command::Template(command) => template::run(&session, command),
+        Command::Audit(command) => audit::run(&session, command),
         Command::Migrate => database::migrate(&session),
         Command::Config(command) => config::run(&session, command),
         Command::Bench(command) => bench::run(&session, &cli.global, command),

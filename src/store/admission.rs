@@ -130,7 +130,7 @@ impl Store {
         work: &Work,
         limits: &QueueLimits,
     ) -> Result<Queued, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         lane::lock(&mut tx, guild, scene).await?;
         let queued = insert(&mut tx, guild, scene, person, work, limits).await??;
         tx.commit().await?;
@@ -217,10 +217,7 @@ async fn check(
                 WHERE guild_id = $1
                   AND state = 'queued' AND work ->> 'kind' <> 'show' AND NOT resting
                 LIMIT $4) AS of_guild) AS "of_guild!",
-            (SELECT count(*) FROM (
-                SELECT FROM job
-                WHERE state = 'queued' AND work ->> 'kind' <> 'show' AND NOT resting
-                LIMIT $5) AS in_all) AS "in_all!""#,
+            count_waiting_in_all($5) AS "in_all!""#,
         guild.0,
         person.map(|person| person.0),
         i64::from(limits.per_person),

@@ -1,9 +1,11 @@
-//! Who changed what. Ids and settings only, never what was said.
+//! Who changed what. Ids and settings only, never what was said. Rows are only ever
+//! added, by the database's own hand each to the chain of its guild (`audit_chain`).
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tracing::instrument;
 
+use super::audit_chain::hash;
 use super::text::{clean, clean_json};
 use super::{Store, StoreError};
 use crate::domain::{GuildId, PersonId};
@@ -11,7 +13,7 @@ use crate::domain::{GuildId, PersonId};
 /// One thing that somebody did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditEntry {
-    /// Its key; later ones are higher.
+    /// Its key.
     pub id: i64,
     /// Who did it; `None` for the service itself.
     pub person: Option<PersonId>,
@@ -21,6 +23,10 @@ pub struct AuditEntry {
     pub detail: Value,
     /// When.
     pub at: DateTime<Utc>,
+    /// Its number in the guild's chain, from 1.
+    pub ordinal: i64,
+    /// Its digest.
+    pub hash: [u8; 32],
 }
 
 impl Store {
@@ -36,6 +42,7 @@ impl Store {
         action: &str,
         detail: &Value,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         sqlx::query!(
             "INSERT INTO audit (guild_id, person_id, action, detail) VALUES ($1, $2, $3, $4)",
             guild.0,
@@ -43,8 +50,9 @@ impl Store {
             &clean(action),
             clean_json(detail),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -57,21 +65,22 @@ impl Store {
         actions: &[&str],
         detail: &Value,
     ) -> Result<Option<PersonId>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let actions: Vec<String> = actions.iter().map(|&action| action.to_owned()).collect();
         let person = sqlx::query_scalar!(
             "SELECT person_id FROM audit
              WHERE guild_id = $1 AND action = ANY($2) AND detail @> $3
-             ORDER BY id DESC LIMIT 1",
+             ORDER BY ordinal DESC LIMIT 1",
             guild.0,
             &actions,
             clean_json(detail),
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         Ok(person.flatten().map(PersonId))
     }
 
-    /// The newest entries of a guild, or those before an entry, newest first.
+    /// The newest entries of a guild, or those before a number in its chain, newest first.
     #[instrument(name = "db.audit.list", skip(self), err(level = "debug"))]
     pub async fn list_audit(
         &self,
@@ -79,25 +88,29 @@ impl Store {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let rows = sqlx::query!(
-            "SELECT id, person_id, action, detail, at FROM audit
-             WHERE guild_id = $1 AND ($2::bigint IS NULL OR id < $2)
-             ORDER BY id DESC LIMIT $3",
+            "SELECT id, person_id, action, detail, at, ordinal, hash FROM audit
+             WHERE guild_id = $1 AND ($2::bigint IS NULL OR ordinal < $2)
+             ORDER BY ordinal DESC LIMIT $3",
             guild.0,
             before,
             i64::from(limit),
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| AuditEntry {
-                id: row.id,
-                person: row.person_id.map(PersonId),
-                action: row.action,
-                detail: row.detail,
-                at: row.at,
+        rows.into_iter()
+            .map(|row| {
+                Ok(AuditEntry {
+                    id: row.id,
+                    person: row.person_id.map(PersonId),
+                    action: row.action,
+                    detail: row.detail,
+                    at: row.at,
+                    ordinal: row.ordinal,
+                    hash: hash(row.hash)?,
+                })
             })
-            .collect())
+            .collect()
     }
 }

@@ -210,6 +210,7 @@ impl Store {
     /// written so far. Says whether another one has the scene; none may hear it.
     #[instrument(name = "db.lane.ask_stop", skip(self), err(level = "debug"))]
     pub async fn ask_stop(&self, guild: GuildId, scene: SceneId) -> Result<bool, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let fence = sqlx::query_scalar!(
             "SELECT fence FROM lane
              WHERE guild_id = $1 AND scene_id = $2 AND lease_until >= now() AND holder <> $3",
@@ -217,10 +218,11 @@ impl Store {
             scene.0,
             self.holder.id,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *tx)
         .await?;
         let Some(fence) = fence else { return Ok(false) };
-        call(&mut *self.pool.acquire().await?, Stop { scene, fence }).await?;
+        call(&mut tx, Stop { scene, fence }).await?;
+        tx.commit().await?;
         Ok(true)
     }
 }

@@ -31,7 +31,7 @@ impl Store {
         at: TurnId,
         branch: &NewBranch,
     ) -> Result<Scene, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         lane::lock(&mut tx, guild, from).await?;
         let id = sqlx::query_scalar!(
             "INSERT INTO scene (guild_id, channel, title, scenario, note, length, preset, stale,

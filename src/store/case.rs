@@ -98,7 +98,7 @@ impl Store {
     /// `NotFound` where the guild has no such person.
     #[instrument(name = "db.case.insert", skip(self, case), err(level = "debug"))]
     pub async fn insert_case(&self, guild: GuildId, case: &NewCase) -> Result<i64, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         // One after another, so that no number is given twice or left out.
         sqlx::query!("SELECT id FROM guild WHERE id = $1 FOR NO KEY UPDATE", guild.0)
             .fetch_optional(&mut *tx)
@@ -131,6 +131,7 @@ impl Store {
     /// A case by its number.
     #[instrument(name = "db.case.get", skip(self), err(level = "debug"))]
     pub async fn get_case(&self, guild: GuildId, number: i64) -> Result<Option<Case>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let row = sqlx::query_as!(
             CaseRow,
             "SELECT number, kind, person_id, scene_id, turn_id, opened_by, reason, evidence,
@@ -139,7 +140,7 @@ impl Store {
             guild.0,
             number,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         Ok(row.map(Case::from))
     }
@@ -151,6 +152,7 @@ impl Store {
         guild: GuildId,
         person: Option<PersonId>,
     ) -> Result<Vec<Case>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let rows = sqlx::query_as!(
             CaseRow,
             "SELECT number, kind, person_id, scene_id, turn_id, opened_by, reason, evidence,
@@ -162,7 +164,7 @@ impl Store {
             person.map(|id| id.0),
             MAX_LISTED,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         Ok(rows.into_iter().map(Case::from).collect())
     }
@@ -179,6 +181,7 @@ impl Store {
         by: PersonId,
         decision: &str,
     ) -> Result<bool, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let decided = sqlx::query!(
             "WITH decided AS (
                 UPDATE moderation_case SET decision = $4, decided_by = $3, decided_at = now()
@@ -195,8 +198,9 @@ impl Store {
             by.0,
             &clean(decision),
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(decided.is_some())
     }
 
@@ -210,6 +214,7 @@ impl Store {
         person: PersonId,
         appeal: &str,
     ) -> Result<bool, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let appealed = sqlx::query!(
             "UPDATE moderation_case
              SET appeal = $4, decision = NULL, decided_by = NULL, decided_at = NULL
@@ -219,8 +224,9 @@ impl Store {
             person.0,
             &clean(appeal),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(appealed.rows_affected() > 0)
     }
 }

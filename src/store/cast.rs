@@ -20,6 +20,7 @@ impl Store {
         character: CharacterId,
         length: Option<Length>,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         sqlx::query!(
             "INSERT INTO cast_member (guild_id, scene_id, character_id, length)
              VALUES ($1, $2, $3, $4)
@@ -30,8 +31,9 @@ impl Store {
             character.0,
             length.map(Length::as_str),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -47,6 +49,7 @@ impl Store {
         character: CharacterId,
         length: Option<Length>,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "UPDATE cast_member SET length = $4
              WHERE guild_id = $1 AND scene_id = $2 AND character_id = $3",
@@ -55,8 +58,9 @@ impl Store {
             character.0,
             length.map(Length::as_str),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         if done.rows_affected() == 0 {
             return Err(StoreError::NotFound(Noun::CastMember));
         }
@@ -71,6 +75,7 @@ impl Store {
         scene: SceneId,
         character: CharacterId,
     ) -> Result<bool, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "DELETE FROM cast_member
              WHERE guild_id = $1 AND scene_id = $2 AND character_id = $3",
@@ -78,8 +83,9 @@ impl Store {
             scene.0,
             character.0,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -90,6 +96,7 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Vec<CastMember>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let rows = sqlx::query!(
             "SELECT character.id, character.sheet, cast_member.length
              FROM cast_member
@@ -100,7 +107,7 @@ impl Store {
             guild.0,
             scene.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         rows.into_iter()
             .map(|row| {

@@ -85,6 +85,7 @@ impl Store {
         guild: GuildId,
         settings: &ChannelSettings,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         let roles: Vec<String> =
             settings.starter_roles.iter().map(|role| clean(role).into_owned()).collect();
         sqlx::query!(
@@ -103,8 +104,9 @@ impl Store {
             settings.length.map(Length::as_str),
             clean_option(settings.preset.as_ref()),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -115,6 +117,7 @@ impl Store {
         guild: GuildId,
         channel: &str,
     ) -> Result<Option<ChannelSettings>, StoreError> {
+        let mut conn = self.read(guild).await?;
         sqlx::query_as!(
             ChannelSettingsRow,
             "SELECT channel, opens, starter_roles, character_id, length, preset
@@ -122,7 +125,7 @@ impl Store {
             guild.0,
             &clean(channel),
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?
         .map(ChannelSettings::try_from)
         .transpose()
@@ -134,13 +137,14 @@ impl Store {
         &self,
         guild: GuildId,
     ) -> Result<Vec<ChannelSettings>, StoreError> {
+        let mut conn = self.read(guild).await?;
         sqlx::query_as!(
             ChannelSettingsRow,
             "SELECT channel, opens, starter_roles, character_id, length, preset
              FROM channel_settings WHERE guild_id = $1 ORDER BY channel",
             guild.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?
         .into_iter()
         .map(ChannelSettings::try_from)
@@ -154,13 +158,15 @@ impl Store {
         guild: GuildId,
         channel: &str,
     ) -> Result<bool, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "DELETE FROM channel_settings WHERE guild_id = $1 AND channel = $2",
             guild.0,
             &clean(channel),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(done.rows_affected() > 0)
     }
 }

@@ -72,7 +72,9 @@ impl Store {
         guild: GuildId,
         sheet: &CharacterSheet,
     ) -> Result<Character, StoreError> {
-        let id = insert(&mut *self.pool.acquire().await?, guild, sheet).await?;
+        let mut tx = self.begin(guild).await?;
+        let id = insert(&mut tx, guild, sheet).await?;
+        tx.commit().await?;
         let kept = self.get_character(guild, id).await?;
         kept.ok_or(StoreError::NotFound(Noun::Character))
     }
@@ -88,7 +90,8 @@ impl Store {
         character: CharacterId,
         sheet: &CharacterSheet,
     ) -> Result<Character, StoreError> {
-        sqlx::query_as!(
+        let mut tx = self.begin(guild).await?;
+        let character = sqlx::query_as!(
             CharacterRow,
             "UPDATE character
              SET name = $3, name_key = $4, sheet = $5, updated_at = now()
@@ -100,10 +103,11 @@ impl Store {
             name_key(&sheet.name),
             sheet_column(sheet),
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *tx)
         .await?
-        .ok_or(StoreError::NotFound(Noun::Character))?
-        .try_into()
+        .ok_or(StoreError::NotFound(Noun::Character))?;
+        tx.commit().await?;
+        character.try_into()
     }
 
     /// A character by its key, archived ones too.
@@ -113,13 +117,14 @@ impl Store {
         guild: GuildId,
         character: CharacterId,
     ) -> Result<Option<Character>, StoreError> {
+        let mut conn = self.read(guild).await?;
         sqlx::query_as!(
             CharacterRow,
             "SELECT guild_id, id, sheet FROM character WHERE guild_id = $1 AND id = $2",
             guild.0,
             character.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?
         .map(Character::try_from)
         .transpose()
@@ -132,6 +137,7 @@ impl Store {
         guild: GuildId,
         name: &str,
     ) -> Result<Option<Character>, StoreError> {
+        let mut conn = self.read(guild).await?;
         sqlx::query_as!(
             CharacterRow,
             "SELECT guild_id, id, sheet FROM character
@@ -139,7 +145,7 @@ impl Store {
             guild.0,
             name_key(name),
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?
         .map(Character::try_from)
         .transpose()
@@ -148,13 +154,14 @@ impl Store {
     /// All characters that are not archived, by name.
     #[instrument(name = "db.character.list", skip(self), err(level = "debug"))]
     pub async fn list_characters(&self, guild: GuildId) -> Result<Vec<Character>, StoreError> {
+        let mut conn = self.read(guild).await?;
         sqlx::query_as!(
             CharacterRow,
             "SELECT guild_id, id, sheet FROM character
              WHERE guild_id = $1 AND archived_at IS NULL ORDER BY name_key",
             guild.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?
         .into_iter()
         .map(Character::try_from)
@@ -169,6 +176,7 @@ impl Store {
         prefix: &str,
         limit: u32,
     ) -> Result<Vec<(CharacterId, String)>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let rows = sqlx::query!(
             "SELECT id, name FROM character
              WHERE guild_id = $1 AND archived_at IS NULL AND starts_with(name_key, $2)
@@ -177,7 +185,7 @@ impl Store {
             name_key(prefix),
             i64::from(limit),
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         Ok(rows.into_iter().map(|row| (CharacterId(row.id), row.name)).collect())
     }
@@ -190,14 +198,16 @@ impl Store {
         guild: GuildId,
         character: CharacterId,
     ) -> Result<bool, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "UPDATE character SET archived_at = now()
              WHERE guild_id = $1 AND id = $2 AND archived_at IS NULL",
             guild.0,
             character.0,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(done.rows_affected() > 0)
     }
 }

@@ -64,7 +64,7 @@ impl Store {
         file: &CharacterFile,
         replaces: Option<CharacterId>,
     ) -> Result<Character, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         let id = put_sheet(&mut tx, guild, file, replaces).await?;
         put_assets(&mut tx, guild, id, &file.assets).await?;
         put_book(&mut tx, guild, id, file.book.as_ref()).await?;
@@ -81,12 +81,13 @@ impl Store {
         guild: GuildId,
         character: CharacterId,
     ) -> Result<Option<String>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let card = sqlx::query_scalar!(
             "SELECT card::text FROM character WHERE guild_id = $1 AND id = $2",
             guild.0,
             character.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         Ok(card.flatten())
     }
@@ -98,14 +99,16 @@ impl Store {
         guild: GuildId,
         character: CharacterId,
     ) -> Result<Vec<CharacterAsset>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let rows = sqlx::query!(
             "SELECT kind, name, ext, uri, sha256 FROM character_asset
              WHERE guild_id = $1 AND character_id = $2 ORDER BY ordinal",
             guild.0,
             character.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
+        drop(conn);
         // Each file once, however often the card names it.
         let mut files: HashMap<[u8; 32], Arc<[u8]>> = HashMap::new();
         let mut assets = Vec::with_capacity(rows.len());
@@ -133,6 +136,7 @@ impl Store {
         guild: GuildId,
         character: CharacterId,
     ) -> Result<Option<[u8; 32]>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let sum = sqlx::query_scalar!(
             "SELECT used.sha256 FROM character_asset AS used
              JOIN character ON character.guild_id = used.guild_id
@@ -147,7 +151,7 @@ impl Store {
             guild.0,
             character.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         Ok(sum.map(|sum| sum.try_into().expect("a check holds the length")))
     }
@@ -159,6 +163,7 @@ impl Store {
         guild: GuildId,
         character: CharacterId,
     ) -> Result<Vec<String>, StoreError> {
+        let mut conn = self.read(guild).await?;
         Ok(sqlx::query_scalar!(
             "SELECT name FROM character_asset
              WHERE guild_id = $1 AND character_id = $2 AND kind IN ('icon', 'emotion', 'card picture')
@@ -166,7 +171,7 @@ impl Store {
             guild.0,
             character.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?)
     }
 
@@ -181,14 +186,16 @@ impl Store {
         character: CharacterId,
         name: Option<&str>,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "UPDATE character SET picture = $3 WHERE guild_id = $1 AND id = $2",
             guild.0,
             character.0,
             name.map(|name| clean(name).into_owned()),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         match done.rows_affected() {
             0 => Err(StoreError::NotFound(Noun::Character)),
             _ => Ok(()),
@@ -202,12 +209,13 @@ impl Store {
         guild: GuildId,
         sha256: [u8; 32],
     ) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut conn = self.read(guild).await?;
         Ok(sqlx::query_scalar!(
             "SELECT bytes FROM asset WHERE guild_id = $1 AND sha256 = $2",
             guild.0,
             &sha256[..],
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?)
     }
 
@@ -218,13 +226,14 @@ impl Store {
         guild: GuildId,
         character: CharacterId,
     ) -> Result<Option<LorebookId>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let id = sqlx::query_scalar!(
             "SELECT lorebook_id FROM character_lorebook
              WHERE guild_id = $1 AND character_id = $2 AND embedded",
             guild.0,
             character.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         Ok(id.map(LorebookId))
     }

@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use super::bell::Bell;
 use super::embedded::{self, EmbeddedOptions, EmbeddedServer};
+use super::guard::{self, guarded};
 use super::holder::Holder;
 use super::{Store, StoreError};
 
@@ -65,7 +66,7 @@ impl Store {
         };
         let target = target(&connect);
         attempt(&connect, options.acquire_timeout, &target).await?;
-        let pool = PgPoolOptions::new()
+        let pool = guarded(PgPoolOptions::new())
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
             .connect_lazy_with(connect.clone());
@@ -73,6 +74,9 @@ impl Store {
             .run(&pool)
             .await
             .map_err(|source| StoreError::Migrate { target: target.clone(), source })?;
+        guard::try_role(&pool)
+            .await
+            .map_err(|source| StoreError::GuildRole { target: target.clone(), source })?;
         let holder = Arc::new(Holder::register(&connect).await?);
         let bell = Bell::hang(&connect, &pool, holder.id, options.acquire_timeout).await?;
         tracing::info!(database.target = target, "db.open");

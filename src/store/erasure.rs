@@ -33,7 +33,7 @@ impl Store {
         guild: GuildId,
         person: PersonId,
     ) -> Result<Erased, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         let scenes = lock_scenes(&mut tx, guild, person).await?;
         // After the lanes, as whoever takes a message does; nothing of theirs comes in now.
         sqlx::query!(

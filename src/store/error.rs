@@ -23,6 +23,7 @@ pub enum Noun {
     ChannelSettings,
     Outbox,
     Report,
+    AuditEntry,
 }
 
 impl fmt::Display for Noun {
@@ -42,6 +43,7 @@ impl fmt::Display for Noun {
             Self::ChannelSettings => "channel setup",
             Self::Outbox => "message to post",
             Self::Report => "report",
+            Self::AuditEntry => "row of the audit",
         })
     }
 }
@@ -107,6 +109,19 @@ pub enum StoreError {
         /// Why.
         source: sqlx::migrate::MigrateError,
     },
+    /// The login cannot act for one guild alone.
+    #[error(
+        "cannot act as the role that sees one guild alone in {target}: {source}; as an \
+         administrator of the server run `CREATE ROLE dramatis_guild NOLOGIN` where it is \
+         missing (a restored dump brings no roles; `GRANT` it its rights anew by restoring \
+         once more), and `GRANT dramatis_guild TO` the user"
+    )]
+    GuildRole {
+        /// Where, without the password.
+        target: String,
+        /// Why.
+        source: sqlx::Error,
+    },
     /// All connections were taken for too long, or the server went away.
     #[error("the database is too busy or not answering; try again in a moment")]
     Busy,
@@ -159,6 +174,7 @@ impl StoreError {
             Self::NotPostgres { .. } => "not_postgres",
             Self::Embedded(_) => "embedded",
             Self::Migrate { .. } => "migrate",
+            Self::GuildRole { .. } => "guild_role",
             Self::Busy => "busy",
             Self::NotFound(_) => "not_found",
             Self::Taken(_) => "taken",

@@ -71,7 +71,7 @@ impl Store {
     /// `NotFound`.
     #[instrument(name = "db.guild.left", skip(self), err(level = "debug"))]
     pub async fn set_guild_left(&self, guild: GuildId, left: bool) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         let was_left = sqlx::query_scalar!(
             r#"SELECT left_at IS NOT NULL AS "was_left!" FROM guild WHERE id = $1 FOR NO KEY UPDATE"#,
             guild.0,
@@ -114,11 +114,12 @@ impl Store {
     /// A guild by its key.
     #[instrument(name = "db.guild.get", skip(self), err(level = "debug"))]
     pub async fn get_guild(&self, guild: GuildId) -> Result<Option<Guild>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let row = sqlx::query!(
             "SELECT id, platform, external_id, name FROM guild WHERE id = $1",
             guild.0
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         Ok(row.map(|row| Guild {
             id: GuildId(row.id),

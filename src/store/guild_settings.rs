@@ -25,13 +25,14 @@ impl Store {
     /// How a guild is set up; one that nobody set up has the defaults.
     #[instrument(name = "db.guild_settings.get", skip(self), err(level = "debug"))]
     pub async fn get_guild_settings(&self, guild: GuildId) -> Result<GuildSettings, StoreError> {
+        let mut conn = self.read(guild).await?;
         let settings = sqlx::query_as!(
             GuildSettings,
             "SELECT moderator_roles, reports_channel, locale, commands_hash
              FROM guild_settings WHERE guild_id = $1",
             guild.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         Ok(settings.unwrap_or_default())
     }
@@ -46,6 +47,7 @@ impl Store {
         guild: GuildId,
         settings: &GuildSettings,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         let roles: Vec<String> =
             settings.moderator_roles.iter().map(|role| clean(role).into_owned()).collect();
         sqlx::query!(
@@ -60,8 +62,9 @@ impl Store {
             clean_option(settings.reports_channel.as_ref()),
             clean_option(settings.locale.as_ref()),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -71,14 +74,16 @@ impl Store {
     /// `NotFound` where there is no such guild.
     #[instrument(name = "db.guild_settings.commands", skip(self), err(level = "debug"))]
     pub async fn set_commands_hash(&self, guild: GuildId, hash: &str) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         sqlx::query!(
             "INSERT INTO guild_settings (guild_id, commands_hash) VALUES ($1, $2)
              ON CONFLICT (guild_id) DO UPDATE SET commands_hash = excluded.commands_hash",
             guild.0,
             &clean(hash),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(())
     }
 }

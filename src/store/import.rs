@@ -76,7 +76,7 @@ impl Store {
         guild: GuildId,
         import: &NewImport,
     ) -> Result<Scene, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         let mut cast = Vec::with_capacity(import.cast.len());
         for member in &import.cast {
             cast.push(match member {
@@ -112,12 +112,13 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<SceneSource, StoreError> {
+        let mut conn = self.read(guild).await?;
         let header = sqlx::query_scalar!(
             "SELECT source::text FROM scene WHERE guild_id = $1 AND id = $2",
             guild.0,
             scene.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         let rows = sqlx::query!(
             r#"SELECT id, source::text AS "source!" FROM turn
@@ -125,7 +126,7 @@ impl Store {
             guild.0,
             scene.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         let lines = rows.into_iter().map(|row| (TurnId(row.id), row.source)).collect();
         Ok(SceneSource { header: header.flatten(), lines })

@@ -61,7 +61,7 @@ impl Store {
         message: &NewMessage,
     ) -> Result<Accepted, StoreError> {
         let external_id = clean(&message.external_id);
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         lane::lock(&mut tx, guild, scene).await?;
         let fresh = sqlx::query_scalar!(
             "INSERT INTO inbound (guild_id, external_id, scene_id, turn_id)
@@ -129,6 +129,7 @@ impl Store {
         scene: SceneId,
         limit: u32,
     ) -> Result<Vec<String>, StoreError> {
+        let mut conn = self.read(guild).await?;
         Ok(sqlx::query_scalar!(
             "SELECT inbound.external_id
              FROM turn JOIN inbound
@@ -139,7 +140,7 @@ impl Store {
             scene.0,
             i64::from(limit),
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?)
     }
 }

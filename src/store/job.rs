@@ -158,6 +158,7 @@ impl Store {
     /// A job by its key.
     #[instrument(name = "db.job.get", skip(self), err(level = "debug"))]
     pub async fn get_job(&self, guild: GuildId, job: JobId) -> Result<Option<Job>, StoreError> {
+        let mut conn = self.read(guild).await?;
         sqlx::query_as!(
             JobRow,
             r#"SELECT id, scene_id, person_id, work, state, attempts, turn_id, swipe_id, error,
@@ -167,7 +168,7 @@ impl Store {
             guild.0,
             job.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?
         .map(Job::try_from)
         .transpose()
@@ -180,6 +181,7 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Vec<Job>, StoreError> {
+        let mut conn = self.read(guild).await?;
         sqlx::query_as!(
             JobRow,
             r#"SELECT id, scene_id, person_id, work, state, attempts, turn_id, swipe_id, error,
@@ -192,7 +194,7 @@ impl Store {
             guild.0,
             scene.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?
         .into_iter()
         .map(Job::try_from)
@@ -232,7 +234,7 @@ impl Store {
         scene: SceneId,
         states: &[JobState],
     ) -> Result<u32, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         lane::lock(&mut tx, guild, scene).await?;
         let mut jobs = unwritten(&mut tx, guild, scene).await?;
         jobs.retain(|job| states.contains(&job.state));

@@ -75,7 +75,9 @@ impl Store {
     /// `Fenced` once it is lost: stop working on it.
     #[instrument(name = "db.lane.heartbeat", skip_all, fields(job = %claim.job.id), err(level = "debug"))]
     pub async fn renew_claim(&self, claim: &Claim) -> Result<(), StoreError> {
-        hold(&mut *self.pool.acquire().await?, claim).await
+        let mut tx = self.begin(claim.guild_id).await?;
+        hold(&mut tx, claim).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Stores the finished text of a job, as one transaction: turn or swipe, head
@@ -93,7 +95,7 @@ impl Store {
         let Claim { guild_id: guild, scene_id: scene, .. } = *claim;
         let Generated { target, text, origin, receipt, prompt_ids } = generated;
         let receipt = Some(receipt);
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(claim.guild_id).await?;
         hold(&mut tx, claim).await?;
         let (turn, swipe) = match target {
             Target::Turn(speaker) => {
@@ -131,7 +133,7 @@ impl Store {
     /// `Fenced`; `OutOfStep` where there is no text yet.
     #[instrument(name = "db.job.begin_sending", skip_all, fields(job = %claim.job.id), err(level = "debug"))]
     pub async fn begin_sending(&self, claim: &Claim) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(claim.guild_id).await?;
         hold(&mut tx, claim).await?;
         let done = sqlx::query!(
             "UPDATE job SET state = 'sending', attempt_at = now()
@@ -152,7 +154,7 @@ impl Store {
     /// `Fenced`; `OutOfStep` where there is no text yet.
     #[instrument(name = "db.job.finish", skip_all, fields(job = %claim.job.id), err(level = "debug"))]
     pub async fn finish_job(&self, claim: &Claim) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(claim.guild_id).await?;
         hold(&mut tx, claim).await?;
         let done = sqlx::query!(
             "UPDATE job SET state = 'sent', finished_at = now()
@@ -180,7 +182,7 @@ impl Store {
     /// `Fenced`.
     #[instrument(name = "db.job.fail", skip_all, fields(job = %claim.job.id), err(level = "debug"))]
     pub async fn fail_job(&self, claim: &Claim, error: &str) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(claim.guild_id).await?;
         hold(&mut tx, claim).await?;
         let unshown = sqlx::query_scalar!(
             r#"UPDATE job SET state = 'failed', error = $3, finished_at = now()
@@ -215,7 +217,7 @@ impl Store {
         after: Duration,
         error: &str,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(claim.guild_id).await?;
         hold(&mut tx, claim).await?;
         sqlx::query!(
             "UPDATE job
@@ -238,7 +240,7 @@ impl Store {
     /// `Fenced`.
     #[instrument(name = "db.job.release", skip_all, fields(job = %claim.job.id), err(level = "debug"))]
     pub async fn release_claim(&self, claim: &Claim) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(claim.guild_id).await?;
         hold(&mut tx, claim).await?;
         sqlx::query!(
             "UPDATE job SET state = 'queued', attempts = attempts - 1

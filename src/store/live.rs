@@ -126,14 +126,16 @@ impl Store {
         scene: SceneId,
         stale: bool,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         sqlx::query!(
             "UPDATE scene SET stale = $3 WHERE guild_id = $1 AND id = $2 AND stale <> $3",
             guild.0,
             scene.0,
             stale,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -146,7 +148,9 @@ impl Store {
         scene: SceneId,
         message: i64,
     ) -> Result<(), StoreError> {
-        raise_cursor(&mut *self.pool.acquire().await?, guild, scene, message).await
+        let mut tx = self.begin(guild).await?;
+        raise_cursor(&mut tx, guild, scene, message).await?;
+        Ok(tx.commit().await?)
     }
 }
 

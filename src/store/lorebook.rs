@@ -95,6 +95,7 @@ impl Store {
         name: &str,
         body: &str,
     ) -> Result<Lorebook, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let row = sqlx::query_as!(
             LorebookRow,
             r#"INSERT INTO lorebook (guild_id, name, name_key, body)
@@ -105,8 +106,9 @@ impl Store {
             name_key(name),
             body,
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(row.into())
     }
 
@@ -122,6 +124,7 @@ impl Store {
         revision: i64,
         body: &str,
     ) -> Result<Lorebook, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let row = sqlx::query_as!(
             LorebookRow,
             r#"UPDATE lorebook
@@ -133,8 +136,9 @@ impl Store {
             revision,
             body,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *tx)
         .await?;
+        tx.commit().await?;
         row.map(Lorebook::from).ok_or(StoreError::NotFound(Noun::Lorebook))
     }
 
@@ -145,8 +149,9 @@ impl Store {
         guild: GuildId,
         lorebook: LorebookId,
     ) -> Result<Option<Lorebook>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let row = select_lorebooks!("WHERE guild_id = $1 AND id = $2", guild.0, lorebook.0)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *conn)
             .await?;
         Ok(row.map(Lorebook::from))
     }
@@ -158,9 +163,10 @@ impl Store {
         guild: GuildId,
         name: &str,
     ) -> Result<Option<Lorebook>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let key = name_key(name);
         let row = select_lorebooks!("WHERE guild_id = $1 AND name_key = $2", guild.0, key)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *conn)
             .await?;
         Ok(row.map(Lorebook::from))
     }
@@ -168,6 +174,7 @@ impl Store {
     /// A guild's lorebooks, by name.
     #[instrument(name = "db.lorebook.list", skip(self), err(level = "debug"))]
     pub async fn list_lorebooks(&self, guild: GuildId) -> Result<Vec<ListedLorebook>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let rows = sqlx::query!(
             r#"SELECT id, name, everywhere,
                       ARRAY(SELECT character.name FROM character_lorebook AS used
@@ -184,7 +191,7 @@ impl Store {
                FROM lorebook WHERE guild_id = $1 ORDER BY name_key"#,
             guild.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         Ok(rows
             .into_iter()
@@ -205,13 +212,15 @@ impl Store {
         guild: GuildId,
         lorebook: LorebookId,
     ) -> Result<bool, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "DELETE FROM lorebook WHERE guild_id = $1 AND id = $2",
             guild.0,
             lorebook.0,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -227,6 +236,7 @@ impl Store {
         scope: LoreScope,
         used: bool,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         let (guild, book) = (guild.0, lorebook.0);
         let done = match (scope, used) {
             (LoreScope::Guild, used) => sqlx::query!(
@@ -266,8 +276,9 @@ impl Store {
                 book,
             ),
         }
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         if done.rows_affected() == 0 {
             return Err(StoreError::NotFound(Noun::Lorebook));
         }
@@ -283,6 +294,7 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Vec<LoreUse>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let rows = sqlx::query!(
             r#"SELECT used.lorebook_id AS "id!", used.rank AS "rank!", used.character_id,
                       lorebook.revision
@@ -305,7 +317,7 @@ impl Store {
             guild.0,
             scene.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         let mut uses: Vec<LoreUse> = Vec::new();
         for row in rows {

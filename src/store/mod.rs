@@ -4,10 +4,19 @@
 //! is `None`), `list_`, `insert_`, `update_`, `claim_`. No roleplay logic and no
 //! platform. Everything that a command can name is asked for together with its
 //! guild, here and in the keys of the tables, so that no guild sees another.
+//!
+//! What is done for a guild is done in a transaction of its own, [`Store::begin`] or
+//! [`Store::read`], under a role for which the tables' row-level security shows that
+//! guild alone (`guard`). The pool itself, as the tables' owner, is for what is about
+//! all guilds: claiming lanes and one's place among them ([`Store::queue_place`] counts
+//! in front of it what other guilds have waiting, and gives numbers), the bell, shards,
+//! lists of guilds and of their live scenes, and making a guild known.
+//!
 //! Whoever changes the turns of a scene locks the scene's lane first.
 
 mod admission;
 mod audit;
+mod audit_chain;
 mod bell;
 mod branch;
 mod case;
@@ -19,6 +28,7 @@ mod connect;
 pub mod embedded;
 mod erasure;
 mod error;
+mod guard;
 mod guild;
 mod guild_settings;
 mod holder;
@@ -59,6 +69,7 @@ use holder::Holder;
 
 pub use admission::{Full, Limit, QueueLimits};
 pub use audit::AuditEntry;
+pub use audit_chain::{AuditFault, AuditHead, AuditVerdict};
 pub use bell::Stop;
 pub use branch::NewBranch;
 pub use case::{Case, NewCase};

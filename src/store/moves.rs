@@ -77,7 +77,7 @@ impl Store {
         scene: SceneId,
         new: &NewTurn,
     ) -> Result<Turn, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         lane::lock(&mut tx, guild, scene).await?;
         let (turn, _) = append(&mut tx, guild, scene, new, None).await?;
         let turn = turn::get(&mut tx, guild, turn).await?;
@@ -97,7 +97,7 @@ impl Store {
         scene: SceneId,
         to: Option<TurnId>,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         lane::lock(&mut tx, guild, scene).await?;
         let from = set_head(&mut tx, guild, scene, to).await?;
         if from != to {
@@ -111,7 +111,7 @@ impl Store {
     /// Takes back the newest move that stands; `None` where there is none.
     #[instrument(name = "db.turn.undo", skip(self), err(level = "debug"))]
     pub async fn undo(&self, guild: GuildId, scene: SceneId) -> Result<Option<Move>, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         lane::lock(&mut tx, guild, scene).await?;
         let row = sqlx::query_as!(
             MoveRow,
@@ -146,7 +146,7 @@ impl Store {
     /// Does again what was undone last, unless something else was done since.
     #[instrument(name = "db.turn.redo", skip(self), err(level = "debug"))]
     pub async fn redo(&self, guild: GuildId, scene: SceneId) -> Result<Option<Move>, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         lane::lock(&mut tx, guild, scene).await?;
         let row = sqlx::query_as!(
             MoveRow,

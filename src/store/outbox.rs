@@ -177,11 +177,12 @@ impl Store {
         scene: SceneId,
         post: &NewPost,
     ) -> Result<OutboxMessage, StoreError> {
-        let mut conn = self.pool.acquire().await?;
+        let mut tx = self.begin(guild).await?;
         // Twice, for one that was there and is deleted in between.
         for _ in 0..2 {
-            insert(&mut conn, guild, scene, post).await?;
-            if let Some(row) = find(&mut conn, guild, scene, post).await? {
+            insert(&mut tx, guild, scene, post).await?;
+            if let Some(row) = find(&mut tx, guild, scene, post).await? {
+                tx.commit().await?;
                 return Ok(row);
             }
         }
@@ -204,6 +205,7 @@ impl Store {
         turn: TurnId,
         swipe: SwipeId,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         sqlx::query!(
             "UPDATE outbox SET turn_id = $3, swipe_id = $4
              WHERE guild_id = $1 AND job_id = $2 AND state <> 'deleted'
@@ -216,8 +218,9 @@ impl Store {
             turn.0,
             swipe.0,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -228,8 +231,9 @@ impl Store {
         guild: GuildId,
         id: i64,
     ) -> Result<Option<OutboxMessage>, StoreError> {
+        let mut conn = self.read(guild).await?;
         select_outbox!("WHERE guild_id = $1 AND id = $2", guild.0, id)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *conn)
             .await?
             .map(OutboxMessage::try_from)
             .transpose()
@@ -242,12 +246,13 @@ impl Store {
         guild: GuildId,
         external_id: &str,
     ) -> Result<Option<OutboxMessage>, StoreError> {
+        let mut conn = self.read(guild).await?;
         select_outbox!(
             "WHERE guild_id = $1 AND external_id = $2 ORDER BY state = 'deleted', id DESC LIMIT 1",
             guild.0,
             &clean(external_id),
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?
         .map(OutboxMessage::try_from)
         .transpose()
@@ -260,12 +265,13 @@ impl Store {
         guild: GuildId,
         job: JobId,
     ) -> Result<Vec<OutboxMessage>, StoreError> {
+        let mut conn = self.read(guild).await?;
         all(select_outbox!(
             "WHERE guild_id = $1 AND job_id = $2 AND state <> 'deleted' ORDER BY part",
             guild.0,
             job.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?)
     }
 
@@ -277,12 +283,13 @@ impl Store {
         guild: GuildId,
         turn: TurnId,
     ) -> Result<Vec<OutboxMessage>, StoreError> {
+        let mut conn = self.read(guild).await?;
         all(select_outbox!(
             "WHERE guild_id = $1 AND turn_id = $2 AND state <> 'deleted' ORDER BY part",
             guild.0,
             turn.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?)
     }
 
@@ -293,12 +300,13 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Vec<OutboxMessage>, StoreError> {
+        let mut conn = self.read(guild).await?;
         all(select_outbox!(
             "WHERE guild_id = $1 AND scene_id = $2 AND state <> 'deleted' ORDER BY id",
             guild.0,
             scene.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?)
     }
 
@@ -308,14 +316,16 @@ impl Store {
     /// `NotFound` where the guild has none such, or it was sent or deleted already.
     #[instrument(name = "db.outbox.begin", skip(self), err(level = "debug"))]
     pub async fn begin_outbox(&self, guild: GuildId, id: i64) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "UPDATE outbox SET state = 'sending', attempts = attempts + 1, attempt_at = now()
              WHERE guild_id = $1 AND id = $2 AND state IN ('waiting', 'sending')",
             guild.0,
             id,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         found(done.rows_affected())
     }
 
@@ -332,6 +342,7 @@ impl Store {
         id: i64,
         external_id: &str,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "UPDATE outbox SET state = 'sent', external_id = $3
              WHERE guild_id = $1 AND id = $2
@@ -340,8 +351,9 @@ impl Store {
             id,
             &clean(external_id),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         found(done.rows_affected())
     }
 
@@ -359,6 +371,7 @@ impl Store {
         swipe: Option<SwipeId>,
         has_controls: bool,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "UPDATE outbox
              SET swipe_id = CASE WHEN state = 'deleted' THEN swipe_id ELSE $3 END,
@@ -370,8 +383,9 @@ impl Store {
             swipe.map(|swipe| swipe.0),
             has_controls,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         found(done.rows_affected())
     }
 
@@ -386,6 +400,7 @@ impl Store {
         id: i64,
         route: &PostRoute,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "UPDATE outbox SET webhook = $3
              WHERE guild_id = $1 AND id = $2 AND state IN ('waiting', 'sending')",
@@ -393,8 +408,9 @@ impl Store {
             id,
             route.webhook(),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         found(done.rows_affected())
     }
 
@@ -405,13 +421,15 @@ impl Store {
     /// `NotFound` where the guild has none such.
     #[instrument(name = "db.outbox.delete", skip(self), err(level = "debug"))]
     pub async fn delete_outbox(&self, guild: GuildId, id: i64) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "UPDATE outbox SET state = 'deleted' WHERE guild_id = $1 AND id = $2",
             guild.0,
             id,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         found(done.rows_affected())
     }
 }

@@ -16,6 +16,7 @@ impl Store {
         external_id: &str,
         display_name: &str,
     ) -> Result<Person, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let (external_id, display_name) = (clean(external_id), clean(display_name));
         let id = sqlx::query_scalar!(
             "INSERT INTO person (guild_id, external_id, display_name, blocked_at)
@@ -29,8 +30,9 @@ impl Store {
             &external_id,
             &display_name,
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(Person {
             id: PersonId(id),
             guild_id: guild,
@@ -46,13 +48,14 @@ impl Store {
         guild: GuildId,
         external_id: &str,
     ) -> Result<Option<Person>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let external_id = clean(external_id);
         let row = sqlx::query!(
             "SELECT id, display_name FROM person WHERE guild_id = $1 AND external_id = $2",
             guild.0,
             &external_id,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         Ok(row.map(|row| Person {
             id: PersonId(row.id),
@@ -69,12 +72,13 @@ impl Store {
         guild: GuildId,
         person: PersonId,
     ) -> Result<Option<Person>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let row = sqlx::query!(
             "SELECT external_id, display_name FROM person WHERE guild_id = $1 AND id = $2",
             guild.0,
             person.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         Ok(row.map(|row| Person {
             id: person,

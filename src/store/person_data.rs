@@ -31,6 +31,7 @@ impl Store {
         guild: GuildId,
         person: PersonId,
     ) -> Result<Vec<PersonText>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let rows = sqlx::query!(
             r#"SELECT turn.scene_id, scene.title, turn.speaker_name, swipe.text,
                       turn.swipe_id = swipe.id AND turn.removed_at IS NULL AS "stands!",
@@ -43,7 +44,7 @@ impl Store {
             guild.0,
             person.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         let texts = rows.into_iter().map(|row| PersonText {
             scene: SceneId(row.scene_id),
@@ -68,6 +69,7 @@ impl Store {
         person: PersonId,
         out: bool,
     ) -> Result<bool, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let was_out = sqlx::query_scalar!(
             r#"UPDATE person
                SET opted_out_at = CASE WHEN $3 THEN coalesce(person.opted_out_at, now()) END
@@ -79,9 +81,10 @@ impl Store {
             person.0,
             out,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *tx)
         .await?
         .ok_or(StoreError::NotFound(Noun::Person))?;
+        tx.commit().await?;
         Ok(was_out != out)
     }
 }

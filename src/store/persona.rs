@@ -68,6 +68,7 @@ impl Store {
         name: &str,
         description: &str,
     ) -> Result<Persona, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let (name, description) = (clean(name), clean(description));
         let id = sqlx::query_scalar!(
             "INSERT INTO persona (guild_id, person_id, name, name_key, description)
@@ -81,8 +82,9 @@ impl Store {
             name_key(&name),
             &description,
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(Persona {
             id: PersonaId(id),
             guild_id: guild,
@@ -99,13 +101,14 @@ impl Store {
         guild: GuildId,
         person: PersonId,
     ) -> Result<Vec<Persona>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let rows = sqlx::query!(
             "SELECT id, name, description FROM persona
              WHERE guild_id = $1 AND person_id = $2 ORDER BY name_key",
             guild.0,
             person.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         Ok(rows
             .into_iter()
@@ -130,14 +133,16 @@ impl Store {
         person: PersonId,
         persona: Option<PersonaId>,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "UPDATE person SET persona_id = $3 WHERE guild_id = $1 AND id = $2",
             guild.0,
             person.0,
             persona.map(|id| id.0),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         if done.rows_affected() == 0 {
             return Err(StoreError::NotFound(Noun::Person));
         }
@@ -157,6 +162,7 @@ impl Store {
         person: PersonId,
         persona: Option<PersonaId>,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         sqlx::query!(
             "INSERT INTO participant (guild_id, scene_id, person_id, persona_id)
              VALUES ($1, $2, $3, $4)
@@ -167,8 +173,9 @@ impl Store {
             person.0,
             persona.map(|id| id.0),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -184,7 +191,7 @@ impl Store {
         scene: SceneId,
         person: PersonId,
     ) -> Result<Participant, StoreError> {
-        let mut conn = self.pool.acquire().await?;
+        let mut tx = self.begin(guild).await?;
         sqlx::query!(
             "INSERT INTO participant (guild_id, scene_id, person_id) VALUES ($1, $2, $3)
              ON CONFLICT DO NOTHING",
@@ -192,18 +199,18 @@ impl Store {
             scene.0,
             person.0,
         )
-        .execute(&mut *conn)
+        .execute(&mut *tx)
         .await?;
-        select_participants!(
+        let participant = select_participants!(
             "WHERE participant.guild_id = $1 AND participant.scene_id = $2 AND person.id = $3",
             guild.0,
             scene.0,
             person.0,
         )
-        .fetch_optional(&mut *conn)
-        .await?
-        .map(Participant::from)
-        .ok_or(StoreError::NotFound(Noun::Person))
+        .fetch_optional(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        participant.map(Participant::from).ok_or(StoreError::NotFound(Noun::Person))
     }
 
     /// Whom a person plays wherever a scene says nothing else.
@@ -213,6 +220,7 @@ impl Store {
         guild: GuildId,
         person: PersonId,
     ) -> Result<Option<Persona>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let row = sqlx::query!(
             "SELECT persona.id, persona.name, persona.description
              FROM person JOIN persona ON persona.guild_id = person.guild_id
@@ -221,7 +229,7 @@ impl Store {
             guild.0,
             person.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         Ok(row.map(|row| Persona {
             id: PersonaId(row.id),
@@ -241,6 +249,7 @@ impl Store {
         person: PersonId,
         limit: u32,
     ) -> Result<Vec<SceneId>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let ids = sqlx::query_scalar!(
             "SELECT scene.id
              FROM participant
@@ -253,7 +262,7 @@ impl Store {
             person.0,
             i64::from(limit),
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         Ok(ids.into_iter().map(SceneId).collect())
     }
@@ -266,13 +275,14 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Vec<Participant>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let rows = select_participants!(
             "WHERE participant.guild_id = $1 AND participant.scene_id = $2
              ORDER BY participant.joined_at, person.id",
             guild.0,
             scene.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         Ok(rows.into_iter().map(Participant::from).collect())
     }

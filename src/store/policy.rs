@@ -29,12 +29,13 @@ impl Store {
     /// The rules of all places of a guild, the guild's own first.
     #[instrument(name = "db.policy.list", skip(self), err(level = "debug"))]
     pub async fn list_policies(&self, guild: GuildId) -> Result<Vec<PlacePolicy>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let policies = sqlx::query_as!(
             PlacePolicy,
             "SELECT place, body FROM policy WHERE guild_id = $1 ORDER BY place",
             guild.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         Ok(policies)
     }
@@ -50,6 +51,7 @@ impl Store {
         place: &str,
         body: &Value,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         sqlx::query!(
             "INSERT INTO policy (guild_id, place, body) VALUES ($1, $2, $3)
              ON CONFLICT (guild_id, place) DO UPDATE
@@ -58,21 +60,24 @@ impl Store {
             &clean(place),
             clean_json(body),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(())
     }
 
     /// Takes the rules of a place away; says whether there were any.
     #[instrument(name = "db.policy.delete", skip(self), err(level = "debug"))]
     pub async fn delete_policy(&self, guild: GuildId, place: &str) -> Result<bool, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let deleted = sqlx::query!(
             "DELETE FROM policy WHERE guild_id = $1 AND place = $2",
             guild.0,
             &clean(place),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(deleted.rows_affected() > 0)
     }
 
@@ -86,13 +91,14 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Surroundings, StoreError> {
+        let mut conn = self.read(guild).await?;
         let found = sqlx::query_as!(
             Surroundings,
             "SELECT places, age_restricted FROM scene WHERE guild_id = $1 AND id = $2",
             guild.0,
             scene.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         found.ok_or(StoreError::NotFound(Noun::Scene))
     }
@@ -105,6 +111,7 @@ impl Store {
         scene: SceneId,
         surroundings: &Surroundings,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         sqlx::query!(
             "UPDATE scene SET places = $3, age_restricted = $4
              WHERE guild_id = $1 AND id = $2
@@ -114,8 +121,9 @@ impl Store {
             &surroundings.places,
             surroundings.age_restricted,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(())
     }
 }

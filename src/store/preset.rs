@@ -26,6 +26,7 @@ impl Store {
     /// `NotFound` where there is no such guild.
     #[instrument(name = "db.preset.upsert", skip(self, preset), err(level = "debug"))]
     pub async fn upsert_preset(&self, guild: GuildId, preset: &Preset) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         sqlx::query!(
             "INSERT INTO preset (guild_id, name_key, name, params, source)
              VALUES ($1, $2, $3, $4, $5::text::json)
@@ -38,8 +39,9 @@ impl Store {
             clean_json(&preset.params),
             preset.source.as_deref(),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -50,38 +52,42 @@ impl Store {
         guild: GuildId,
         name: &str,
     ) -> Result<Option<Preset>, StoreError> {
+        let mut conn = self.read(guild).await?;
         Ok(sqlx::query_as!(
             Preset,
             "SELECT name, params, source::text FROM preset WHERE guild_id = $1 AND name_key = $2",
             guild.0,
             name_key(name),
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?)
     }
 
     /// All presets of a guild, by name.
     #[instrument(name = "db.preset.list", skip(self), err(level = "debug"))]
     pub async fn list_presets(&self, guild: GuildId) -> Result<Vec<Preset>, StoreError> {
+        let mut conn = self.read(guild).await?;
         Ok(sqlx::query_as!(
             Preset,
             "SELECT name, params, source::text FROM preset WHERE guild_id = $1 ORDER BY name_key",
             guild.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?)
     }
 
     /// Drops a preset; says whether there was one.
     #[instrument(name = "db.preset.delete", skip(self), err(level = "debug"))]
     pub async fn delete_preset(&self, guild: GuildId, name: &str) -> Result<bool, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "DELETE FROM preset WHERE guild_id = $1 AND name_key = $2",
             guild.0,
             name_key(name),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(done.rows_affected() > 0)
     }
 }

@@ -34,7 +34,7 @@ impl Store {
         scene: SceneId,
         turn: TurnId,
     ) -> Result<Option<Removed>, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         lane::lock(&mut tx, guild, scene).await?;
         if !set_removed(&mut tx, guild, scene, turn, true).await? {
             return Ok(None);

@@ -16,6 +16,7 @@ impl Store {
         turn: TurnId,
         swipe: SwipeId,
     ) -> Result<Option<Vec<u32>>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let ids = sqlx::query_scalar!(
             "SELECT token_ids FROM reply_prompt
              WHERE guild_id = $1 AND turn_id = $2 AND swipe_id = $3",
@@ -23,7 +24,7 @@ impl Store {
             turn.0,
             swipe.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         Ok(ids.map(|ids| ids.into_iter().map(i32::cast_unsigned).collect()))
     }

@@ -50,6 +50,7 @@ impl Store {
         person: PersonId,
         reason: &str,
     ) -> Result<ReportId, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let id = sqlx::query_scalar!(
             "INSERT INTO report (guild_id, scene_id, turn_id, swipe_id, person_id, reason)
              VALUES ($1, $2, $3, $4, $5, $6)
@@ -63,8 +64,9 @@ impl Store {
             person.0,
             &clean(reason),
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(ReportId(id))
     }
 
@@ -75,6 +77,7 @@ impl Store {
         guild: GuildId,
         open_only: bool,
     ) -> Result<Vec<Report>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let rows = sqlx::query!(
             "SELECT id, scene_id, turn_id, swipe_id, person_id, reason, created_at, resolved_at,
                     resolved_by
@@ -84,7 +87,7 @@ impl Store {
             open_only,
             MAX_LISTED,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         Ok(rows
             .into_iter()
@@ -113,6 +116,7 @@ impl Store {
         report: ReportId,
         by: PersonId,
     ) -> Result<bool, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let was_open = sqlx::query_scalar!(
             r#"UPDATE report
                SET resolved_at = coalesce(report.resolved_at, now()),
@@ -125,8 +129,9 @@ impl Store {
             report.0,
             by.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *tx)
         .await?;
+        tx.commit().await?;
         was_open.ok_or(StoreError::NotFound(Noun::Report))
     }
 }

@@ -107,7 +107,7 @@ impl Store {
     /// character that is not the guild's.
     #[instrument(name = "db.scene.insert", skip(self, new), err(level = "debug"))]
     pub async fn insert_scene(&self, guild: GuildId, new: &NewScene) -> Result<Scene, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         let id = insert(&mut tx, guild, new).await?;
         let scene = get(&mut tx, guild, id).await?;
         tx.commit().await?;
@@ -121,12 +121,13 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Option<Value>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let effects = sqlx::query_scalar!(
             "SELECT lore_effects FROM scene WHERE guild_id = $1 AND id = $2",
             guild.0,
             scene.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         Ok(effects.flatten())
     }
@@ -139,14 +140,16 @@ impl Store {
         scene: SceneId,
         effects: Option<&Value>,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         sqlx::query!(
             "UPDATE scene SET lore_effects = $3 WHERE guild_id = $1 AND id = $2",
             guild.0,
             scene.0,
             effects.map(clean_json),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -157,7 +160,7 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Option<Scene>, StoreError> {
-        get(&mut *self.pool.acquire().await?, guild, scene).await
+        get(&mut *self.read(guild).await?, guild, scene).await
     }
 
     /// The scene that is played in that place and not over, if any.
@@ -167,12 +170,13 @@ impl Store {
         guild: GuildId,
         channel: &str,
     ) -> Result<Option<Scene>, StoreError> {
+        let mut conn = self.read(guild).await?;
         select_scenes!(
             "WHERE scene.guild_id = $1 AND scene.channel = $2 AND scene.state <> 'ended'",
             guild.0,
             &clean(channel),
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?
         .map(Scene::try_from)
         .transpose()
@@ -187,6 +191,7 @@ impl Store {
         with_ended: bool,
         limit: u32,
     ) -> Result<Vec<Scene>, StoreError> {
+        let mut conn = self.read(guild).await?;
         select_scenes!(
             "WHERE scene.guild_id = $1 AND ($2 OR scene.state <> 'ended')
              ORDER BY scene.id DESC LIMIT $3",
@@ -194,7 +199,7 @@ impl Store {
             with_ended,
             i64::from(limit),
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?
         .into_iter()
         .map(Scene::try_from)
@@ -212,7 +217,8 @@ impl Store {
         scene: SceneId,
         update: &SceneUpdate,
     ) -> Result<Scene, StoreError> {
-        sqlx::query_as!(
+        let mut tx = self.begin(guild).await?;
+        let scene = sqlx::query_as!(
             SceneRow,
             "UPDATE scene
              SET title = coalesce($3, title),
@@ -234,10 +240,11 @@ impl Store {
             update.length.is_some(),
             update.length.flatten().map(Length::as_str),
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *tx)
         .await?
-        .ok_or(StoreError::NotFound(Noun::Scene))?
-        .try_into()
+        .ok_or(StoreError::NotFound(Noun::Scene))?;
+        tx.commit().await?;
+        scene.try_into()
     }
 
     /// Plays on, pauses or ends a scene. While it is not active, nothing is written
@@ -253,7 +260,7 @@ impl Store {
         scene: SceneId,
         state: SceneState,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         super::lane::lock(&mut tx, guild, scene).await?;
         sqlx::query!(
             "UPDATE scene SET state = $3, updated_at = now() WHERE guild_id = $1 AND id = $2",
@@ -299,14 +306,16 @@ impl Store {
         scene: SceneId,
         anchor: Option<TurnId>,
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "UPDATE scene SET anchor_turn_id = $3 WHERE guild_id = $1 AND id = $2",
             guild.0,
             scene.0,
             anchor.map(|turn| turn.0),
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         if done.rows_affected() == 0 {
             return Err(StoreError::NotFound(Noun::Scene));
         }

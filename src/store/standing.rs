@@ -24,7 +24,7 @@ impl Store {
     /// `NotFound` where there is no such guild.
     #[instrument(name = "db.guild.freeze", skip(self), err(level = "debug"))]
     pub async fn set_guild_frozen(&self, guild: GuildId, frozen: bool) -> Result<bool, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         let was_frozen = sqlx::query_scalar!(
             r#"SELECT frozen_at IS NOT NULL AS "frozen!" FROM guild WHERE id = $1
                FOR NO KEY UPDATE"#,
@@ -53,6 +53,7 @@ impl Store {
     /// `NotFound` where the guild has no such scene.
     #[instrument(name = "db.scene.frozen", skip(self), err(level = "debug"))]
     pub async fn is_frozen(&self, guild: GuildId, scene: SceneId) -> Result<bool, StoreError> {
+        let mut conn = self.read(guild).await?;
         let frozen = sqlx::query_scalar!(
             r#"SELECT scene.state = 'frozen' OR guild.frozen_at IS NOT NULL AS "frozen!"
                FROM scene JOIN guild ON guild.id = scene.guild_id
@@ -60,7 +61,7 @@ impl Store {
             guild.0,
             scene.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         frozen.ok_or(StoreError::NotFound(Noun::Scene))
     }
@@ -68,11 +69,12 @@ impl Store {
     /// The scenes of a guild in which something is being written, or waits to be.
     #[instrument(name = "db.scene.list_busy", skip(self), err(level = "debug"))]
     pub async fn list_busy_scenes(&self, guild: GuildId) -> Result<Vec<SceneId>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let scenes = sqlx::query_scalar!(
             "SELECT scene_id FROM lane WHERE guild_id = $1 AND pending > 0 ORDER BY scene_id",
             guild.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         Ok(scenes.into_iter().map(SceneId).collect())
     }
@@ -89,6 +91,7 @@ impl Store {
         person: PersonId,
         blocked: bool,
     ) -> Result<bool, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let was_blocked = sqlx::query_scalar!(
             r#"WITH lifted AS (
                 DELETE FROM erased_block USING person
@@ -104,9 +107,10 @@ impl Store {
             person.0,
             blocked,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *tx)
         .await?
         .ok_or(StoreError::NotFound(Noun::Person))?;
+        tx.commit().await?;
         Ok(was_blocked != blocked)
     }
 
@@ -117,6 +121,7 @@ impl Store {
         guild: GuildId,
         person: PersonId,
     ) -> Result<PersonStanding, StoreError> {
+        let mut conn = self.read(guild).await?;
         let standing = sqlx::query_as!(
             PersonStanding,
             r#"SELECT person.blocked_at IS NOT NULL AS "is_blocked!",
@@ -127,7 +132,7 @@ impl Store {
             guild.0,
             person.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         Ok(standing.unwrap_or_default())
     }
@@ -135,13 +140,14 @@ impl Store {
     /// The people of a guild who are not heard, by moderators' or their own word.
     #[instrument(name = "db.person.list_absent", skip(self), err(level = "debug"))]
     pub async fn list_absent(&self, guild: GuildId) -> Result<Vec<PersonId>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let people = sqlx::query_scalar!(
             "SELECT id FROM person
              WHERE guild_id = $1 AND (blocked_at IS NOT NULL OR opted_out_at IS NOT NULL)
              ORDER BY id",
             guild.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         Ok(people.into_iter().map(PersonId).collect())
     }

@@ -29,13 +29,14 @@ impl Store {
         guild: GuildId,
         turn: TurnId,
     ) -> Result<Vec<Swipe>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let rows = sqlx::query!(
             "SELECT id, ordinal, text, origin, receipt, created_at FROM swipe
              WHERE guild_id = $1 AND turn_id = $2 ORDER BY ordinal",
             guild.0,
             turn.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         rows.into_iter()
             .map(|row| {
@@ -64,7 +65,7 @@ impl Store {
         turn: TurnId,
         new: &NewSwipe,
     ) -> Result<Turn, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         lane::lock(&mut tx, guild, scene).await?;
         let swipe = insert(&mut tx, guild, scene, turn, new).await?;
         select(&mut tx, guild, scene, turn, swipe).await?;
@@ -86,7 +87,7 @@ impl Store {
         turn: TurnId,
         swipe: SwipeId,
     ) -> Result<Turn, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin(guild).await?;
         lane::lock(&mut tx, guild, scene).await?;
         select(&mut tx, guild, scene, turn, swipe).await?;
         mark_stale(&mut tx, guild, scene).await?;

@@ -48,6 +48,7 @@ impl Store {
         guild: GuildId,
         person: PersonId,
     ) -> Result<bool, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "INSERT INTO training_consent (guild_id, person_id) VALUES ($1, $2)
              ON CONFLICT (guild_id, person_id) DO UPDATE
@@ -56,8 +57,9 @@ impl Store {
             guild.0,
             person.0,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -68,14 +70,16 @@ impl Store {
         guild: GuildId,
         person: PersonId,
     ) -> Result<bool, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "UPDATE training_consent SET withdrawn_at = now()
              WHERE guild_id = $1 AND person_id = $2 AND withdrawn_at IS NULL",
             guild.0,
             person.0,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -86,6 +90,7 @@ impl Store {
         guild: GuildId,
         people: &[PersonId],
     ) -> Result<Vec<TrainingConsent>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let people: Vec<i64> = people.iter().map(|person| person.0).collect();
         let rows = sqlx::query!(
             "SELECT person_id, agreed_at, withdrawn_at FROM training_consent
@@ -93,7 +98,7 @@ impl Store {
             guild.0,
             &people,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         let consents = rows.into_iter().map(|row| TrainingConsent {
             person: PersonId(row.person_id),
@@ -116,6 +121,7 @@ impl Store {
         seen: &[(TurnId, SwipeId)],
         frame: &[u8; 32],
     ) -> Result<(), StoreError> {
+        let mut tx = self.begin(guild).await?;
         let (turns, swipes): (Vec<i64>, Vec<i64>) =
             seen.iter().map(|(turn, swipe)| (turn.0, swipe.0)).unzip();
         sqlx::query!(
@@ -133,8 +139,9 @@ impl Store {
             &swipes,
             frame,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -145,13 +152,15 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<bool, StoreError> {
+        let mut tx = self.begin(guild).await?;
         let done = sqlx::query!(
             "DELETE FROM training_approval WHERE guild_id = $1 AND scene_id = $2",
             guild.0,
             scene.0,
         )
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(done.rows_affected() > 0)
     }
 
@@ -162,13 +171,14 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Option<TrainingApproval>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let row = sqlx::query!(
             "SELECT approved_by, approved_at, turn_ids, swipe_ids, frame
              FROM training_approval WHERE guild_id = $1 AND scene_id = $2",
             guild.0,
             scene.0,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *conn)
         .await?;
         let Some(row) = row else { return Ok(None) };
         let frame = <[u8; 32]>::try_from(row.frame).map_err(|_| StoreError::Unreadable {
@@ -194,6 +204,7 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Vec<PersonId>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let ids = sqlx::query_scalar!(
             r#"WITH RECURSIVE origin AS (
                 SELECT id, branched_from_scene_id FROM scene WHERE guild_id = $1 AND id = $2
@@ -209,7 +220,7 @@ impl Store {
             guild.0,
             scene.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         Ok(ids.into_iter().map(PersonId).collect())
     }
@@ -221,13 +232,14 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Vec<TurnId>, StoreError> {
+        let mut conn = self.read(guild).await?;
         let ids = sqlx::query_scalar!(
             "SELECT id FROM turn
              WHERE guild_id = $1 AND scene_id = $2 AND source IS NOT NULL ORDER BY id",
             guild.0,
             scene.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         Ok(ids.into_iter().map(TurnId).collect())
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 use tracing::instrument;
 
 use super::{Noun, Store, StoreError, row};
@@ -36,7 +37,8 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Vec<TreeTurn>, StoreError> {
-        let mut swipes = self.tree_swipes(guild, scene).await?;
+        let mut conn = self.read(guild).await?;
+        let mut swipes = tree_swipes(&mut conn, guild, scene).await?;
         let rows = sqlx::query!(
             r#"SELECT id, parent_id, character_id, person_id, speaker_name, swipe_id, created_at,
                       removed_at IS NOT NULL AS "is_removed!"
@@ -44,7 +46,7 @@ impl Store {
             guild.0,
             scene.0,
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?;
         rows.into_iter()
             .map(|row| {
@@ -69,35 +71,35 @@ impl Store {
             })
             .collect()
     }
+}
 
-    async fn tree_swipes(
-        &self,
-        guild: GuildId,
-        scene: SceneId,
-    ) -> Result<HashMap<i64, Vec<Swipe>>, StoreError> {
-        let rows = sqlx::query!(
-            "SELECT swipe.turn_id, swipe.id, swipe.ordinal, swipe.text, swipe.origin,
-                    swipe.receipt, swipe.created_at
-             FROM turn
-             JOIN swipe ON swipe.guild_id = turn.guild_id AND swipe.turn_id = turn.id
-             WHERE turn.guild_id = $1 AND turn.scene_id = $2
-             ORDER BY swipe.turn_id, swipe.ordinal",
-            guild.0,
-            scene.0,
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let mut swipes: HashMap<i64, Vec<Swipe>> = HashMap::new();
-        for row in rows {
-            swipes.entry(row.turn_id).or_default().push(Swipe {
-                id: SwipeId(row.id),
-                ordinal: row::count(row.ordinal.into()),
-                text: row.text,
-                origin: row::swipe_origin(&row.origin)?,
-                receipt: row.receipt,
-                created_at: row.created_at,
-            });
-        }
-        Ok(swipes)
+async fn tree_swipes(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    scene: SceneId,
+) -> Result<HashMap<i64, Vec<Swipe>>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT swipe.turn_id, swipe.id, swipe.ordinal, swipe.text, swipe.origin,
+                swipe.receipt, swipe.created_at
+         FROM turn
+         JOIN swipe ON swipe.guild_id = turn.guild_id AND swipe.turn_id = turn.id
+         WHERE turn.guild_id = $1 AND turn.scene_id = $2
+         ORDER BY swipe.turn_id, swipe.ordinal",
+        guild.0,
+        scene.0,
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut swipes: HashMap<i64, Vec<Swipe>> = HashMap::new();
+    for row in rows {
+        swipes.entry(row.turn_id).or_default().push(Swipe {
+            id: SwipeId(row.id),
+            ordinal: row::count(row.ordinal.into()),
+            text: row.text,
+            origin: row::swipe_origin(&row.origin)?,
+            receipt: row.receipt,
+            created_at: row.created_at,
+        });
     }
+    Ok(swipes)
 }

@@ -110,6 +110,7 @@ impl Store {
         scene: SceneId,
         line: Line,
     ) -> Result<Vec<Turn>, StoreError> {
+        let mut conn = self.read(guild).await?;
         select_turns!(
             "WITH RECURSIVE line AS (
                 SELECT turn.id, turn.parent_id, 1::bigint AS depth
@@ -131,7 +132,7 @@ impl Store {
             line.start.map(|turn| turn.0),
             line.limit.map(i64::from),
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?
         .into_iter()
         .map(Turn::try_from)
@@ -141,7 +142,7 @@ impl Store {
     /// A turn by its key, removed ones too.
     #[instrument(name = "db.turn.get", skip(self), err(level = "debug"))]
     pub async fn get_turn(&self, guild: GuildId, turn: TurnId) -> Result<Option<Turn>, StoreError> {
-        get(&mut *self.pool.acquire().await?, guild, turn).await
+        get(&mut *self.read(guild).await?, guild, turn).await
     }
 
     /// The turns that follow a turn, or with `None` the first turns of the
@@ -153,6 +154,7 @@ impl Store {
         scene: SceneId,
         parent: Option<TurnId>,
     ) -> Result<Vec<Turn>, StoreError> {
+        let mut conn = self.read(guild).await?;
         select_turns!(
             "",
             "WHERE turn.guild_id = $1 AND turn.scene_id = $2
@@ -162,7 +164,7 @@ impl Store {
             scene.0,
             parent.map(|turn| turn.0),
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *conn)
         .await?
         .into_iter()
         .map(Turn::try_from)
@@ -177,7 +179,7 @@ impl Store {
         guild: GuildId,
         external_id: &str,
     ) -> Result<Option<(Turn, MessageOrigin)>, StoreError> {
-        let mut conn = self.pool.acquire().await?;
+        let mut conn = self.read(guild).await?;
         let found = sqlx::query!(
             r#"SELECT turn_id AS "turn_id!", true AS "by_person!"
                FROM inbound WHERE guild_id = $1 AND external_id = $2

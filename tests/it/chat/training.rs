@@ -264,7 +264,10 @@ async fn consent_and_approval_go_with_whom_and_what_they_are_about() {
         .upsert_training_approval(house.guild, scene, house.me.person.id, &[], &[0; 32])
         .await
         .unwrap();
-    house.db.execute("DELETE FROM audit; DELETE FROM person WHERE display_name = 'Gone'").await;
+    let audit = "BEGIN; SET LOCAL dramatis.retention = 'on';
+                 DELETE FROM audit; DELETE FROM audit_head; COMMIT";
+    house.db.execute(audit).await;
+    house.db.execute("DELETE FROM person WHERE display_name = 'Gone'").await;
     assert!(store.list_training_consents(house.guild, &[person]).await.unwrap().is_empty());
     house.db.execute("DELETE FROM cast_member; DELETE FROM lane; DELETE FROM scene").await;
     assert_eq!(store.get_training_approval(house.guild, scene).await.unwrap(), None);

@@ -263,7 +263,7 @@ async fn presets_lorebooks_channels_and_the_audit_are_kept() {
         (entries[0].action.as_str(), entries[1].action.as_str()),
         ("scene.end", "scene.start")
     );
-    let earlier = store.list_audit(guild, Some(entries[0].id), 10).await.unwrap();
+    let earlier = store.list_audit(guild, Some(entries[0].ordinal), 10).await.unwrap();
     assert_eq!(earlier, entries[1..]);
 
     // Whose a thing is stays known, whatever happened since.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dramatis::domain::{CharacterId, CharacterSheet, GuildId, PersonId, SceneState, SwipeOrigin};
 use dramatis::store::{
-    Accepted, ChannelSettings, CharacterAsset, CharacterFile, Generated, GuildSettings,
+    Accepted, AuditHead, ChannelSettings, CharacterAsset, CharacterFile, Generated, GuildSettings,
     ImportedMember, ImportedTurn, JobKey, Line, LoreScope, NewBook, NewBranch, NewCase, NewImport,
     NewMessage, NewPost, NewScene, NewSwipe, PostOwner, PostRoute, Preset, QueueLimits,
     SceneOpening, SceneSource, SceneUpdate, StoreError, Surroundings, Target, Work,
@@ -16,8 +16,17 @@ use serde_json::{Value, json};
 use super::stage;
 use crate::support::postgres::TestDatabase;
 
-/// Every row that a guild owns.
+/// Every row that a guild owns; no table may be left empty.
 async fn everything(db: &TestDatabase, guild: GuildId) -> Value {
+    let rows = rows_of(db, guild).await;
+    for (table, found) in rows.as_object().unwrap() {
+        assert_ne!(*found, json!([]), "the test leaves {table} empty");
+    }
+    rows
+}
+
+/// Every row that a guild owns, by table.
+pub(super) async fn rows_of(db: &TestDatabase, guild: GuildId) -> Value {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT table_name::text FROM information_schema.columns
          WHERE table_schema = 'public' AND column_name = 'guild_id' ORDER BY 1",
@@ -37,7 +46,6 @@ async fn everything(db: &TestDatabase, guild: GuildId) -> Value {
             .fetch_one(&db.pool)
             .await
             .unwrap();
-        assert_ne!(found, json!([]), "the test leaves {table} empty");
         rows.insert(table, found);
     }
     rows.into()
@@ -223,6 +231,8 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert_eq!(store.get_channel_settings(us, "here").await.unwrap(), None);
     assert!(store.list_channel_settings(us).await.unwrap().is_empty());
     assert!(store.list_audit(us, None, 9).await.unwrap().is_empty());
+    assert_eq!(store.get_audit_head(us).await.unwrap(), AuditHead::default());
+    assert_eq!(store.verify_audit(us, None).await.unwrap().head.ordinal, 0);
     assert_eq!(store.get_audit_person(us, &["scene.start"], &json!({})).await.unwrap(), None);
     assert!(store.list_training_consents(us, &[own.person.id]).await.unwrap().is_empty());
     assert_eq!(store.get_training_approval(us, scene).await.unwrap(), None);

@@ -1,5 +1,6 @@
 //! The store on real Postgres.
 
+mod audit;
 mod bells;
 mod display;
 mod embedded;
@@ -13,6 +14,7 @@ mod open;
 mod outbox;
 mod queue;
 mod removal;
+mod row_security;
 mod tree;
 
 use dramatis::domain::{Character, CharacterSheet, GuildId, Person, Scene, Speaker, SwipeOrigin};
