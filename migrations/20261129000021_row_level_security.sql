@@ -42,6 +42,9 @@ EXCEPTION
 END
 $$;
 
+-- A schema that was made by hand may be closed to others.
+GRANT USAGE ON SCHEMA public TO dramatis_guild;
+
 CREATE FUNCTION current_guild() RETURNS bigint
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN nullif(current_setting('dramatis.guild', true), '')::bigint;

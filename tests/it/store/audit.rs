@@ -223,7 +223,7 @@ async fn many_at_once_make_one_chain() {
 fn audit(db: &TestDatabase, arguments: &[&str]) -> (Option<i32>, String, String) {
     let home = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_dramatis"))
-        .args(["--set", &format!("database.url=\"{}\"", db.url()), "audit"])
+        .args(["--set", &format!("database.url={}", db.url()), "audit"])
         .args(arguments)
         .env_clear()
         .env("HOME", home.path())
