@@ -30,6 +30,7 @@ mod receipt;
 pub mod reply;
 mod report;
 mod reproduce;
+mod retention;
 mod settings;
 mod sink;
 mod starters;
@@ -43,13 +44,15 @@ mod view;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 
 use lore::Shelf;
 
 use crate::clock::Clock;
-use crate::config::{ChatConfig, Config, GenerationConfig, LoreConfig, ModelProfile};
+use crate::config::{
+    ChatConfig, Config, GenerationConfig, LoreConfig, ModelProfile, PrivacyConfig,
+};
 use crate::domain::{GuildId, Length, Scene, SceneId, Template};
 use crate::engine::LengthRange;
 use crate::lore::LoreSettings;
@@ -79,6 +82,7 @@ pub use privacy::{Forgotten, Kept};
 pub use proofreader::{Proofreader, raised_penalty};
 pub use receipt::{RepetitionReceipt, ReplyReceipt, Timings};
 pub use reproduce::Reproduction;
+pub use retention::{Missed, Swept, run_sweeps};
 pub use settings::{Preview, clean_name};
 pub use sink::{FinishedReply, ReplySink, ReplyStart, SinkError, Stage};
 pub use starters::starters;
@@ -121,6 +125,8 @@ struct Settings {
     poll: std::time::Duration,
     max_attempts: u32,
     limits: QueueLimits,
+    /// For how long a guild that removed us is kept.
+    guild_grace: TimeDelta,
 }
 
 /// What the rules of the house are made of.
@@ -130,6 +136,8 @@ pub struct ChatOptions {
     pub generation: GenerationConfig,
     /// The reply queue.
     pub chat: ChatConfig,
+    /// How long what is nobody's any more is kept.
+    pub privacy: PrivacyConfig,
     /// How lorebooks are read.
     pub lore: LoreConfig,
     /// What belongs to the model.
@@ -144,6 +152,7 @@ impl ChatOptions {
         Self {
             generation: config.generation.clone(),
             chat: config.chat.clone(),
+            privacy: config.privacy.clone(),
             lore: config.lore.clone(),
             profile: config.profile(),
             template,
@@ -176,7 +185,7 @@ impl Settings {
     fn new(options: ChatOptions) -> Result<Self, ChatError> {
         let (default_preset, default_length) =
             (options.default_preset().to_owned(), options.default_length()?);
-        let ChatOptions { generation, chat, lore, profile, template } = options;
+        let ChatOptions { generation, chat, privacy, lore, profile, template } = options;
         let generation = generation.with_profile(&profile);
         Ok(Self {
             default_preset,
@@ -193,6 +202,7 @@ impl Settings {
                 per_guild: chat.max_waiting_per_guild,
                 in_all: chat.max_waiting,
             },
+            guild_grace: privacy.guild_grace(),
         })
     }
 

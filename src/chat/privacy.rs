@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::{GuildId, PersonId};
+use crate::domain::{GuildId, PersonId, SceneId};
 use crate::formats::archive;
 use crate::store::{Noun, PersonText, StoreError};
 
@@ -103,20 +103,41 @@ impl Chat {
         guild: GuildId,
         person: PersonId,
     ) -> Result<Forgotten, ChatError> {
+        self.erase(guild, person, Some(person)).await
+    }
+
+    /// The same by somebody, or by the service itself.
+    pub(super) async fn erase(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        by: Option<PersonId>,
+    ) -> Result<Forgotten, ChatError> {
         let erased = self.store.erase_person(guild, person).await?;
-        let mut num_not_reached = 0;
         for scene in &erased.scenes {
             self.stop_reply(*scene);
+        }
+        let num_not_reached = self.forget_caches(&erased.scenes).await;
+        for scene in &erased.scenes {
+            self.ask_show(guild, *scene).await?;
+        }
+        let detail = json!({ "person": person, "turns": erased.num_turns });
+        self.store.insert_audit(guild, by, "person.erase", &detail).await?;
+        Ok(Forgotten { num_turns: erased.num_turns, messages: erased.messages, num_not_reached })
+    }
+
+    /// Has the workers forget what they keep of scenes; says for how many one was not
+    /// reached.
+    pub(super) async fn forget_caches(&self, scenes: &[SceneId]) -> usize {
+        let mut num_not_reached = 0;
+        for scene in scenes {
             // Blocks are kept under the scene's key, as replies ask for them.
             if let Err(error) = self.pool.forget_owner(scene.0.unsigned_abs()).await {
                 tracing::warn!(error.kind = error.kind(), "the cache of a scene was not forgotten");
                 num_not_reached += 1;
             }
-            self.ask_show(guild, *scene).await?;
         }
-        let detail = json!({ "person": person, "turns": erased.num_turns });
-        self.store.insert_audit(guild, Some(person), "person.erase", &detail).await?;
-        Ok(Forgotten { num_turns: erased.num_turns, messages: erased.messages, num_not_reached })
+        num_not_reached
     }
 
     /// Has a person heard in no scene, by their own wish, or heard again. Says whether that

@@ -11,7 +11,8 @@ use super::layers::{self, Layer, Override};
 use super::{
     Auto, ChatConfig, Config, ConfigError, DatabaseConfig, DiscordConfig, EngineConfig,
     Environment, FetchConfig, GenerationConfig, Invalid, LoreConfig, ModelConfig, ModelProfile,
-    TelemetryConfig, WorkerConfig, WorkersConfig, data_dir, describe, known, measured, worker,
+    PrivacyConfig, TelemetryConfig, WorkerConfig, WorkersConfig, data_dir, describe, known,
+    measured, worker,
 };
 
 /// The file that is read if nobody names another and it is there.
@@ -44,6 +45,7 @@ struct Sections {
     lore: LoreConfig,
     profiles: BTreeMap<String, ModelProfile>,
     chat: ChatConfig,
+    privacy: PrivacyConfig,
     discord: DiscordConfig,
     worker: WorkerConfig,
     telemetry: TelemetryConfig,
@@ -100,6 +102,7 @@ impl Config {
             profile.validate(name, &self.generation.max_tokens)?;
         }
         self.chat.validate()?;
+        self.privacy.validate()?;
         self.discord.validate()?;
         self.worker.validate()?;
         self.telemetry.validate()
@@ -124,6 +127,7 @@ impl Sections {
             lore: self.lore,
             profiles: self.profiles,
             chat: self.chat,
+            privacy: self.privacy,
             workers: self.workers,
             discord: self.discord,
             worker: self.worker,

@@ -21,6 +21,7 @@ mod load;
 mod lore;
 mod measured;
 mod model;
+mod privacy;
 mod profile;
 mod secret;
 mod telemetry;
@@ -44,6 +45,7 @@ pub use load::LoadOptions;
 pub use lore::LoreConfig;
 pub use measured::{profiles_file, save_lengths};
 pub use model::{AdapterConfig, ModelConfig, SlidingWindow, Weights};
+pub use privacy::PrivacyConfig;
 pub use profile::ModelProfile;
 pub use telemetry::{LogFormat, TelemetryConfig};
 pub use worker::WorkerConfig;
@@ -75,6 +77,8 @@ pub struct Config {
     pub profiles: BTreeMap<String, ModelProfile>,
     /// The reply queue.
     pub chat: ChatConfig,
+    /// How long what is nobody's any more is kept.
+    pub privacy: PrivacyConfig,
     /// The Discord bot.
     pub discord: DiscordConfig,
     /// Where our engine is served to others.

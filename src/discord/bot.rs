@@ -159,6 +159,16 @@ impl Bot {
         self.stages.lock().expect("nothing panics here").remove(&channel);
     }
 
+    /// To be called when we are in a guild no more: what is known of it may be deleted, and
+    /// another row made when we come back.
+    pub(super) fn forget_guild(&self, id: GuildId) {
+        let known = self.guilds.lock().expect("nothing panics here").remove(&id);
+        let Some(known) = known else { return };
+        let mut places = self.places.lock().expect("nothing panics here");
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        places.retain(|_, place| place.is_some_and(|place| place.guild != known.id));
+    }
+
     /// Where a channel's scene stands, asked anew if wanted.
     pub(super) async fn surroundings(
         &self,

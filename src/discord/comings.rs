@@ -30,7 +30,9 @@ pub(super) async fn guild_left(bot: &Bot, guild: GuildId) {
         }
     };
     tracing::info!(guild.discord = guild.get(), "discord.guild.left");
-    if let Err(error) = noted.await {
+    let noted = noted.await;
+    bot.forget_guild(guild);
+    if let Err(error) = noted {
         tracing::warn!(
             guild.discord = guild.get(),
             error.kind = error.kind(),

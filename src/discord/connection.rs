@@ -10,12 +10,14 @@ use std::time::Duration;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use secrecy::SecretString;
+use tokio::task::JoinSet;
 
 use super::api::{Api, ApiError, ApiOptions, Application};
 use super::bot::{Bot, PLATFORM};
 use super::commands::register::register;
 use super::gateway::{Fatal, Gateway, GatewayOptions, PlainGateway, Shared};
 use super::hearing::Ears;
+use super::membership::keep_looking;
 use super::stage::DiscordStage;
 use crate::chat::{Chat, ChatError};
 use crate::config::DiscordConfig;
@@ -152,7 +154,9 @@ impl Connection {
         let ears = Arc::new(Ears::new(bot.clone()));
         let gateway = Gateway::start(&options, ground, ears.clone())?;
         redraw_stale(&bot).await?;
-        Ok(Discord { bot, gateway, ears })
+        let mut looks = JoinSet::new();
+        looks.spawn(keep_looking(bot.clone()));
+        Ok(Discord { bot, gateway, ears, _looks: looks })
     }
 }
 
@@ -176,6 +180,8 @@ pub struct Discord {
     bot: Arc<Bot>,
     gateway: Gateway,
     ears: Arc<Ears>,
+    /// Ends with this.
+    _looks: JoinSet<()>,
 }
 
 impl Discord {

@@ -23,6 +23,7 @@ mod intake;
 mod interaction;
 mod locale;
 mod marks;
+mod membership;
 mod menus;
 mod modals;
 mod names;

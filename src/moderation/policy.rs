@@ -80,6 +80,42 @@ fn time(text: &str) -> Option<NaiveTime> {
     NaiveTime::parse_from_str(text, "%H:%M").ok()
 }
 
+/// How long what was said is kept, in days; what is not named is kept until somebody
+/// deletes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// A text, after it was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub texts_days: Option<u32>,
+    /// A scene with everything in it, after it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_scenes_days: Option<u32>,
+    /// What a person said and who they are, after they left the guild; the guild's own word
+    /// alone counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub departed_people_days: Option<u32>,
+}
+
+impl Retention {
+    /// Whether everything is kept.
+    pub fn is_endless(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn stricter(self, other: Self) -> Self {
+        Self {
+            texts_days: least(self.texts_days, other.texts_days),
+            ended_scenes_days: least(self.ended_scenes_days, other.ended_scenes_days),
+            departed_people_days: least(self.departed_people_days, other.departed_people_days),
+        }
+    }
+
+    fn days(self) -> impl Iterator<Item = u32> {
+        [self.texts_days, self.ended_scenes_days, self.departed_people_days].into_iter().flatten()
+    }
+}
+
 /// What a place allows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -99,6 +135,9 @@ pub struct Policy {
     /// When nothing is said.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub quiet_hours: Vec<QuietHours>,
+    /// How long what was said is kept.
+    #[serde(skip_serializing_if = "Retention::is_endless")]
+    pub retention: Retention,
     /// What follows where a theme is met.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub themes: BTreeMap<Theme, Verdict>,
@@ -128,6 +167,9 @@ pub enum PolicyError {
     /// A length that no reply has.
     #[error("max_reply_tokens is 0; write at least 16, or leave it out")]
     NoTokens,
+    /// A time that nothing can be kept for.
+    #[error("nothing is kept for {0} days; write from 1 to 36500, or leave it out")]
+    Days(u32),
 }
 
 impl Policy {
@@ -188,6 +230,7 @@ impl Policy {
             characters: self.characters.max(other.characters),
             max_reply_tokens: least(self.max_reply_tokens, other.max_reply_tokens),
             quiet_hours: all(&self.quiet_hours, &other.quiet_hours),
+            retention: self.retention.stricter(other.retention),
             themes,
             words: all(&self.words, &other.words),
             patterns: all(&self.patterns, &other.patterns),
@@ -230,6 +273,9 @@ impl Policy {
                 return Err(PolicyError::Offset(hours.utc_offset_minutes));
             }
         }
+        if let Some(days) = self.retention.days().find(|days| !(1..=36_500).contains(days)) {
+            return Err(PolicyError::Days(days));
+        }
         match self.max_reply_tokens {
             Some(0) => Err(PolicyError::NoTokens),
             _ => Ok(()),
@@ -266,9 +312,12 @@ mod tests {
             quiet_hours: vec![quiet],
             words: vec![words],
             max_reply_tokens: Some(100),
+            retention: Retention { texts_days: Some(90), ..Retention::default() },
             ..Policy::default()
         });
-        policies.push(Policy { max_reply_tokens: Some(50), ..Policy::floor(false) });
+        let retention =
+            Retention { texts_days: Some(30), ended_scenes_days: Some(7), ..Retention::default() };
+        policies.push(Policy { max_reply_tokens: Some(50), retention, ..Policy::floor(false) });
         policies
     }
 
@@ -301,6 +350,7 @@ mod tests {
             ("rating = 'adult'", "expected one of `general`, `teen`, `mature`"),
             ("max_reply_tokens = 0", "write at least 16"),
             ("quiet_hours = [{ from = '25:00', to = '07:00' }]", "“25:00” is no time of day"),
+            ("retention = { texts_days = 0 }", "nothing is kept for 0 days"),
             ("words = [{ terms = [] }]", "has no terms"),
         ] {
             let error = Policy::from_toml(text).unwrap_err().to_string();

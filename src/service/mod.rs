@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::chat::{Chat, ChatOptions, Stage, run_jobs};
+use crate::chat::{Chat, ChatOptions, Stage, run_jobs, run_sweeps};
 use crate::clock::SystemClock;
 use crate::config::{Config, DatabaseUrl};
 use crate::fetch::{Fetcher, Progress};
@@ -42,6 +42,7 @@ pub struct Service {
     pub chat: Arc<Chat>,
     stopping: watch::Sender<bool>,
     jobs: JoinHandle<()>,
+    sweeps: JoinHandle<()>,
 }
 
 /// What a start stands on beside the settings.
@@ -101,8 +102,9 @@ impl Service {
         let chat = Arc::new(chat);
         let (stopping, stopped) = watch::channel(false);
         let stage = stage(&chat);
-        let jobs = tokio::spawn(run_jobs(chat.clone(), stage, None, stopped));
-        Ok(Self { chat, stopping, jobs })
+        let jobs = tokio::spawn(run_jobs(chat.clone(), stage, None, stopped.clone()));
+        let sweeps = tokio::spawn(run_sweeps(chat.clone(), stopped));
+        Ok(Self { chat, stopping, jobs, sweeps })
     }
 
     /// Stops everything. Replies in the making go back to their lanes, and are made
@@ -112,6 +114,9 @@ impl Service {
         let _ = self.stopping.send(true);
         if let Err(error) = self.jobs.await {
             tracing::error!(%error, "the jobs broke down");
+        }
+        if let Err(error) = self.sweeps.await {
+            tracing::error!(%error, "the sweeps broke down");
         }
         let pool = self.chat.pool().clone();
         if let Err(error) = tokio::task::spawn_blocking(move || pool.shutdown()).await {

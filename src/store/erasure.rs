@@ -62,7 +62,14 @@ impl Store {
             job::cancel(&mut tx, guild, scene, &jobs).await?;
             mark_stale(&mut tx, guild, scene).await?;
         }
-        let num_turns = empty_turns(&mut tx, guild, person).await?;
+        let turns = sqlx::query_scalar!(
+            "SELECT id FROM turn WHERE guild_id = $1 AND person_id = $2",
+            guild.0,
+            person.0,
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let num_turns = empty_turns(&mut tx, guild, &turns).await?;
         forget_prompts(&mut tx, guild, &ids).await?;
         forget_who(&mut tx, guild, person).await?;
         tx.commit().await?;
@@ -90,31 +97,32 @@ async fn lock_scenes(
     Ok(ids.into_iter().map(SceneId).collect())
 }
 
-async fn empty_turns(
+/// Takes the texts of turns and the names of people who said them, for good: no undo
+/// brings them back.
+pub(super) async fn empty_turns(
     conn: &mut PgConnection,
     guild: GuildId,
-    person: PersonId,
+    turns: &[i64],
 ) -> Result<u64, StoreError> {
     sqlx::query!(
         "WITH for_good AS (
-            UPDATE scene_move SET abandoned = true, undone = true FROM turn
-            WHERE scene_move.guild_id = $1 AND scene_move.kind = 'remove'
-              AND turn.guild_id = $1 AND turn.id = scene_move.to_turn_id AND turn.person_id = $2
+            UPDATE scene_move SET abandoned = true, undone = true
+            WHERE guild_id = $1 AND kind = 'remove' AND to_turn_id = ANY ($2)
          )
-         UPDATE swipe SET text = '', receipt = NULL FROM turn
-         WHERE swipe.guild_id = $1 AND turn.guild_id = $1 AND turn.id = swipe.turn_id
-           AND turn.person_id = $2",
+         UPDATE swipe SET text = '', receipt = NULL
+         WHERE guild_id = $1 AND turn_id = ANY ($2)",
         guild.0,
-        person.0,
+        turns,
     )
     .execute(&mut *conn)
     .await?;
     let done = sqlx::query!(
-        "UPDATE turn SET speaker_name = 'somebody', source = NULL,
-                         removed_at = coalesce(removed_at, now())
-         WHERE guild_id = $1 AND person_id = $2",
+        "UPDATE turn SET speaker_name = CASE WHEN person_id IS NULL THEN speaker_name
+                                             ELSE 'somebody' END,
+                         source = NULL, removed_at = coalesce(removed_at, now())
+         WHERE guild_id = $1 AND id = ANY ($2)",
         guild.0,
-        person.0,
+        turns,
     )
     .execute(conn)
     .await?;

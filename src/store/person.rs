@@ -24,7 +24,8 @@ impl Store {
                 SELECT created_at FROM erased_block
                 WHERE guild_id = $1
                   AND digest = sha256(convert_to($1::bigint || ':' || $2::text, 'UTF8'))))
-             ON CONFLICT (guild_id, external_id) DO UPDATE SET display_name = excluded.display_name
+             ON CONFLICT (guild_id, external_id) DO UPDATE
+             SET display_name = excluded.display_name, left_at = NULL
              RETURNING id",
             guild.0,
             &external_id,

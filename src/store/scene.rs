@@ -263,7 +263,9 @@ impl Store {
         let mut tx = self.begin(guild).await?;
         super::lane::lock(&mut tx, guild, scene).await?;
         sqlx::query!(
-            "UPDATE scene SET state = $3, updated_at = now() WHERE guild_id = $1 AND id = $2",
+            "UPDATE scene SET state = $3, updated_at = now(),
+                              ended_at = CASE WHEN $3 = 'ended' THEN coalesce(ended_at, now()) END
+             WHERE guild_id = $1 AND id = $2",
             guild.0,
             scene.0,
             state.as_str(),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::domain::{CharacterSheet, GuildId, SceneId};
 use crate::moderation::{
-    Checker, Door, Outcome, Policy, Rating, Reading, SceneFacts, Verdict, declares_minor,
+    Checker, Door, Outcome, Policy, Rating, Reading, Retention, SceneFacts, Verdict, declares_minor,
 };
 use crate::store::{Noun, PlacePolicy, StoreError, Surroundings};
 
@@ -174,6 +174,15 @@ impl Library {
         compiled.insert(key, checker.clone());
         Ok(checker)
     }
+}
+
+/// How long what is said in a place is kept.
+pub(in crate::chat) fn retention_at(
+    policies: &[PlacePolicy],
+    around: &Surroundings,
+    channel: &str,
+) -> Result<Retention, ChatError> {
+    Ok(effective(policies, around, channel, true)?.retention)
 }
 
 /// The stricter of all that hold in a place.

@@ -24,6 +24,7 @@ mod remote;
 mod replies;
 mod reproduction;
 mod resume;
+mod retention;
 mod rules;
 mod settings;
 mod stage;

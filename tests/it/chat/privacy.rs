@@ -12,7 +12,7 @@ use super::models::tiny;
 const CANARY: &str = "the heron of Velmora sleeps";
 
 /// Every row of every table, as text.
-async fn dump(house: &House) -> String {
+pub(super) async fn dump(house: &House) -> String {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT table_name::text FROM information_schema.tables
          WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY 1",

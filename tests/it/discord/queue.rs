@@ -216,8 +216,10 @@ async fn a_place_in_the_queue_is_shown_while_others_are_answered() {
     let (ann, ben) = (guild.member("ann"), guild.member("ben"));
     let mut home = Home::new().await;
     home.set("engine.max_batch_sequences=1");
-    home.set("generation.max_tokens.unlimited=600");
-    home.set("generation.length=unlimited");
+    // However soon the model would end, these take long enough to wait for.
+    home.set("generation.length=humongous");
+    home.set("generation.lengths.humongous=[500, 590]");
+    home.set("generation.max_tokens.humongous=600");
     let serve = home.serve(&discord).await;
     let mut threads = Vec::new();
     for _ in 0..3 {

@@ -362,6 +362,14 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(store.list_person_texts(us, own.person.id).await.unwrap().is_empty());
     assert_eq!(store.get_standing(us, own.person.id).await.unwrap(), Default::default());
     assert!(!store.list_busy_scenes(us).await.unwrap().contains(&scene));
+    let later = chrono::DateTime::from_timestamp(4_000_000_000, 0).unwrap();
+    assert!(store.list_scene_ages(us).await.unwrap().iter().all(|age| age.id != scene));
+    refused(store.empty_turns_before(us, scene, later).await);
+    assert_eq!(store.delete_ended_scenes(us, &[scene]).await.unwrap(), 0);
+    refused(store.set_person_left(us, own.person.id, true).await);
+    let missed = store.list_people_to_look_for(us, later, 99).await.unwrap();
+    assert!(missed.iter().all(|(person, _)| *person != own.person.id));
+    assert!(store.list_people_left(us, later).await.unwrap().is_empty());
 
     // What makes something of the same name makes it for us.
     store.upsert_person(us, "ann", "Another Ann").await.unwrap();
@@ -371,6 +379,14 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     let renamed = dramatis::domain::CharacterSheet { name: "New".into(), ..sheet.clone() };
     store.insert_character(us, &renamed).await.unwrap();
 
+    assert_eq!(everything(&db, guild).await, before);
+
+    // And one that goes takes nothing of another along.
+    assert!(store.delete_guild_left(us, later).await.unwrap().unwrap().contains(&our_scene));
+    assert_eq!(store.delete_guild_left(guild, later).await.unwrap(), None);
+    for (table, rows) in rows_of(&db, us).await.as_object().unwrap() {
+        assert_eq!(*rows, json!([]), "{table}");
+    }
     assert_eq!(everything(&db, guild).await, before);
     store.wait_for_work(Duration::ZERO).await;
 }
