@@ -76,7 +76,7 @@ const ADVICE: &str = "somebody wrote to the database past the service: keep a co
                       is, compare it with a backup, and look at who can log in to it";
 
 pub(super) fn run(session: &Session, command: &AuditCommand) -> anyhow::Result<ExitCode> {
-    let options = session.store_options(&session.config.database_dir());
+    let options = session.store_options(&session.config.database_dir())?;
     runtime()?.block_on(async {
         let store = Store::open(options).await?;
         let done = match command {

@@ -16,7 +16,10 @@ use crate::store::{Store, StoreOptions};
 
 impl Session {
     /// How the configured database is opened, with a private server in `dir`.
-    pub(super) fn store_options(&self, dir: &Path) -> StoreOptions {
+    ///
+    /// # Errors
+    /// The keys that texts are sealed with cannot be read.
+    pub(super) fn store_options(&self, dir: &Path) -> anyhow::Result<StoreOptions> {
         service::store_options(&self.config, dir, &self.ground())
     }
 
@@ -69,7 +72,7 @@ pub(super) fn open_and_close(options: StoreOptions) -> anyhow::Result<()> {
 
 /// Brings the database up to date.
 pub(super) fn migrate(session: &Session) -> anyhow::Result<ExitCode> {
-    open_and_close(session.store_options(&session.config.database_dir()))?;
+    open_and_close(session.store_options(&session.config.database_dir())?)?;
     note("the database is up to date");
     Ok(ExitCode::SUCCESS)
 }

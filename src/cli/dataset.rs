@@ -74,7 +74,7 @@ pub(super) fn run(session: &Session, command: &DatasetCommand) -> anyhow::Result
         lengths: ranges_of(&session.config.generation_of_model().lengths),
         salt: rand::random::<[u8; 16]>().to_vec(),
     };
-    let store = session.store_options(&session.config.database_dir());
+    let store = session.store_options(&session.config.database_dir())?;
     let card = runtime()?.block_on(async {
         let store = Store::open(store).await?;
         let guild = match &args.guild {

@@ -24,7 +24,7 @@ pub(super) fn with_library<T, F>(
 where
     F: Future<Output = anyhow::Result<T>>,
 {
-    let options = session.store_options(&session.config.database_dir());
+    let options = session.store_options(&session.config.database_dir())?;
     runtime()?.block_on(async {
         let store = Store::open(options).await?;
         let library = Library::new(store.clone(), session.config.chat.max_turn_bytes);

@@ -19,6 +19,7 @@ mod output;
 mod play;
 mod preset;
 mod progress;
+mod seal;
 mod serve;
 mod session;
 mod template;
@@ -113,6 +114,9 @@ pub enum Command {
     /// What people did: list it, and check that nobody changed it since
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Keys that texts are sealed with in the database
+    #[command(subcommand)]
+    Seal(seal::SealCommand),
     /// Check everything that a start needs, and say what to do
     Doctor(doctor::DoctorArgs),
     /// Bring the database up to date
@@ -169,6 +173,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Preset(command) => preset::run(&session, command),
         Command::Template(command) => template::run(&session, command),
         Command::Audit(command) => audit::run(&session, command),
+        Command::Seal(command) => seal::run(&session, command),
         Command::Migrate => database::migrate(&session),
         Command::Config(command) => config::run(&session, command),
         Command::Bench(command) => bench::run(&session, &cli.global, command),

@@ -83,6 +83,7 @@ impl Config {
         config.workers.resolve(&options.environment, &options.working_dir);
         config.discord.resolve(&options.environment, &options.working_dir);
         config.worker.resolve(&options.environment, &options.working_dir);
+        config.privacy.resolve(&options.environment, &options.working_dir);
         config.validate().map_err(|invalid| {
             let origin = origin_of(&merged, &invalid.key);
             ConfigError::Invalid { origin, invalid }

@@ -10,6 +10,8 @@ mod workers;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -18,7 +20,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, DatabaseUrl};
 use crate::fetch::{Fetcher, Progress};
 use crate::store::embedded::{EmbeddedOptions, ServerStep};
-use crate::store::{Database, Store, StoreOptions};
+use crate::store::{Database, Keyring, Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
 
 pub use template::{load as template, named as named_template};
@@ -59,7 +61,10 @@ pub struct Ground {
 }
 
 /// How the configured database is opened; a private server lives in `dir`.
-pub fn store_options(config: &Config, dir: &Path, ground: &Ground) -> StoreOptions {
+///
+/// # Errors
+/// The keys that texts are sealed with cannot be read.
+pub fn store_options(config: &Config, dir: &Path, ground: &Ground) -> anyhow::Result<StoreOptions> {
     let database = match &config.database.url {
         DatabaseUrl::Embedded => {
             let on_step = ground.on_step.clone();
@@ -73,7 +78,15 @@ pub fn store_options(config: &Config, dir: &Path, ground: &Ground) -> StoreOptio
         DatabaseUrl::Server(url) => Database::Url(url.clone()),
     };
     let max_connections = config.database.max_connections;
-    StoreOptions { max_connections, ..StoreOptions::new(database) }
+    let keyring = match config.privacy.keys()? {
+        Some(keys) => Keyring::read(keys.expose_secret()).context("privacy.key_file")?,
+        // A file that holds nothing is a mistake: texts would be written in the clear.
+        None if config.privacy.key_file.set().is_some() => {
+            anyhow::bail!("privacy.key_file holds no key; `dramatis seal key` makes one")
+        }
+        None => Keyring::default(),
+    };
+    Ok(StoreOptions { max_connections, keyring, ..StoreOptions::new(database) })
 }
 
 impl Service {
@@ -88,7 +101,7 @@ impl Service {
         stage: impl FnOnce(&Arc<Chat>) -> S,
         ground: &Ground,
     ) -> anyhow::Result<Self> {
-        let options = store_options(config, &config.database_dir(), ground);
+        let options = store_options(config, &config.database_dir(), ground)?;
         let store = Store::open(options).await?;
         let pool = start_pool(config, model_path.as_deref(), ground).await?;
         let clock = Arc::new(SystemClock);

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tracing::instrument;
 
-use super::text::{clean, clean_json};
+use super::seal::GuildSeal;
 use super::{Noun, Store, StoreError};
 use crate::domain::{GuildId, PersonId, ReportId, SceneId, TurnId};
 
@@ -73,21 +73,22 @@ struct CaseRow {
     created_at: DateTime<Utc>,
 }
 
-impl From<CaseRow> for Case {
-    fn from(row: CaseRow) -> Self {
-        Self {
+impl CaseRow {
+    fn open(self, seal: &GuildSeal) -> Result<Case, StoreError> {
+        let row = self;
+        Ok(Case {
             number: row.number,
             kind: row.kind,
             person: row.person_id.map(PersonId),
             scene: row.scene_id.map(SceneId),
             turn: row.turn_id.map(TurnId),
             opened_by: row.opened_by.map(PersonId),
-            reason: row.reason,
-            evidence: row.evidence,
-            appeal: row.appeal,
-            decision: row.decision,
+            reason: seal.open(row.reason)?,
+            evidence: row.evidence.map(|evidence| seal.open_json(evidence)).transpose()?,
+            appeal: seal.open_option(row.appeal)?,
+            decision: seal.open_option(row.decision)?,
             created_at: row.created_at,
-        }
+        })
     }
 }
 
@@ -118,8 +119,8 @@ impl Store {
             case.scene.map(|id| id.0),
             case.turn.map(|id| id.0),
             case.opened_by.map(|id| id.0),
-            &clean(&case.reason),
-            case.evidence.as_ref().map(clean_json),
+            tx.seal.seal(&case.reason),
+            case.evidence.as_ref().map(|evidence| tx.seal.seal_json(evidence)),
             case.report.map(|id| id.0),
         )
         .fetch_one(&mut *tx)
@@ -142,7 +143,7 @@ impl Store {
         )
         .fetch_optional(&mut *conn)
         .await?;
-        Ok(row.map(Case::from))
+        row.map(|row| row.open(&conn.seal)).transpose()
     }
 
     /// A guild's newest cases, the newest first; those about one person if one is named.
@@ -166,7 +167,7 @@ impl Store {
         )
         .fetch_all(&mut *conn)
         .await?;
-        Ok(rows.into_iter().map(Case::from).collect())
+        rows.into_iter().map(|row| row.open(&conn.seal)).collect()
     }
 
     /// Decides a case, and settles the report that it is about; says whether it was open.
@@ -196,7 +197,7 @@ impl Store {
             guild.0,
             number,
             by.0,
-            &clean(decision),
+            tx.seal.seal(decision),
         )
         .fetch_optional(&mut *tx)
         .await?;
@@ -222,7 +223,7 @@ impl Store {
             guild.0,
             number,
             person.0,
-            &clean(appeal),
+            tx.seal.seal(appeal),
         )
         .execute(&mut *tx)
         .await?;

@@ -14,6 +14,7 @@ use super::bell::Bell;
 use super::embedded::{self, EmbeddedOptions, EmbeddedServer};
 use super::guard::{self, guarded};
 use super::holder::Holder;
+use super::seal::{self, Keyring};
 use super::{Store, StoreError};
 
 /// Which database.
@@ -35,12 +36,19 @@ pub struct StoreOptions {
     /// How long a call waits for a connection before it says that the database
     /// is busy; also how long opening waits for a server.
     pub acquire_timeout: Duration,
+    /// What texts are sealed with.
+    pub keyring: Keyring,
 }
 
 impl StoreOptions {
     /// What suits one service on one box.
     pub fn new(database: Database) -> Self {
-        Self { database, max_connections: 10, acquire_timeout: Duration::from_secs(5) }
+        Self {
+            database,
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(5),
+            keyring: Keyring::default(),
+        }
     }
 }
 
@@ -77,10 +85,12 @@ impl Store {
         guard::try_role(&pool)
             .await
             .map_err(|source| StoreError::GuildRole { target: target.clone(), source })?;
+        seal::try_keys(&pool, &options.keyring).await?;
         let holder = Arc::new(Holder::register(&connect).await?);
         let bell = Bell::hang(&connect, &pool, holder.id, options.acquire_timeout).await?;
         tracing::info!(database.target = target, "db.open");
-        Ok(Self { pool, bell: Arc::new(bell), holder, server })
+        let keyring = Arc::new(options.keyring);
+        Ok(Self { pool, keyring, bell: Arc::new(bell), holder, server })
     }
 
     /// Closes every connection once the calls under way are done, for all clones,

@@ -71,6 +71,15 @@ pub enum StoreError {
         /// Why.
         source: sqlx::Error,
     },
+    /// A text is sealed, and the key is not at hand.
+    #[error(
+        "a text is sealed with the key “{key}”, which is not in `privacy.key_file` or is another \
+         by now; put the key back that it was sealed with"
+    )]
+    Sealed {
+        /// What the key is called.
+        key: String,
+    },
     /// The server does not let us in.
     #[error(
         "the database at {target} refused the login: {source}; check the user, the password and \
@@ -175,6 +184,7 @@ impl StoreError {
             Self::Embedded(_) => "embedded",
             Self::Migrate { .. } => "migrate",
             Self::GuildRole { .. } => "guild_role",
+            Self::Sealed { .. } => "sealed",
             Self::Busy => "busy",
             Self::NotFound(_) => "not_found",
             Self::Taken(_) => "taken",

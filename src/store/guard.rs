@@ -5,31 +5,60 @@
 //! forgot to ask for the guild. Both end with the transaction, and a connection whose
 //! transaction was not ended (its caller went away in the middle) is never lent again.
 
+use std::ops::{Deref, DerefMut};
+
 use futures_util::future::BoxFuture;
 use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row as _, Transaction};
 
+use super::seal::GuildSeal;
 use super::{Store, StoreError};
 use crate::domain::GuildId;
 
 impl Store {
     /// A transaction in a guild, to be committed. Costs what any `BEGIN` costs: role
     /// and guild travel with it.
-    pub(super) async fn begin(
-        &self,
-        guild: GuildId,
-    ) -> Result<Transaction<'static, Postgres>, StoreError> {
-        Ok(open(&self.pool, "", guild).await?)
+    pub(super) async fn begin(&self, guild: GuildId) -> Result<GuildTx, StoreError> {
+        let tx = open(&self.pool, "", guild).await?;
+        Ok(GuildTx { tx, seal: self.seal_of(guild) })
     }
 
     /// The same for reading: what it reads is all of one moment, and nothing can be
     /// written, so that there is no commit to forget.
-    pub(super) async fn read(
-        &self,
-        guild: GuildId,
-    ) -> Result<Transaction<'static, Postgres>, StoreError> {
-        Ok(open(&self.pool, " ISOLATION LEVEL REPEATABLE READ READ ONLY", guild).await?)
+    pub(super) async fn read(&self, guild: GuildId) -> Result<GuildTx, StoreError> {
+        let tx = open(&self.pool, " ISOLATION LEVEL REPEATABLE READ READ ONLY", guild).await?;
+        Ok(GuildTx { tx, seal: self.seal_of(guild) })
+    }
+
+    fn seal_of(&self, guild: GuildId) -> GuildSeal {
+        GuildSeal { keyring: self.keyring.clone(), guild }
+    }
+}
+
+/// A transaction in a guild, with what its texts are sealed with.
+pub(super) struct GuildTx {
+    tx: Transaction<'static, Postgres>,
+    pub(super) seal: GuildSeal,
+}
+
+impl GuildTx {
+    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+        self.tx.commit().await
+    }
+}
+
+impl Deref for GuildTx {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.tx
+    }
+}
+
+impl DerefMut for GuildTx {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.tx
     }
 }
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use tracing::instrument;
 
+use super::guard::GuildTx;
 use super::scene::insert;
 use super::text::clean;
 use super::{NewScene, Noun, Store, StoreError, character};
@@ -136,7 +137,7 @@ impl Store {
 /// Writes down all turns with their texts in one statement: each table refers to the
 /// other, and a chat may be long.
 async fn put(
-    conn: &mut PgConnection,
+    conn: &mut GuildTx,
     guild: GuildId,
     scene: SceneId,
     cast: &[CharacterId],
@@ -161,7 +162,7 @@ async fn put(
             rows.swipe_turn.push(id);
             rows.swipe_id.push(*swipe);
             rows.ordinal.push(i32::try_from(ordinal).unwrap_or(i32::MAX));
-            rows.text.push(clean(text).into_owned());
+            rows.text.push(conn.seal.seal(text));
             rows.origin.push(origin.as_str().to_owned());
             rows.said_at.push(turn.created_at);
         }

@@ -49,9 +49,11 @@ mod queue;
 mod removal;
 mod reply_prompt;
 mod report;
+mod reseal;
 mod retention;
 mod row;
 mod scene;
+mod seal;
 mod shard;
 mod standing;
 mod swipe;
@@ -94,8 +96,10 @@ pub use preset::Preset;
 pub use queue::{JobKey, QueuePlace, Standing, WaitingJob};
 pub use removal::Removed;
 pub use report::Report;
+pub use reseal::Sealing;
 pub use retention::SceneAge;
 pub use scene::{NewScene, SceneUpdate};
+pub use seal::{Keyring, KeyringError};
 pub use shard::{IdentifyGrant, Shard};
 pub use standing::PersonStanding;
 pub use swipe::NewSwipe;
@@ -108,6 +112,7 @@ pub use turn::{Line, MessageOrigin};
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    keyring: Arc<Keyring>,
     bell: Arc<Bell>,
     holder: Arc<Holder>,
     /// After the pool, so that it is stopped when nobody is connected any more.

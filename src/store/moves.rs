@@ -12,6 +12,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use tracing::instrument;
 
+use super::guard::GuildTx;
 use super::live::mark_stale;
 use super::text::{clean, clean_json};
 use super::{NewSwipe, Noun, Store, StoreError, lane, swipe, turn};
@@ -185,7 +186,7 @@ impl Store {
 /// Says a turn at the head, under a key taken from the sequence beforehand if
 /// given, and records it. The lane is locked.
 pub(super) async fn append(
-    conn: &mut PgConnection,
+    conn: &mut GuildTx,
     guild: GuildId,
     scene: SceneId,
     new: &NewTurn,
@@ -206,7 +207,7 @@ pub(super) struct Placed {
 
 /// The same without a record: how a scene begins is nothing to take back.
 pub(super) async fn place(
-    conn: &mut PgConnection,
+    conn: &mut GuildTx,
     guild: GuildId,
     scene: SceneId,
     new: &NewTurn,
@@ -238,11 +239,11 @@ pub(super) async fn place(
         character,
         person,
         &clean(new.speaker.name()),
-        &clean(&new.text),
+        conn.seal.seal(&new.text),
         new.origin.as_str(),
         new.receipt.as_ref().map(clean_json),
     )
-    .fetch_optional(&mut *conn)
+    .fetch_optional(&mut **conn)
     .await?
     .ok_or(StoreError::NotFound(Noun::Scene))?;
     let turn = TurnId(row.id);

@@ -46,15 +46,17 @@ impl Store {
         )
         .fetch_all(&mut *conn)
         .await?;
-        let texts = rows.into_iter().map(|row| PersonText {
-            scene: SceneId(row.scene_id),
-            title: row.title,
-            name: row.speaker_name,
-            text: row.text,
-            stands: row.stands,
-            at: row.created_at,
+        let texts = rows.into_iter().map(|row| {
+            Ok(PersonText {
+                scene: SceneId(row.scene_id),
+                title: row.title,
+                name: row.speaker_name,
+                text: conn.seal.open(row.text)?,
+                stands: row.stands,
+                at: row.created_at,
+            })
         });
-        Ok(texts.collect())
+        texts.collect()
     }
 
     /// Has a person heard in no scene of a guild, by their own wish, or heard again. Says

@@ -2,6 +2,7 @@
 
 use tracing::instrument;
 
+use super::seal::GuildSeal;
 use super::text::{clean, name_key};
 use super::{Noun, Store, StoreError};
 use crate::domain::{GuildId, Participant, Person, PersonId, Persona, PersonaId, SceneId};
@@ -16,10 +17,12 @@ struct ParticipantRow {
     persona_description: Option<String>,
 }
 
-impl From<ParticipantRow> for Participant {
-    fn from(row: ParticipantRow) -> Self {
+impl ParticipantRow {
+    fn open(self, seal: &GuildSeal) -> Result<Participant, StoreError> {
+        let row = self;
+        let description = seal.open_option(row.persona_description)?;
         let (guild_id, person_id) = (GuildId(row.guild_id), PersonId(row.id));
-        Self {
+        Ok(Participant {
             person: Person {
                 id: person_id,
                 guild_id,
@@ -31,9 +34,9 @@ impl From<ParticipantRow> for Participant {
                 guild_id,
                 person_id,
                 name: row.persona_name.unwrap_or_default(),
-                description: row.persona_description.unwrap_or_default(),
+                description: description.unwrap_or_default(),
             }),
-        }
+        })
     }
 }
 
@@ -70,6 +73,7 @@ impl Store {
     ) -> Result<Persona, StoreError> {
         let mut tx = self.begin(guild).await?;
         let (name, description) = (clean(name), clean(description));
+        let sealed = tx.seal.seal(&description);
         let id = sqlx::query_scalar!(
             "INSERT INTO persona (guild_id, person_id, name, name_key, description)
              VALUES ($1, $2, $3, $4, $5)
@@ -80,7 +84,7 @@ impl Store {
             person.0,
             &name,
             name_key(&name),
-            &description,
+            sealed,
         )
         .fetch_one(&mut *tx)
         .await?;
@@ -110,16 +114,17 @@ impl Store {
         )
         .fetch_all(&mut *conn)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| Persona {
-                id: PersonaId(row.id),
-                guild_id: guild,
-                person_id: person,
-                name: row.name,
-                description: row.description,
+        rows.into_iter()
+            .map(|row| {
+                Ok(Persona {
+                    id: PersonaId(row.id),
+                    guild_id: guild,
+                    person_id: person,
+                    name: row.name,
+                    description: conn.seal.open(row.description)?,
+                })
             })
-            .collect())
+            .collect()
     }
 
     /// Chooses whom a person plays wherever a scene says nothing else.
@@ -209,8 +214,10 @@ impl Store {
         )
         .fetch_optional(&mut *tx)
         .await?;
+        let participant = participant.ok_or(StoreError::NotFound(Noun::Person))?;
+        let participant = participant.open(&tx.seal)?;
         tx.commit().await?;
-        participant.map(Participant::from).ok_or(StoreError::NotFound(Noun::Person))
+        Ok(participant)
     }
 
     /// Whom a person plays wherever a scene says nothing else.
@@ -231,12 +238,13 @@ impl Store {
         )
         .fetch_optional(&mut *conn)
         .await?;
-        Ok(row.map(|row| Persona {
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Persona {
             id: PersonaId(row.id),
             guild_id: guild,
             person_id: person,
             name: row.name,
-            description: row.description,
+            description: conn.seal.open(row.description)?,
         }))
     }
 
@@ -284,6 +292,6 @@ impl Store {
         )
         .fetch_all(&mut *conn)
         .await?;
-        Ok(rows.into_iter().map(Participant::from).collect())
+        rows.into_iter().map(|row| row.open(&conn.seal)).collect()
     }
 }

@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use tracing::instrument;
 
-use super::text::clean;
 use super::{Noun, Store, StoreError};
 use crate::domain::{GuildId, PersonId, ReportId, SceneId, SwipeId, TurnId};
 
@@ -62,7 +61,7 @@ impl Store {
             turn.0,
             swipe.0,
             person.0,
-            &clean(reason),
+            tx.seal.seal(reason),
         )
         .fetch_one(&mut *tx)
         .await?;
@@ -89,20 +88,21 @@ impl Store {
         )
         .fetch_all(&mut *conn)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| Report {
-                id: ReportId(row.id),
-                scene_id: SceneId(row.scene_id),
-                turn: TurnId(row.turn_id),
-                swipe: SwipeId(row.swipe_id),
-                person: PersonId(row.person_id),
-                reason: row.reason,
-                created_at: row.created_at,
-                resolved_at: row.resolved_at,
-                resolved_by: row.resolved_by.map(PersonId),
+        rows.into_iter()
+            .map(|row| {
+                Ok(Report {
+                    id: ReportId(row.id),
+                    scene_id: SceneId(row.scene_id),
+                    turn: TurnId(row.turn_id),
+                    swipe: SwipeId(row.swipe_id),
+                    person: PersonId(row.person_id),
+                    reason: conn.seal.open(row.reason)?,
+                    created_at: row.created_at,
+                    resolved_at: row.resolved_at,
+                    resolved_by: row.resolved_by.map(PersonId),
+                })
             })
-            .collect())
+            .collect()
     }
 
     /// Settles a report; says whether it was open.

@@ -1,10 +1,11 @@
 //! Scenes and their settings.
 
 use serde_json::Value;
-use sqlx::PgConnection;
 use tracing::instrument;
 
+use super::guard::GuildTx;
 use super::moves::{NewTurn, place};
+use super::seal::GuildSeal;
 use super::text::{clean, clean_json, clean_option};
 use super::{Noun, Store, StoreError, row};
 use crate::domain::{CharacterId, GuildId, Length, Note, Scene, SceneId, SceneState, TurnId};
@@ -59,21 +60,21 @@ pub(super) struct SceneRow {
     pub(super) state: String,
 }
 
-impl TryFrom<SceneRow> for Scene {
-    type Error = StoreError;
-
-    fn try_from(row: SceneRow) -> Result<Self, StoreError> {
-        let note = row.note.map(serde_json::from_value).transpose();
+impl SceneRow {
+    pub(super) fn open(self, seal: &GuildSeal) -> Result<Scene, StoreError> {
+        let row = self;
+        let note = row.note.map(|note| seal.open_json(note)).transpose()?;
+        let note = note.map(serde_json::from_value).transpose();
         let unreadable = |error: serde_json::Error| StoreError::Unreadable {
             noun: Noun::Scene,
             reason: error.to_string(),
         };
-        Ok(Self {
+        Ok(Scene {
             id: SceneId(row.id),
             guild_id: GuildId(row.guild_id),
             channel: row.channel,
             title: row.title,
-            scenario: row.scenario,
+            scenario: seal.open(row.scenario)?,
             note: note.map_err(unreadable)?,
             length: row::length(Noun::Scene, row.length)?,
             preset: row.preset,
@@ -160,7 +161,7 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Option<Scene>, StoreError> {
-        get(&mut *self.read(guild).await?, guild, scene).await
+        get(&mut self.read(guild).await?, guild, scene).await
     }
 
     /// The scene that is played in that place and not over, if any.
@@ -178,7 +179,7 @@ impl Store {
         )
         .fetch_optional(&mut *conn)
         .await?
-        .map(Scene::try_from)
+        .map(|row| row.open(&conn.seal))
         .transpose()
     }
 
@@ -202,7 +203,7 @@ impl Store {
         .fetch_all(&mut *conn)
         .await?
         .into_iter()
-        .map(Scene::try_from)
+        .map(|row| row.open(&conn.seal))
         .collect()
     }
 
@@ -233,18 +234,19 @@ impl Store {
             guild.0,
             scene.0,
             clean_option(update.title.as_ref()),
-            clean_option(update.scenario.as_ref()),
+            update.scenario.as_ref().map(|scenario| tx.seal.seal(scenario)),
             clean_option(update.preset.as_ref()),
             update.note.is_some(),
-            update.note.as_ref().and_then(Option::as_ref).map(note_column),
+            update.note.as_ref().and_then(Option::as_ref).map(|note| note_column(note, &tx.seal)),
             update.length.is_some(),
             update.length.flatten().map(Length::as_str),
         )
         .fetch_optional(&mut *tx)
         .await?
         .ok_or(StoreError::NotFound(Noun::Scene))?;
+        let scene = scene.open(&tx.seal)?;
         tx.commit().await?;
-        scene.try_into()
+        Ok(scene)
     }
 
     /// Plays on, pauses or ends a scene. While it is not active, nothing is written
@@ -327,7 +329,7 @@ impl Store {
 
 /// Writes down a scene with its cast and its first turns.
 pub(super) async fn insert(
-    conn: &mut PgConnection,
+    conn: &mut GuildTx,
     guild: GuildId,
     new: &NewScene,
 ) -> Result<SceneId, StoreError> {
@@ -337,16 +339,16 @@ pub(super) async fn insert(
         guild.0,
         &clean(&new.channel),
         &clean(&new.title),
-        &clean(&new.scenario),
-        new.note.as_ref().map(note_column),
+        conn.seal.seal(&new.scenario),
+        new.note.as_ref().map(|note| note_column(note, &conn.seal)),
         new.length.map(Length::as_str),
         &clean(&new.preset),
         !new.greetings.is_empty(),
     )
-    .fetch_one(&mut *conn)
+    .fetch_one(&mut **conn)
     .await?;
     sqlx::query!("INSERT INTO lane (guild_id, scene_id) VALUES ($1, $2)", guild.0, id)
-        .execute(&mut *conn)
+        .execute(&mut **conn)
         .await?;
     for character in &new.cast {
         sqlx::query!(
@@ -355,7 +357,7 @@ pub(super) async fn insert(
             id,
             character.0,
         )
-        .execute(&mut *conn)
+        .execute(&mut **conn)
         .await?;
     }
     for turn in &new.greetings {
@@ -365,17 +367,17 @@ pub(super) async fn insert(
 }
 
 pub(super) async fn get(
-    conn: &mut PgConnection,
+    conn: &mut GuildTx,
     guild: GuildId,
     scene: SceneId,
 ) -> Result<Option<Scene>, StoreError> {
     select_scenes!("WHERE scene.guild_id = $1 AND scene.id = $2", guild.0, scene.0)
-        .fetch_optional(conn)
+        .fetch_optional(&mut **conn)
         .await?
-        .map(Scene::try_from)
+        .map(|row| row.open(&conn.seal))
         .transpose()
 }
 
-fn note_column(note: &Note) -> Value {
-    super::text::clean_json(&serde_json::to_value(note).expect("a note is plain data"))
+fn note_column(note: &Note, seal: &GuildSeal) -> Value {
+    seal.seal_json(&serde_json::to_value(note).expect("a note is plain data"))
 }

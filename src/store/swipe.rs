@@ -1,12 +1,12 @@
 //! Swipes: the alternative texts of a turn.
 
 use serde_json::Value;
-use sqlx::PgConnection;
 use tracing::instrument;
 
+use super::guard::GuildTx;
 use super::live::mark_stale;
 use super::moves::select;
-use super::text::{clean, clean_json};
+use super::text::clean_json;
 use super::{Noun, Store, StoreError, lane, row, turn};
 use crate::domain::{GuildId, SceneId, Swipe, SwipeId, SwipeOrigin, Turn, TurnId};
 
@@ -43,7 +43,7 @@ impl Store {
                 Ok(Swipe {
                     id: SwipeId(row.id),
                     ordinal: row::count(row.ordinal.into()),
-                    text: row.text,
+                    text: conn.seal.open(row.text)?,
                     origin: row::swipe_origin(&row.origin)?,
                     receipt: row.receipt,
                     created_at: row.created_at,
@@ -99,7 +99,7 @@ impl Store {
 
 /// Adds a swipe after the others, without letting it stand. The lane is locked.
 pub(super) async fn insert(
-    conn: &mut PgConnection,
+    conn: &mut GuildTx,
     guild: GuildId,
     scene: SceneId,
     turn: TurnId,
@@ -115,11 +115,11 @@ pub(super) async fn insert(
         guild.0,
         scene.0,
         turn.0,
-        &clean(&new.text),
+        conn.seal.seal(&new.text),
         new.origin.as_str(),
         new.receipt.as_ref().map(clean_json),
     )
-    .fetch_optional(conn)
+    .fetch_optional(&mut **conn)
     .await?;
     id.map(SwipeId).ok_or(StoreError::NotFound(Noun::Turn))
 }

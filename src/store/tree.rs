@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use tracing::instrument;
 
+use super::guard::GuildTx;
 use super::{Noun, Store, StoreError, row};
 use crate::domain::{CharacterId, GuildId, PersonId, SceneId, Speaker, Swipe, SwipeId, TurnId};
 
@@ -74,7 +74,7 @@ impl Store {
 }
 
 async fn tree_swipes(
-    conn: &mut PgConnection,
+    conn: &mut GuildTx,
     guild: GuildId,
     scene: SceneId,
 ) -> Result<HashMap<i64, Vec<Swipe>>, StoreError> {
@@ -88,14 +88,14 @@ async fn tree_swipes(
         guild.0,
         scene.0,
     )
-    .fetch_all(conn)
+    .fetch_all(&mut **conn)
     .await?;
     let mut swipes: HashMap<i64, Vec<Swipe>> = HashMap::new();
     for row in rows {
         swipes.entry(row.turn_id).or_default().push(Swipe {
             id: SwipeId(row.id),
             ordinal: row::count(row.ordinal.into()),
-            text: row.text,
+            text: conn.seal.open(row.text)?,
             origin: row::swipe_origin(&row.origin)?,
             receipt: row.receipt,
             created_at: row.created_at,

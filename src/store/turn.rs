@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgConnection;
 use tracing::instrument;
 
+use super::guard::GuildTx;
+use super::seal::GuildSeal;
 use super::text::clean;
 use super::{Noun, Store, StoreError, row};
 use crate::domain::{
@@ -47,10 +48,9 @@ struct TurnRow {
     num_swipes: i64,
 }
 
-impl TryFrom<TurnRow> for Turn {
-    type Error = StoreError;
-
-    fn try_from(row: TurnRow) -> Result<Self, StoreError> {
+impl TurnRow {
+    fn open(self, seal: &GuildSeal) -> Result<Turn, StoreError> {
+        let row = self;
         let name = row.speaker_name;
         let speaker = match (row.character_id, row.person_id) {
             (Some(id), None) => Speaker::Character { id: CharacterId(id), name },
@@ -60,7 +60,7 @@ impl TryFrom<TurnRow> for Turn {
                 return Err(StoreError::Unreadable { noun: Noun::Turn, reason });
             }
         };
-        Ok(Self {
+        Ok(Turn {
             id: TurnId(row.id),
             scene_id: SceneId(row.scene_id),
             parent: row.parent_id.map(TurnId),
@@ -68,7 +68,7 @@ impl TryFrom<TurnRow> for Turn {
             swipe: Swipe {
                 id: SwipeId(row.swipe_id),
                 ordinal: row::count(row.ordinal.into()),
-                text: row.text,
+                text: seal.open(row.text)?,
                 origin: row::swipe_origin(&row.origin)?,
                 receipt: row.receipt,
                 created_at: row.created_at,
@@ -135,14 +135,14 @@ impl Store {
         .fetch_all(&mut *conn)
         .await?
         .into_iter()
-        .map(Turn::try_from)
+        .map(|row| row.open(&conn.seal))
         .collect()
     }
 
     /// A turn by its key, removed ones too.
     #[instrument(name = "db.turn.get", skip(self), err(level = "debug"))]
     pub async fn get_turn(&self, guild: GuildId, turn: TurnId) -> Result<Option<Turn>, StoreError> {
-        get(&mut *self.read(guild).await?, guild, turn).await
+        get(&mut self.read(guild).await?, guild, turn).await
     }
 
     /// The turns that follow a turn, or with `None` the first turns of the
@@ -167,7 +167,7 @@ impl Store {
         .fetch_all(&mut *conn)
         .await?
         .into_iter()
-        .map(Turn::try_from)
+        .map(|row| row.open(&conn.seal))
         .collect()
     }
 
@@ -201,13 +201,13 @@ impl Store {
 }
 
 pub(super) async fn get(
-    conn: &mut PgConnection,
+    conn: &mut GuildTx,
     guild: GuildId,
     turn: TurnId,
 ) -> Result<Option<Turn>, StoreError> {
     select_turns!("", "WHERE turn.guild_id = $1 AND turn.id = $2", guild.0, turn.0)
-        .fetch_optional(conn)
+        .fetch_optional(&mut **conn)
         .await?
-        .map(Turn::try_from)
+        .map(|row| row.open(&conn.seal))
         .transpose()
 }

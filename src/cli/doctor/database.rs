@@ -29,7 +29,8 @@ pub(super) fn check(session: &Session) -> Finding {
 }
 
 fn open(session: &Session, dir: &Path, detail: &str) -> Finding {
-    match open_and_close(session.store_options(dir)) {
+    let opened = session.store_options(dir).and_then(open_and_close);
+    match opened {
         Ok(()) => Finding::ok("database", detail),
         Err(error) => Finding::failed("database", error.to_string(), ""),
     }

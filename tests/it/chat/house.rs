@@ -71,7 +71,10 @@ impl House {
     }
 
     pub(super) async fn open_with(pool: Pool, settings: &[(&str, &str)]) -> Self {
-        let db = TestDatabase::fresh().await;
+        Self::open_in(TestDatabase::fresh().await, pool, settings).await
+    }
+
+    pub(super) async fn open_in(db: TestDatabase, pool: Pool, settings: &[(&str, &str)]) -> Self {
         let guild = db.store.upsert_guild("test", "house", "House").await.unwrap().id;
         let person = db.store.upsert_person(guild, "ann", "Ann").await.unwrap();
         // A model of chance writes words of chance: the rules allow whatever can be allowed.

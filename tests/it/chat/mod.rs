@@ -26,6 +26,7 @@ mod reproduction;
 mod resume;
 mod retention;
 mod rules;
+mod sealing;
 mod settings;
 mod stage;
 mod swipes;

@@ -9,7 +9,7 @@ use dramatis::store::{
     Accepted, AuditHead, ChannelSettings, CharacterAsset, CharacterFile, Generated, GuildSettings,
     ImportedMember, ImportedTurn, JobKey, Line, LoreScope, NewBook, NewBranch, NewCase, NewImport,
     NewMessage, NewPost, NewScene, NewSwipe, PostOwner, PostRoute, Preset, QueueLimits,
-    SceneOpening, SceneSource, SceneUpdate, StoreError, Surroundings, Target, Work,
+    SceneOpening, SceneSource, SceneUpdate, Sealing, StoreError, Surroundings, Target, Work,
 };
 use serde_json::{Value, json};
 
@@ -370,6 +370,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     let missed = store.list_people_to_look_for(us, later, 99).await.unwrap();
     assert!(missed.iter().all(|(person, _)| *person != own.person.id));
     assert!(store.list_people_left(us, later).await.unwrap().is_empty());
+    assert_eq!(store.reseal_guild(us, Sealing::Open).await.unwrap(), 0);
 
     // What makes something of the same name makes it for us.
     store.upsert_person(us, "ann", "Another Ann").await.unwrap();

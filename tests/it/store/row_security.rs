@@ -259,7 +259,7 @@ async fn act(store: &Store, guild: GuildId, names: &mut Names, dice: &mut Dice) 
     let post = *dice.pick(&names.posts);
     let speaker = dramatis::domain::Speaker::Person { id: person, name: "Ann".into() };
     let origin = dramatis::domain::SwipeOrigin::Edited;
-    let to = |turn: TurnId, dice: &mut Dice| (dice.roll() % 2 == 0).then_some(turn);
+    let to = |turn: TurnId, dice: &mut Dice| dice.roll().is_multiple_of(2).then_some(turn);
     match dice.roll() % 26 {
         0 => {
             let (text, alternates) = (format!("said {}", dice.roll()), Vec::new());

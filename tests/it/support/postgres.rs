@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use dramatis::fetch::{FetchOptions, Fetcher};
 use dramatis::store::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedServer};
-use dramatis::store::{Database, Store, StoreOptions};
+use dramatis::store::{Database, Keyring, Store, StoreError, StoreOptions};
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection, PgPool};
 
@@ -43,6 +43,13 @@ impl TestDatabase {
     /// Another store on the same database, as a second process would have.
     pub(crate) async fn second_store(&self) -> Store {
         open(&self.server, &self.name).await
+    }
+
+    /// The same with keys of an operator's.
+    pub(crate) async fn sealed_store(&self, keys: &str) -> Result<Store, StoreError> {
+        let url = Database::Url(self.server.url(&self.name).into());
+        let keyring = Keyring::read(keys).unwrap();
+        Store::open(StoreOptions { keyring, ..StoreOptions::new(url) }).await
     }
 
     /// Its address, for another process.

@@ -1,0 +1,191 @@
+//! Sealing anew: with another key, for the first time, or not any more.
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Row as _};
+use tracing::instrument;
+
+use super::seal::{GuildSeal, MARK};
+use super::{Store, StoreError};
+use crate::domain::GuildId;
+
+/// How many rows are written in one transaction.
+const PAGE: i64 = 200;
+
+/// What is sealed, by table: texts, and values that are texts where they are sealed.
+/// Prompts are apart: [`reseal_prompts`].
+const TEXTS: [(&str, &str); 7] = [
+    ("swipe", "text"),
+    ("persona", "description"),
+    ("scene", "scenario"),
+    ("report", "reason"),
+    ("moderation_case", "reason"),
+    ("moderation_case", "appeal"),
+    ("moderation_case", "decision"),
+];
+const VALUES: [(&str, &str); 2] = [("scene", "note"), ("moderation_case", "evidence")];
+
+/// How texts are to be written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sealing {
+    /// With the first key.
+    First,
+    /// So that they can be read.
+    Open,
+}
+
+impl Store {
+    /// Writes every text of a guild that is not sealed as wished, and says how many there
+    /// were. Others may work in the guild meanwhile; what they write with other keys is
+    /// found by a second call.
+    ///
+    /// # Errors
+    /// `Sealed` where a text's key is not there.
+    #[instrument(name = "db.guild.reseal", skip(self), err(level = "debug"))]
+    pub async fn reseal_guild(
+        &self,
+        guild: GuildId,
+        as_wished: Sealing,
+    ) -> Result<u64, StoreError> {
+        let mut num_texts = 0;
+        for (table, column) in TEXTS {
+            num_texts += self.reseal(guild, as_wished, table, column, false).await?;
+        }
+        for (table, column) in VALUES {
+            num_texts += self.reseal(guild, as_wished, table, column, true).await?;
+        }
+        Ok(num_texts + self.reseal_prompts(guild, as_wished).await?)
+    }
+
+    /// Forgets which keys were used before: to be called once every guild is sealed as
+    /// wished and nobody writes with another key.
+    ///
+    /// # Errors
+    /// The database fails.
+    #[instrument(name = "db.seal.forget_keys", skip(self), err(level = "debug"))]
+    pub async fn forget_seal_keys(&self, as_wished: Sealing) -> Result<(), StoreError> {
+        let kept = self.keyring.names().next().filter(|_| as_wished == Sealing::First);
+        sqlx::query!("DELETE FROM seal_key WHERE name IS DISTINCT FROM $1", kept)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    async fn reseal(
+        &self,
+        guild: GuildId,
+        as_wished: Sealing,
+        table: &str,
+        column: &str,
+        is_value: bool,
+    ) -> Result<u64, StoreError> {
+        let text = match is_value {
+            true => format!(
+                "CASE jsonb_typeof({column}) WHEN 'string' THEN {column} #>> '{{}}' ELSE '-' END"
+            ),
+            false => column.to_owned(),
+        };
+        let select = format!(
+            "SELECT ctid::text, {text} AS text, {column} AS value FROM {table}
+             WHERE guild_id = $1 AND {column} IS NOT NULL AND {text} <> ''
+               AND starts_with({text}, $2) <> $3
+             LIMIT $4 FOR UPDATE"
+        );
+        let update =
+            format!("UPDATE {table} SET {column} = $2 WHERE guild_id = $3 AND ctid = $1::tid");
+        let mut num_texts = 0;
+        loop {
+            let mut tx = self.begin(guild).await?;
+            let rows = sqlx::query(AssertSqlSafe(select.clone()))
+                .bind(guild.0)
+                .bind(self.mark_of(as_wished))
+                .bind(as_wished == Sealing::First)
+                .bind(PAGE)
+                .fetch_all(&mut *tx)
+                .await?;
+            for row in &rows {
+                let place: String = row.try_get(0)?;
+                let change = sqlx::query(AssertSqlSafe(update.clone())).bind(place);
+                let change = if is_value {
+                    let opened = tx.seal.open_json(row.try_get(2)?)?;
+                    change.bind(sealed_value(&tx.seal, opened, as_wished))
+                } else {
+                    let opened = tx.seal.open(row.try_get(1)?)?;
+                    change.bind(sealed_text(&tx.seal, opened, as_wished))
+                };
+                change.bind(guild.0).execute(&mut *tx).await?;
+            }
+            tx.commit().await?;
+            num_texts += rows.len() as u64;
+            if (rows.len() as i64) < PAGE {
+                return Ok(num_texts);
+            }
+        }
+    }
+
+    /// Prompts that are not sealed stand as numbers in a column of their own.
+    async fn reseal_prompts(&self, guild: GuildId, as_wished: Sealing) -> Result<u64, StoreError> {
+        let mut num_prompts = 0;
+        loop {
+            let mut tx = self.begin(guild).await?;
+            let rows = sqlx::query!(
+                "SELECT turn_id, swipe_id, token_ids, sealed FROM reply_prompt
+                 WHERE guild_id = $1 AND CASE WHEN $3 THEN sealed IS NULL OR NOT starts_with(sealed, $2)
+                                              ELSE sealed IS NOT NULL END
+                 LIMIT $4 FOR UPDATE",
+                guild.0,
+                self.mark_of(as_wished),
+                as_wished == Sealing::First,
+                PAGE,
+            )
+            .fetch_all(&mut *tx)
+            .await?;
+            let num_rows = rows.len();
+            for row in rows {
+                let ids = super::reply_prompt::open(&tx.seal, row.token_ids, row.sealed)?;
+                let (open, sealed) = match as_wished {
+                    Sealing::First => super::reply_prompt::columns(&tx.seal, &ids),
+                    Sealing::Open => (ids.iter().map(|id| id.cast_signed()).collect(), None),
+                };
+                sqlx::query!(
+                    "UPDATE reply_prompt SET token_ids = $4, sealed = $5
+                     WHERE guild_id = $1 AND turn_id = $2 AND swipe_id = $3",
+                    guild.0,
+                    row.turn_id,
+                    row.swipe_id,
+                    &open,
+                    sealed,
+                )
+                .execute(&mut *tx)
+                .await?;
+            }
+            tx.commit().await?;
+            num_prompts += num_rows as u64;
+            if (num_rows as i64) < PAGE {
+                return Ok(num_prompts);
+            }
+        }
+    }
+
+    /// What texts begin with that are sealed as wished; where none is to be, what those
+    /// begin with that are.
+    fn mark_of(&self, as_wished: Sealing) -> String {
+        match (as_wished, self.keyring.names().next()) {
+            (Sealing::First, Some(name)) => format!("{MARK}{name}:"),
+            _ => MARK.to_string(),
+        }
+    }
+}
+
+fn sealed_text(seal: &GuildSeal, text: String, as_wished: Sealing) -> String {
+    match as_wished {
+        Sealing::First => seal.seal(&text),
+        Sealing::Open => text,
+    }
+}
+
+fn sealed_value(seal: &GuildSeal, value: Value, as_wished: Sealing) -> Value {
+    match as_wished {
+        Sealing::First => seal.seal_json(&value),
+        Sealing::Open => value,
+    }
+}

@@ -1,0 +1,267 @@
+//! What people and models wrote, sealed before it is written down.
+//!
+//! With keys of the operator's, stories are in the database as ciphertext: AES-256-GCM,
+//! under a key that is derived for each guild (HKDF-SHA256), a fresh nonce for each text.
+//! The database, its backups and whoever reads its disk hold nothing that can be read
+//! without the keys. Names, titles, characters, lorebooks and settings are not sealed.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, Prk, Salt};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use serde_json::Value;
+use sqlx::PgPool;
+
+use super::StoreError;
+use super::text::{clean, clean_json};
+use crate::domain::GuildId;
+
+/// What a sealed text begins with; no other text does.
+pub(super) const MARK: char = '\u{1}';
+const KEY_BYTES: usize = 32;
+const SALT: &[u8] = b"dramatis seal 1";
+
+/// Why keys cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyringError {
+    /// A line that is no key.
+    #[error("line {0} is not NAME:KEY as `dramatis seal key` prints it")]
+    Line(usize),
+    /// The same name twice.
+    #[error("line {0} has a name that an earlier line has")]
+    Twice(usize),
+}
+
+/// The operator's keys: the first seals, all of them open. Without any nothing is sealed.
+#[derive(Clone, Default)]
+pub struct Keyring(Vec<(String, Prk)>);
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+impl Keyring {
+    /// Reads keys, one a line: a name of letters, digits, `-` and `_`, a colon, 32 bytes
+    /// in Base64. Empty lines and those that begin with `#` say nothing.
+    ///
+    /// # Errors
+    /// A line is no key, or a name is there twice; nothing of the line is repeated.
+    pub fn read(text: &str) -> Result<Self, KeyringError> {
+        let mut keys: Vec<(String, Prk)> = Vec::new();
+        for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let wrong = KeyringError::Line(number);
+            let (name, key) = line.split_once(':').ok_or(wrong.clone())?;
+            let is_name = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+            if name.is_empty() || name.len() > 32 || !name.chars().all(is_name) {
+                return Err(wrong);
+            }
+            let key = BASE64.decode(key.trim()).map_err(|_| wrong.clone())?;
+            if key.len() != KEY_BYTES {
+                return Err(wrong);
+            }
+            if keys.iter().any(|(known, _)| known == name) {
+                return Err(KeyringError::Twice(number));
+            }
+            keys.push((name.to_owned(), Salt::new(HKDF_SHA256, SALT).extract(&key)));
+        }
+        Ok(Self(keys))
+    }
+
+    /// A new key, as the line that [`Keyring::read`] takes.
+    ///
+    /// # Panics
+    /// The system has no randomness.
+    pub fn new_key(name: &str) -> String {
+        let mut key = [0; KEY_BYTES];
+        SystemRandom::new().fill(&mut key).expect("the system has randomness");
+        format!("{name}:{}", BASE64.encode(key))
+    }
+
+    /// What the keys are called, the one that seals first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Whether nothing is sealed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The keys of one guild.
+#[derive(Debug, Clone)]
+pub(super) struct GuildSeal {
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) guild: GuildId,
+}
+
+impl GuildSeal {
+    /// The text as it is written down. An empty one says nothing and stays empty.
+    pub(super) fn seal(&self, text: &str) -> String {
+        let text = clean(text);
+        let Some((name, secret)) = self.keyring.0.first() else {
+            return unmarked(&text);
+        };
+        if text.is_empty() {
+            return String::new();
+        }
+        let mut nonce = [0; NONCE_LEN];
+        SystemRandom::new().fill(&mut nonce).expect("the system has randomness");
+        let mut bytes = text.into_owned().into_bytes();
+        self.key(secret)
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut bytes)
+            .expect("texts are far shorter than what can be sealed");
+        let sealed = [&nonce[..], &bytes].concat();
+        format!("{MARK}{name}:{}", BASE64.encode(sealed))
+    }
+
+    /// What was written down, readable.
+    ///
+    /// # Errors
+    /// `Sealed` where the key is not there or not the one that it was sealed with.
+    pub(super) fn open(&self, text: String) -> Result<String, StoreError> {
+        let Some(sealed) = text.strip_prefix(MARK) else { return Ok(text) };
+        let (name, bytes) = sealed.split_once(':').unwrap_or((sealed, ""));
+        let lost = || StoreError::Sealed { key: name.to_owned() };
+        let (_, secret) =
+            self.keyring.0.iter().find(|(known, _)| known == name).ok_or_else(lost)?;
+        let mut bytes = BASE64.decode(bytes).map_err(|_| lost())?;
+        if bytes.len() < NONCE_LEN {
+            return Err(lost());
+        }
+        let (nonce, sealed) = bytes.split_at_mut(NONCE_LEN);
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| lost())?;
+        let opened = self.key(secret).open_in_place(nonce, Aad::empty(), sealed);
+        let opened = opened.map_err(|_| lost())?.to_vec();
+        String::from_utf8(opened).map_err(|_| lost())
+    }
+
+    /// [`GuildSeal::open`] for what may be absent.
+    pub(super) fn open_option(&self, text: Option<String>) -> Result<Option<String>, StoreError> {
+        text.map(|text| self.open(text)).transpose()
+    }
+
+    /// A value as it is written down: a sealed one is a text.
+    pub(super) fn seal_json(&self, value: &Value) -> Value {
+        if self.keyring.is_empty() {
+            return clean_json(value);
+        }
+        Value::String(self.seal(&clean_json(value).to_string()))
+    }
+
+    /// The value that was written down.
+    ///
+    /// # Errors
+    /// As [`GuildSeal::open`].
+    pub(super) fn open_json(&self, value: Value) -> Result<Value, StoreError> {
+        match value {
+            Value::String(text) if text.starts_with(MARK) => {
+                let opened = self.open(text)?;
+                serde_json::from_str(&opened).map_err(|_| StoreError::Sealed { key: String::new() })
+            }
+            value => Ok(value),
+        }
+    }
+
+    fn key(&self, secret: &Prk) -> LessSafeKey {
+        let info = [&self.guild.0.to_be_bytes()[..]];
+        let key = secret.expand(&info, &AES_256_GCM).expect("one key is asked for");
+        LessSafeKey::new(UnboundKey::from(key))
+    }
+}
+
+/// Notes which key seals from now on.
+///
+/// # Errors
+/// `Sealed` where texts may be sealed with a key that is not there.
+pub(super) async fn try_keys(pool: &PgPool, keyring: &Keyring) -> Result<(), StoreError> {
+    if let Some(name) = keyring.names().next() {
+        sqlx::query!("INSERT INTO seal_key (name) VALUES ($1) ON CONFLICT DO NOTHING", name)
+            .execute(pool)
+            .await?;
+    }
+    let used = sqlx::query_scalar!("SELECT name FROM seal_key ORDER BY name").fetch_all(pool);
+    for key in used.await? {
+        if !keyring.names().any(|known| known == key) {
+            return Err(StoreError::Sealed { key });
+        }
+    }
+    Ok(())
+}
+
+/// A text that nobody takes for a sealed one.
+fn unmarked(text: &str) -> String {
+    match text.strip_prefix(MARK) {
+        Some(rest) => format!("\u{fffd}{rest}"),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn seal(lines: &str, guild: i64) -> GuildSeal {
+        let keyring = Arc::new(Keyring::read(lines).expect("keys"));
+        GuildSeal { keyring, guild: GuildId(guild) }
+    }
+
+    #[test]
+    fn what_is_sealed_opens_with_its_key_in_its_guild_alone() {
+        let (old, new) = (Keyring::new_key("old"), Keyring::new_key("new"));
+        let sealed = seal(&old, 1).seal("The heron sleeps.");
+        assert!(!sealed.contains("heron") && sealed.starts_with("\u{1}old:"));
+        assert_ne!(sealed, seal(&old, 1).seal("The heron sleeps."), "a fresh nonce each time");
+        let both = format!("# the new one seals\n{new}\n\n{old}\n");
+        assert_eq!(seal(&both, 1).open(sealed.clone()).expect("opens"), "The heron sleeps.");
+        assert!(seal(&both, 1).seal("x").starts_with("\u{1}new:"));
+        for (lines, guild) in [(&old, 2), (&new, 1), (&String::new(), 1)] {
+            let error = seal(lines, guild).open(sealed.clone()).expect_err("does not open");
+            assert!(error.to_string().contains("“old”"), "{error}");
+        }
+        let mut edited = sealed.clone();
+        edited.pop();
+        edited.push('A');
+        assert!(seal(&old, 1).open(edited).is_err());
+        assert!(seal(&old, 1).open(format!("{MARK}old:AAAA")).is_err());
+    }
+
+    #[test]
+    fn without_keys_texts_stay_and_none_can_pass_for_a_sealed_one() {
+        let open = seal("", 1);
+        assert_eq!(open.seal("plain"), "plain");
+        let forged = open.seal("\u{1}old:AAAA");
+        assert_eq!(open.open(forged).expect("a text"), "\u{fffd}old:AAAA");
+        assert_eq!(open.seal_json(&json!({ "a": 1 })), json!({ "a": 1 }));
+        let sealing = seal(&Keyring::new_key("k"), 1);
+        assert_eq!(sealing.seal(""), "");
+        assert_eq!(sealing.open("from before".into()).expect("a text"), "from before");
+        let value = json!({ "a": ["b", 1] });
+        let sealed = sealing.seal_json(&value);
+        assert!(sealed.is_string());
+        assert_eq!(sealing.open_json(sealed).expect("a value"), value);
+    }
+
+    #[test]
+    fn a_line_that_is_no_key_is_named_and_not_repeated() {
+        let key = Keyring::new_key("a");
+        assert_eq!(Keyring::read("x").expect_err("no key"), KeyringError::Line(1));
+        assert_eq!(Keyring::read("\na b:AAAA").expect_err("no name"), KeyringError::Line(2));
+        assert_eq!(Keyring::read("a:AAAA").expect_err("too short"), KeyringError::Line(1));
+        assert_eq!(
+            Keyring::read(&format!("{key}\n{key}")).expect_err("twice"),
+            KeyringError::Twice(2)
+        );
+        assert_eq!(format!("{:?}", Keyring::read(&key).expect("a key")), r#"["a"]"#);
+    }
+}
