@@ -11,6 +11,7 @@ mod files;
 mod hearing;
 mod lore;
 mod many;
+mod matrix;
 mod moderation;
 mod pictures;
 mod policy;
