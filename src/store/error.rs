@@ -23,6 +23,7 @@ pub enum Noun {
     ChannelSettings,
     Outbox,
     Report,
+    Boundary,
 }
 
 impl fmt::Display for Noun {
@@ -42,6 +43,7 @@ impl fmt::Display for Noun {
             Self::ChannelSettings => "channel setup",
             Self::Outbox => "message to post",
             Self::Report => "report",
+            Self::Boundary => "line or veil",
         })
     }
 }
@@ -226,7 +228,7 @@ fn taken_by(constraint: &str) -> Option<Noun> {
 fn missing_from(constraint: &str) -> Option<Noun> {
     match constraint.strip_suffix("_fkey")?.rsplit('_').next()? {
         "guild" => Some(Noun::Guild),
-        "person" => Some(Noun::Person),
+        "person" | "owner" => Some(Noun::Person),
         "persona" => Some(Noun::Persona),
         "character" => Some(Noun::Character),
         "scene" | "lane" => Some(Noun::Scene),
