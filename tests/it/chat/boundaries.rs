@@ -85,7 +85,8 @@ async fn a_line_that_is_drawn_in_mid_reply_counts_when_it_is_shown() {
     house.stage.wait_for_words(scene).await;
     draw(&house, BoundaryOf::Scene(scene), BoundaryKind::Line, "wool").await;
     house.stage.release();
-    house.settled(scene).await;
+    let notice = house.stage.notice(scene, 1).await;
+    assert!(notice.contains("not shown") && notice.contains("a line of this scene"), "{notice}");
     assert_eq!(house.speakers(scene).await, ["Ann"]);
     house.stop().await;
 }
