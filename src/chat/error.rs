@@ -14,6 +14,12 @@ pub enum ChatError {
     /// The wish cannot be granted as it is; the text is for the person.
     #[error("{0}")]
     Refused(String),
+    /// The person did not agree yet that their words are taken.
+    #[error(
+        "you have not agreed yet that what you say is taken into scenes here; /privacy optin asks \
+         you"
+    )]
+    MustAgree,
     /// The prompt cannot be made.
     #[error(transparent)]
     Prompt(#[from] PromptError),
@@ -55,7 +61,11 @@ impl ChatError {
             Self::Store(error) => error.is_transient(),
             Self::Pool(error) => error.is_transient(),
             Self::Sink(error) => error.retry,
-            Self::Refused(_) | Self::Prompt(_) | Self::Preset { .. } | Self::Format(_) => false,
+            Self::Refused(_)
+            | Self::MustAgree
+            | Self::Prompt(_)
+            | Self::Preset { .. }
+            | Self::Format(_) => false,
         }
     }
 
@@ -69,6 +79,7 @@ impl ChatError {
                 | StoreError::Full(_),
             )
             | Self::Refused(_)
+            | Self::MustAgree
             | Self::Prompt(_)
             | Self::Preset { .. }
             | Self::Format(_)
@@ -86,6 +97,7 @@ impl ChatError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Refused(_) => "refused",
+            Self::MustAgree => "must_agree",
             Self::Prompt(error) => error.kind(),
             Self::Preset { .. } => "preset",
             Self::Format(error) => error.kind(),

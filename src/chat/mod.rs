@@ -6,7 +6,9 @@
 //! is stored, and whatever is stored is shown once.
 
 mod anticipate;
+mod boundaries;
 mod characters;
+mod consent;
 mod curtain;
 mod dataset;
 mod dice;
@@ -61,6 +63,7 @@ use crate::sampling::SamplerParams;
 use crate::store::{Noun, QueueLimits, Stop, Store, StoreError, Surroundings};
 use crate::telemetry::metrics::Metrics;
 
+pub use consent::AGREEMENT;
 pub use dataset::{
     DataCard, DatasetExport, DatasetOptions, LeftOut, LengthCount, LengthRanges, MAX_SAMPLE_TOKENS,
     Replaced, ranges_of,

@@ -201,7 +201,10 @@ impl Chat {
         if standing.is_opted_out {
             return Err(ChatError::refused(OPTED_OUT));
         }
-        Ok(())
+        match standing.must_agree {
+            true => Err(ChatError::MustAgree),
+            false => Ok(()),
+        }
     }
 
     /// Whether a scene may be changed by those who play in it.

@@ -113,7 +113,8 @@ impl Chat {
         let Scene { guild_id, id, channel, .. } = &view.scene;
         let around = self.store.get_surroundings(*guild_id, *id).await?;
         let facts = facts_of(view.cast.iter().map(|member| &member.character.sheet));
-        self.library.rules_at(*guild_id, &around, channel, facts).await
+        let rules = self.library.rules_at(*guild_id, &around, channel, facts).await?;
+        self.library.within(rules, &view.boundaries)
     }
 
     pub(super) async fn prompt(&self, plan: &Plan, max_tokens: usize) -> Result<Made, ChatError> {

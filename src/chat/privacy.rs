@@ -1,9 +1,10 @@
 //! What is kept of a person: seeing it, taking it along, having it deleted, and not being
 //! heard at all.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::domain::{GuildId, PersonId, SceneId};
+use crate::domain::{BoundaryOf, GuildId, PersonId, SceneId};
 use crate::formats::archive;
 use crate::store::{Noun, PersonText, StoreError};
 
@@ -20,6 +21,10 @@ pub struct Kept {
     pub num_personas: usize,
     /// Cases about them.
     pub num_cases: usize,
+    /// Their lines and veils.
+    pub num_boundaries: usize,
+    /// Since when they agree that their words are taken, where they were asked.
+    pub agreed_at: Option<DateTime<Utc>>,
     /// Whether they agreed to train a model.
     pub trains: bool,
 }
@@ -49,6 +54,8 @@ impl Chat {
             num_scenes: scenes.len(),
             num_personas: self.store.list_personas(guild, person).await?.len(),
             num_cases: self.store.list_cases(guild, Some(person)).await?.len(),
+            num_boundaries: self.boundaries_of(guild, BoundaryOf::Person(person)).await?.len(),
+            agreed_at: self.store.get_agreement(guild, person).await?.map(|it| it.at),
             trains: self.library.training_consent(guild, person).await?.is_some(),
         })
     }
@@ -69,6 +76,8 @@ impl Chat {
         let personas = self.store.list_personas(guild, person).await?;
         let cases = self.store.list_cases(guild, Some(person)).await?;
         let consent = self.library.training_consent(guild, person).await?;
+        let agreement = self.store.get_agreement(guild, person).await?;
+        let boundaries = self.boundaries_of(guild, BoundaryOf::Person(person)).await?;
         let data = json!({
             "name": known.display_name,
             "id": known.external_id,
@@ -80,6 +89,10 @@ impl Chat {
                 "number": case.number, "kind": case.kind, "at": case.created_at,
                 "reason": case.reason, "appeal": case.appeal, "decision": case.decision,
             })).collect::<Vec<_>>(),
+            "lines_and_veils": boundaries.iter().map(|it| json!({
+                "kind": it.kind.as_str(), "text": it.text,
+            })).collect::<Vec<_>>(),
+            "agreed": agreement.map(|it| json!({ "since": it.at, "to_version": it.words })),
             "agreed_to_training_since": consent,
         });
         let files = [
@@ -140,8 +153,8 @@ impl Chat {
         num_not_reached
     }
 
-    /// Has a person heard in no scene, by their own wish, or heard again. Says whether that
-    /// is new.
+    /// Has a person heard in no scene, by their own wish, or heard again: where the guild
+    /// asks, once they agree anew. Says whether that is new.
     ///
     /// # Errors
     /// There is no such person, or the database fails.
@@ -162,7 +175,7 @@ impl Chat {
 
 const README: &str = "What is kept of you on one server.\n\n\
     stories.md  what you said, scene by scene, with earlier versions of what you changed\n\
-    data.json   the same for programs, with your personas, cases about you and what you agreed to\n\n\
+    data.json   the same for programs, with personas, lines, veils, cases and what you agreed to\n\n\
     What others said and what characters replied is theirs and is not in here.\n";
 
 fn text_json(text: &PersonText) -> Value {

@@ -135,7 +135,7 @@ impl Chat {
         let max_tokens = self.settings.max_tokens(plan.length);
         let max_tokens = plan.rules.policy.max_reply_tokens.unwrap_or(max_tokens).min(max_tokens);
         let Made { prompt, lore, effects } = self.prompt(&plan, max_tokens).await?;
-        plan.rules.pass_prompt(&prompt.text)?;
+        plan.rules.pass_prompt(&prompt.story())?;
         let prompt_ms = ms(began.elapsed());
         if matches!(plan.target, Target::Turn(_)) {
             self.store.set_anchor(claim.guild_id, claim.scene_id, prompt.anchor).await?;

@@ -7,8 +7,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::domain::{
-    CastMember, CharacterId, GuildId, JobId, Length, Participant, PromptRole, Scene, SceneId,
-    Speaker, Turn, TurnId,
+    Boundary, BoundaryKind, CastMember, CharacterId, GuildId, JobId, Length, Participant,
+    PromptRole, Scene, SceneId, Speaker, Turn, TurnId,
 };
 use crate::lore::{TimedEffects, UiPrompt};
 use crate::pool::PoolModel;
@@ -37,6 +37,8 @@ pub struct SceneView {
     pub people: Vec<Participant>,
     /// The turns of the line, oldest first.
     pub line: Vec<Turn>,
+    /// The lines and veils that hold.
+    pub boundaries: Vec<Boundary>,
     /// The lore that takes part.
     pub lore: SceneLore,
     /// What its prompts are made for.
@@ -82,7 +84,14 @@ impl Chat {
         let mut people = self.store.list_participants(guild, scene).await?;
         let mut line = self.store.list_line(guild, scene, line).await?;
         // Whoever is not heard is as if absent, in what they said before, too.
-        let absent = self.store.list_absent(guild).await?;
+        let speakers = line.iter().filter_map(|turn| match &turn.speaker {
+            Speaker::Person { id, .. } => Some(*id),
+            Speaker::Character { .. } => None,
+        });
+        let mut known: Vec<_> = people.iter().map(|it| it.person.id).chain(speakers).collect();
+        known.sort_unstable();
+        known.dedup();
+        let absent = self.store.list_absent(guild, &known).await?;
         people.retain(|other| !absent.contains(&other.person.id));
         line.retain(|turn| match &turn.speaker {
             Speaker::Person { id, .. } => !absent.contains(id),
@@ -91,6 +100,7 @@ impl Chat {
         Ok(SceneView {
             scene: self.scene(guild, scene).await?,
             lore: self.scene_lore(guild, scene, &cast).await?,
+            boundaries: self.store.list_boundaries_in(guild, scene).await?,
             cast,
             people,
             line,
@@ -195,6 +205,8 @@ impl SceneView {
             answering: casting.answering,
             people: &people,
             scenario: &self.scene.scenario,
+            lines: &self.bounds(BoundaryKind::Line),
+            veils: &self.bounds(BoundaryKind::Veil),
             system_prompt: unless(UiPrompt::SystemPrompt, &sheet.system_prompt),
             post_history_instructions: unless(
                 UiPrompt::PostHistoryInstructions,
@@ -214,6 +226,17 @@ impl SceneView {
         let (lore, effects) =
             told.map_or_else(Default::default, |told| (told.report, Some(told.effects)));
         Ok(Made { prompt, lore, effects })
+    }
+
+    /// What the boundaries of a kind are about, each once and nobody's.
+    fn bounds(&self, kind: BoundaryKind) -> Vec<&str> {
+        let mut texts: Vec<&str> = Vec::new();
+        for bound in self.boundaries.iter().filter(|bound| bound.kind == kind) {
+            if !texts.contains(&bound.text.as_str()) {
+                texts.push(&bound.text);
+            }
+        }
+        texts
     }
 
     /// The reminders between the turns: the scene's, and of who answers.

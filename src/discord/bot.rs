@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use serenity::model::id::{ChannelId, GuildId};
+use serenity::model::id::{ChannelId, GuildId, UserId};
 
 use super::api::{Api, ApiError, Application, Speaker};
 use super::dispatch::Desk;
@@ -14,7 +14,7 @@ use super::pictures::Pictures;
 use super::webhooks::Webhooks;
 use crate::chat::{Chat, ChatError, clean_name};
 use crate::config::DiscordConfig;
-use crate::domain::{self, CharacterId, Participant, Person, SceneId};
+use crate::domain::{self, CharacterId, Participant, Person, PersonId, SceneId};
 use crate::store::{StoreError, Surroundings};
 
 /// How we call ourselves in the store.
@@ -23,6 +23,9 @@ pub(super) const PLATFORM: &str = "discord";
 /// The most entries of a map from channels; beyond it begins anew. Everything in
 /// one is found again by asking.
 const MAX_CHANNELS: usize = 20_000;
+
+/// How people are called whose name is not known yet.
+const NAMELESS: &str = "Somebody";
 
 /// The front end at work.
 pub(super) struct Bot {
@@ -221,8 +224,28 @@ impl Bot {
         guild: domain::GuildId,
         who: &Author,
     ) -> Result<Person, ChatError> {
-        let name = clean_name(&who.display_name).unwrap_or_else(|_| "Somebody".to_owned());
+        let name = clean_name(&who.display_name).unwrap_or_else(|_| NAMELESS.to_owned());
         Ok(self.chat.store().upsert_person(guild, &who.external_id, &name).await?)
+    }
+
+    /// The person behind somebody who speaks: they themselves, or whoever has an account
+    /// that speaks through a proxy. Their word on being heard holds for it from now on.
+    pub(super) async fn owner(
+        &self,
+        person: &Person,
+        account: UserId,
+    ) -> Result<PersonId, ChatError> {
+        let (guild, account) = (person.guild_id, account.to_string());
+        if person.external_id == account {
+            return Ok(person.id);
+        }
+        let store = self.chat.store();
+        let owner = match store.get_person_by_external(guild, &account).await? {
+            Some(owner) => owner,
+            None => store.upsert_person(guild, &account, NAMELESS).await?,
+        };
+        store.set_proxy_owner(guild, person.id, owner.id).await?;
+        Ok(owner.id)
     }
 
     /// A person in a scene, with whom they play there.

@@ -147,9 +147,12 @@ impl Refusal {
     pub(super) fn is_ours(&self) -> bool {
         match self {
             Self::Plain(_)
-            | Self::Chat(ChatError::Refused(_) | ChatError::Format(_) | ChatError::Preset { .. }) => {
-                false
-            }
+            | Self::Chat(
+                ChatError::Refused(_)
+                | ChatError::MustAgree
+                | ChatError::Format(_)
+                | ChatError::Preset { .. },
+            ) => false,
             Self::Chat(ChatError::Store(
                 StoreError::NotFound(_) | StoreError::Taken(_) | StoreError::Full(_),
             )) => false,
@@ -226,6 +229,9 @@ impl Call {
         // A report is heard from everybody, whatever is stopped.
         if is_bound && deed != Deed::Report {
             self.heed_moderators().await?;
+        } else if deed.brings_words() {
+            let person = self.person().await?;
+            self.bot.chat.heed_agreement(self.guild, person.id).await?;
         }
         permissions::may(&who, deed).map_err(|refused| Refusal::plain(refused.to_string()))?;
         if is_bound { self.heed_policy(deed).await } else { Ok(()) }

@@ -3,9 +3,9 @@
 use super::answering::Way;
 use super::call::{Answer, Call, Refusal};
 use super::call::{Field, FormSheet};
-use super::commands;
 use super::custom_id::{Confirm, CustomId, Form, ReplyAction};
 use super::permissions::Deed;
+use super::{commands, consent};
 use crate::chat::{ReplyReceipt, SwipeTo};
 use crate::domain::{JobId, Length, Scene, Turn, TurnId};
 use crate::store::Job;
@@ -60,6 +60,7 @@ pub(super) async fn run(call: &Call, custom_id: &str) -> Result<(Answer, Way), R
         CustomId::Confirm(Confirm::ForgetMe { messages }) => {
             replaced(commands::forget(call, messages).await?)
         }
+        CustomId::Consent { person, says } => replaced(consent::answer(call, person, says).await?),
         CustomId::Cancel => replaced(Answer::text("Nothing was changed.")),
         CustomId::Form(_) => Err(unknown()),
     }

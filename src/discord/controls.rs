@@ -4,11 +4,11 @@
 //! finds them; those that could do nothing are greyed out. The first row turns
 //! between the texts that there are, the second asks for more words.
 
-use crate::domain::{JobId, Length, TurnId};
+use crate::domain::{JobId, Length, PersonId, TurnId};
 
 use super::api;
 pub(super) use super::api::ButtonStyle;
-use super::custom_id::{Confirm, CustomId, ReplyAction};
+use super::custom_id::{Confirm, CustomId, ReplyAction, Says};
 use super::locale::Locale;
 
 /// A button.
@@ -68,12 +68,14 @@ pub(super) enum Label {
     Stop,
     Confirm,
     Cancel,
+    Agree,
+    Decline,
 }
 
 impl Label {
     /// All of them.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Again,
         Self::Continue,
         Self::Shorter,
@@ -82,6 +84,8 @@ impl Label {
         Self::Stop,
         Self::Confirm,
         Self::Cancel,
+        Self::Agree,
+        Self::Decline,
     ];
 
     fn english(self) -> &'static str {
@@ -94,6 +98,8 @@ impl Label {
             Self::Stop => "Stop",
             Self::Confirm => "Yes, really",
             Self::Cancel => "Rather not",
+            Self::Agree => "I agree",
+            Self::Decline => "No thanks",
         }
     }
 
@@ -176,6 +182,19 @@ pub(super) fn confirm_rows(confirm: Confirm, locale: Locale) -> Vec<Vec<Button>>
     ]]
 }
 
+/// The two buttons under what people agree to; `waiting` is the message that waits, or 0.
+pub(super) fn consent_rows(person: PersonId, waiting: u64, locale: Locale) -> Vec<Vec<Button>> {
+    // Neither is made to look like the better one.
+    let button = |says, label: Label| Button {
+        custom_id: CustomId::Consent { person, says },
+        label: label.text(locale),
+        emoji: None,
+        style: ButtonStyle::Secondary,
+        disabled: false,
+    };
+    vec![vec![button(Says::Agree { waiting }, Label::Agree), button(Says::Decline, Label::Decline)]]
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -245,6 +264,7 @@ mod tests {
                 reply_rows(&extreme, locale),
                 stop_rows(7, JobId(3), locale),
                 confirm_rows(Confirm::EndScene(SceneId(1)), locale),
+                consent_rows(PersonId(i64::MAX), u64::MAX, locale),
             ] {
                 assert!(rows.len() <= 5 && rows.iter().all(|row| (1..=5).contains(&row.len())));
                 let ids: Vec<String> =

@@ -8,7 +8,7 @@
 //! A button that names an outbox row is also the marker by which a post is known
 //! again after a crash (see [`outbox_of`]).
 
-use crate::domain::{CharacterId, JobId, LorebookId, SceneId, TurnId};
+use crate::domain::{CharacterId, JobId, LorebookId, PersonId, SceneId, TurnId};
 
 /// The most that Discord takes.
 pub(super) const MAX_CUSTOM_ID: usize = 100;
@@ -41,6 +41,25 @@ pub(super) enum CustomId {
     Confirm(Confirm),
     /// The way out of a question like that.
     Cancel,
+    /// What somebody says who was asked whether their words may be taken.
+    Consent {
+        /// Who was asked: nobody answers for another.
+        person: PersonId,
+        /// What they say.
+        says: Says,
+    },
+}
+
+/// Yes or no to one's words being taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Says {
+    /// They may be.
+    Agree {
+        /// The message that waits to be taken in; 0 where none does.
+        waiting: u64,
+    },
+    /// They may not.
+    Decline,
 }
 
 /// What a button under a reply does.
@@ -152,6 +171,10 @@ impl CustomId {
             Self::Confirm(Confirm::ForgetMe { messages: false }) => join(&["forget", "here"]),
             Self::Confirm(Confirm::EndScene(id)) => join(&["end", &base36(id.0)]),
             Self::Cancel => join(&["cancel"]),
+            Self::Consent { person, says: Says::Agree { waiting } } => {
+                join(&["agree", &base36(person.0), &base36(waiting.cast_signed())])
+            }
+            Self::Consent { person, says: Says::Decline } => join(&["decline", &base36(person.0)]),
         }
     }
 
@@ -179,6 +202,13 @@ impl CustomId {
             ["delore", book] => Self::Confirm(Confirm::DeleteLorebook(LorebookId(id(book)?))),
             ["end", scene] => Self::Confirm(Confirm::EndScene(SceneId(id(scene)?))),
             ["cancel"] => Self::Cancel,
+            ["agree", person, waiting] => Self::Consent {
+                person: PersonId(id(person)?),
+                says: Says::Agree { waiting: id(waiting)?.cast_unsigned() },
+            },
+            ["decline", person] => {
+                Self::Consent { person: PersonId(id(person)?), says: Says::Decline }
+            }
             ["form", ref rest @ ..] => Self::Form(Form::from_words(rest)?),
             [action, outbox, turn] => {
                 let action = ReplyAction::ALL.into_iter().find(|known| known.as_str() == action)?;
@@ -192,7 +222,7 @@ impl CustomId {
     pub(super) fn outbox(self) -> Option<i64> {
         match self {
             Self::Reply { outbox, .. } | Self::Stop { outbox, .. } => Some(outbox),
-            Self::Form(_) | Self::Confirm(_) | Self::Cancel => None,
+            Self::Form(_) | Self::Confirm(_) | Self::Cancel | Self::Consent { .. } => None,
         }
     }
 }
@@ -291,6 +321,14 @@ mod tests {
             any::<bool>().prop_map(|messages| CustomId::Confirm(Confirm::ForgetMe { messages })),
             any::<i64>().prop_map(|id| CustomId::Confirm(Confirm::EndScene(SceneId(id)))),
             Just(CustomId::Cancel),
+            any::<(i64, u64)>().prop_map(|(person, waiting)| CustomId::Consent {
+                person: PersonId(person),
+                says: Says::Agree { waiting },
+            }),
+            any::<i64>().prop_map(|person| CustomId::Consent {
+                person: PersonId(person),
+                says: Says::Decline,
+            }),
         ]
     }
 

@@ -20,7 +20,8 @@ use super::call::{Answer, Call, FormSheet, Refusal};
 use super::commands::{self, Verb, complete};
 use super::custom_id::CustomId;
 use super::interaction::{Data, Handle, Interaction};
-use super::{answering, components, menus, modals, scenes};
+use super::{answering, components, consent, menus, modals, scenes};
+use crate::chat::ChatError;
 use crate::telemetry::metrics;
 
 /// The most interactions that are worked on at once.
@@ -230,7 +231,10 @@ async fn do_with_words(bot: Arc<Bot>, asked: Interaction) -> Outcome {
         return "unanswered";
     }
     let done = match Call::new(bot.clone(), &asked).await {
-        Ok(call) => perform(&call, &asked.data).await,
+        Ok(call) => match perform(&call, &asked.data).await {
+            Err(Refusal::Chat(ChatError::MustAgree)) => consent::question(&call).await,
+            done => done,
+        },
         Err(refusal) => Err(refusal),
     };
     let outcome = done.as_ref().map_or_else(Refusal::kind, |_| "done");
@@ -260,7 +264,12 @@ async fn do_quietly(bot: Arc<Bot>, asked: Interaction) -> Outcome {
     }
     let Data::Button { custom_id } = &asked.data else { return "unknown" };
     let done = match Call::new(bot.clone(), &asked).await {
-        Ok(call) => components::run(&call, custom_id).await,
+        Ok(call) => match components::run(&call, custom_id).await {
+            Err(Refusal::Chat(ChatError::MustAgree)) => {
+                consent::question(&call).await.map(|question| (question, answering::Way::Beside))
+            }
+            done => done,
+        },
         Err(refusal) => Err(refusal),
     };
     match done {

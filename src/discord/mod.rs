@@ -14,6 +14,7 @@ mod comings;
 mod commands;
 mod components;
 mod connection;
+mod consent;
 mod controls;
 mod custom_id;
 mod dispatch;

@@ -89,6 +89,32 @@ pub(super) enum Deed<'a> {
     SetUp,
 }
 
+impl Deed<'_> {
+    /// Whether words of whoever does it may come into a prompt by it.
+    pub(super) fn brings_words(self) -> bool {
+        match self {
+            Self::StartScene(_)
+            | Self::ChangeScene
+            | Self::EditTurn(_)
+            | Self::CreateCharacter
+            | Self::EditCharacter(_)
+            | Self::CreateLore
+            | Self::EditLore(_) => true,
+            Self::Report
+            | Self::Play
+            | Self::Branch
+            | Self::Pause
+            | Self::Rewind
+            | Self::EndScene
+            | Self::CreatePreset
+            | Self::EditPreset(_)
+            | Self::ApproveTraining
+            | Self::Moderate
+            | Self::SetUp => false,
+        }
+    }
+}
+
 /// A channel as a place for scenes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place<'a> {

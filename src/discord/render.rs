@@ -4,6 +4,7 @@
 //! who asked sees it. Names and words of people are shown as they are: none of
 //! them can become formatting.
 
+mod boundaries;
 mod help;
 mod lore;
 mod queue;
@@ -16,6 +17,7 @@ use super::split::MAX_MESSAGE;
 use crate::chat::ReplyReceipt;
 use crate::prompt::PromptReceipt;
 
+pub(super) use boundaries::boundaries;
 pub(super) use help::{help, help_topics};
 pub(super) use lore::{
     entries, lore, lore_entry, lore_name, lore_test, lore_title, lorebook, lorebooks,

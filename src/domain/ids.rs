@@ -40,4 +40,6 @@ ids! {
     LorebookId,
     /// A text that somebody reported.
     ReportId,
+    /// A line or a veil.
+    BoundaryId,
 }

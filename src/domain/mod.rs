@@ -3,6 +3,7 @@
 //! No I/O, no SQL, no platform types: the store writes these down, the chat room
 //! moves them, the prompt room renders them.
 
+mod boundary;
 mod character;
 mod dice;
 mod guild;
@@ -14,12 +15,13 @@ mod scene;
 mod template;
 mod turn;
 
+pub use boundary::{Boundary, BoundaryKind, BoundaryOf};
 pub use character::{Character, CharacterSheet, DepthPrompt};
 pub use dice::{Dice, ParseDiceError, Roll};
 pub use guild::Guild;
 pub use ids::{
-    CharacterId, GuildId, JobId, LorebookId, PersonId, PersonaId, ReportId, SceneId, SwipeId,
-    TurnId,
+    BoundaryId, CharacterId, GuildId, JobId, LorebookId, PersonId, PersonaId, ReportId, SceneId,
+    SwipeId, TurnId,
 };
 pub use length::{Length, ParseLengthError};
 pub use lorebook::{

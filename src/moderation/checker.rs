@@ -43,10 +43,18 @@ impl Checker {
     /// # Errors
     /// It says something impossible.
     pub fn new(policy: &Policy) -> Result<Self, PolicyError> {
+        Self::with_words(policy, &[])
+    }
+
+    /// Compiles a policy and more lists, which need not keep to a policy's limits.
+    ///
+    /// # Errors
+    /// The policy says something impossible, or a list does.
+    pub fn with_words(policy: &Policy, more: &[WordRule]) -> Result<Self, PolicyError> {
         policy.validate()?;
         let themes = policy.themes.iter().filter(|(_, verdict)| **verdict > Verdict::Allow);
         let themes: Vec<WordRule> = themes.map(|(theme, verdict)| theme.rule(*verdict)).collect();
-        let words = themes.iter().chain(&policy.words);
+        let words = themes.iter().chain(&policy.words).chain(more);
         let rules = RuleSet::build(words, policy.patterns.iter())?;
         Ok(Self { rules, minors: minors() })
     }

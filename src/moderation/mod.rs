@@ -4,6 +4,7 @@
 //! nothing. Invariant: what sexualises minors is refused everywhere, whatever the settings.
 
 mod age;
+mod boundary;
 mod checker;
 mod fold;
 mod leet;
@@ -22,6 +23,7 @@ mod verdict;
 mod evasion;
 
 pub use age::declares_minor;
+pub use boundary::{line_rule, veil_rule};
 pub use checker::{Checker, Reading, SceneFacts};
 pub use policy::{Policy, PolicyError, QuietHours, Rating, Retention, Whoever};
 pub use rule_set::RuleSet;

@@ -70,6 +70,21 @@ pub(super) fn scenario(text: &str) -> String {
     format!("Scenario: {text}")
 }
 
+/// The paragraph on what is not to be seen: lines never happen, veils out of sight alone.
+/// Empty where there are none.
+pub(super) fn boundaries(lines: &[String], veils: &[String]) -> String {
+    let said = |before: &str, texts: &[String], after: &str| {
+        (!texts.is_empty()).then(|| format!("{before}: {}.{after}", texts.join("; ")))
+    };
+    let lines = said("These never happen in the story and are never mentioned", lines, "");
+    let veils = said(
+        "These may happen in the story, but only off-screen",
+        veils,
+        " Fade to black before them and go on afterwards.",
+    );
+    lines.into_iter().chain(veils).collect::<Vec<_>>().join(" ")
+}
+
 /// The role line. It names everyone whoever answers, so that it never changes.
 pub(super) fn role_line(characters: &str, people: &str) -> String {
     format!(

@@ -23,6 +23,11 @@ pub struct PromptInputs<'a> {
     pub people: &'a [PromptPerson<'a>],
     /// What happens in the story; macros are expanded.
     pub scenario: &'a str,
+    /// What never happens in the story; each on one line, in people's words, which hold no
+    /// macros.
+    pub lines: &'a [&'a str],
+    /// What happens in it out of sight alone; likewise.
+    pub veils: &'a [&'a str],
     /// Replaces the role line unless blank; `{{original}}` stands for ours.
     pub system_prompt: &'a str,
     /// An instruction right before the reply, unless blank.
@@ -64,6 +69,8 @@ impl<'a> PromptInputs<'a> {
             answering: 0,
             people,
             scenario: "",
+            lines: &[],
+            veils: &[],
             system_prompt: "",
             post_history_instructions: "",
             lore: &[],

@@ -43,6 +43,8 @@ fn paragraphs(stage: &Stage<'_>, told: &[ToldLore<'_>]) -> Vec<(SectionKind, Str
     let scenario = if scenario.is_empty() { scenario } else { alpaca::scenario(&scenario) };
     paragraphs.push((SectionKind::Scenario, String::new(), scenario));
     paragraphs.extend(lore(LorePosition::AfterCharacters));
+    // The last before the role line, which says that the chat is below it.
+    paragraphs.push((SectionKind::Boundaries, String::new(), stage.boundaries()));
     paragraphs.push((SectionKind::RoleLine, String::new(), stage.system_prompt("")));
     paragraphs
 }

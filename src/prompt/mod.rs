@@ -41,6 +41,8 @@ pub use receipt::{PromptReceipt, Section, SectionKind, Trimmed, TrimmedLore};
 pub use shipped::{check_template, shipped_template, shipped_templates};
 pub use training::{Lesson, LessonTurn, lesson, visible};
 
+use std::ops::Range;
+
 use sha2::{Digest, Sha256};
 
 use self::frame::{Fitted, Frame};
@@ -69,6 +71,8 @@ pub struct Prompt {
     pub token_ids: Vec<u32>,
     /// The same as text, to be shown.
     pub text: String,
+    /// Where in the text the lines and veils stand; empty where there are none.
+    pub boundaries: Range<usize>,
     /// Texts that end the reply, beside the model's own end of text.
     pub stops: Vec<String>,
     /// The other participants, whose lines the reply may not hold.
@@ -80,11 +84,19 @@ pub struct Prompt {
     pub anchor: Option<TurnId>,
 }
 
+impl Prompt {
+    /// The text without its lines and veils, which name what is not to be.
+    pub fn story(&self) -> String {
+        let Range { start, end } = self.boundaries;
+        [&self.text[..start], &self.text[end..]].concat()
+    }
+}
+
 /// Renders the scene for the character who answers, within the budget.
 ///
 /// # Errors
 ///
-/// What may never be left out (characters, personas, scenario, role line, notes, the
+/// What may never be left out (characters, personas, scenario, lines and veils, role line, notes, the
 /// latest turn, the last turn by a person) does not fit, the template cannot be read,
 /// or the cast has no such character. Nothing is cut in secret.
 pub fn build(
@@ -110,6 +122,7 @@ pub fn build(
     Ok(Prompt {
         token_ids: blocks.iter().flat_map(|block| &block.ids).copied().collect(),
         text: blocks.iter().map(|block| block.part.text.as_str()).collect(),
+        boundaries: place_of(&blocks, SectionKind::Boundaries),
         stops: sections.stops(),
         others: OtherLines::of(stage.others(), stage.answering()),
         anchor: trimmed.first_kept,
@@ -121,6 +134,15 @@ pub fn build(
             trimmed: Trimmed { lore: dropped, ..trimmed },
         },
     })
+}
+
+/// Where the first block of that kind stands, in bytes of the text.
+fn place_of(blocks: &[Block], kind: SectionKind) -> Range<usize> {
+    let at = blocks.iter().position(|block| block.part.kind == kind).unwrap_or(blocks.len());
+    let (before, rest) = blocks.split_at(at);
+    let len = |block: &Block| block.part.text.len();
+    let start = before.iter().map(len).sum();
+    start..start + rest.first().map_or(0, len)
 }
 
 /// The blocks of a prompt whose turns and examples keep to `room`, and what they are

@@ -62,6 +62,8 @@ pub enum SectionKind {
     Scenario,
     /// Lore after the scenario.
     LoreAfter,
+    /// Lines and veils: what is not to be seen.
+    Boundaries,
     /// The role line, or what a card puts in its place.
     RoleLine,
     /// One example dialogue.
@@ -95,6 +97,7 @@ impl fmt::Display for SectionKind {
             Self::Persona => "persona",
             Self::Scenario => "scenario",
             Self::LoreAfter => "lore after the scenario",
+            Self::Boundaries => "lines and veils",
             Self::RoleLine => "role line",
             Self::Example => "example dialogue",
             Self::Turns => "turns",

@@ -129,11 +129,14 @@ impl<'a> Sections<'a> {
         })
     }
 
-    /// Lore right before the examples.
+    /// Lore right before the examples, and before it what the story string has no place for.
     pub(super) fn before_examples(&self) -> Vec<Block> {
         let mut parts = match &self.layout {
             Layout::Limarp => Vec::new(),
-            Layout::Instruct(instruct) => instruct.lore_without_a_place(&self.told),
+            Layout::Instruct(instruct) => {
+                let lore = instruct.lore_without_a_place(&self.told).into_iter();
+                lore.chain(instruct.boundaries()).collect()
+            }
         };
         parts.extend(self.lore_at(LorePosition::BeforeExamples));
         self.blocks(parts)

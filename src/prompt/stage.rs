@@ -144,6 +144,14 @@ impl<'a> Stage<'a> {
         self.shared(self.inputs.scenario, "scenario")
     }
 
+    /// What is not to be seen in the story; empty where everything is.
+    pub(super) fn boundaries(&self) -> String {
+        let all = |texts: &[&str]| -> Vec<String> {
+            texts.iter().map(|text| self.speech(text)).collect()
+        };
+        alpaca::boundaries(&all(self.inputs.lines), &all(self.inputs.veils))
+    }
+
     /// What the model is told to do: the character's words, else the template's, else
     /// the role line.
     pub(super) fn system_prompt(&self, templates: &str) -> String {

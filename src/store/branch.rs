@@ -17,7 +17,7 @@ pub struct NewBranch {
 
 impl Store {
     /// Begins a scene elsewhere with a copy of another one's settings, cast,
-    /// people, lore, and its line up to a turn, with every swipe. From then on
+    /// people, lore, lines and veils, and its line up to a turn, with every swipe. From then on
     /// neither scene changes the other. It is stale until its end is shown.
     ///
     /// # Errors
@@ -63,6 +63,10 @@ impl Store {
                 INSERT INTO participant (guild_id, scene_id, person_id, persona_id, joined_at)
                 SELECT $1, $3, person_id, persona_id, joined_at FROM participant
                 WHERE guild_id = $1 AND scene_id = $2
+             ), bounds AS (
+                INSERT INTO boundary (guild_id, scene_id, kind, text, created_at)
+                SELECT $1, $3, kind, text, created_at FROM boundary
+                WHERE guild_id = $1 AND scene_id = $2 ORDER BY id
              )
              INSERT INTO scene_lorebook (guild_id, scene_id, lorebook_id, joined_at)
              SELECT $1, $3, lorebook_id, joined_at FROM scene_lorebook

@@ -173,7 +173,9 @@ async fn forget_who(
     .await?;
     let done = sqlx::query!(
         "UPDATE person SET external_id = 'erased:' || gen_random_uuid(),
-                           display_name = 'somebody', persona_id = NULL
+                           display_name = 'somebody', persona_id = NULL,
+                           agreed_at = NULL, agreed_words = NULL, consent_asked_at = NULL,
+                           owner_id = NULL
          WHERE guild_id = $1 AND id = $2",
         guild.0,
         person.0,
@@ -188,6 +190,8 @@ async fn forget_who(
             UPDATE report SET reason = '' WHERE guild_id = $1 AND person_id = $2
          ), agreed AS (
             DELETE FROM training_consent WHERE guild_id = $1 AND person_id = $2
+         ), bounds AS (
+            DELETE FROM boundary WHERE guild_id = $1 AND person_id = $2
          ), cases AS (
             UPDATE moderation_case
             SET reason = '', appeal = NULL, evidence = NULL

@@ -24,6 +24,7 @@ pub enum Noun {
     Outbox,
     Report,
     AuditEntry,
+    Boundary,
 }
 
 impl fmt::Display for Noun {
@@ -44,6 +45,7 @@ impl fmt::Display for Noun {
             Self::Outbox => "message to post",
             Self::Report => "report",
             Self::AuditEntry => "row of the audit",
+            Self::Boundary => "line or veil",
         })
     }
 }
@@ -252,7 +254,7 @@ fn taken_by(constraint: &str) -> Option<Noun> {
 fn missing_from(constraint: &str) -> Option<Noun> {
     match constraint.strip_suffix("_fkey")?.rsplit('_').next()? {
         "guild" => Some(Noun::Guild),
-        "person" => Some(Noun::Person),
+        "person" | "owner" => Some(Noun::Person),
         "persona" => Some(Noun::Persona),
         "character" => Some(Noun::Character),
         "scene" | "lane" => Some(Noun::Scene),

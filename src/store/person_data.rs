@@ -59,8 +59,9 @@ impl Store {
         texts.collect()
     }
 
-    /// Has a person heard in no scene of a guild, by their own wish, or heard again. Says
-    /// whether that changed anything.
+    /// Has a person heard in no scene of a guild, by their own wish, or heard again. Whoever
+    /// does not want to be heard takes back what they agreed to. Says whether that changed
+    /// anything.
     ///
     /// # Errors
     /// `NotFound` where the guild has no such person.
@@ -74,7 +75,9 @@ impl Store {
         let mut tx = self.begin(guild).await?;
         let was_out = sqlx::query_scalar!(
             r#"UPDATE person
-               SET opted_out_at = CASE WHEN $3 THEN coalesce(person.opted_out_at, now()) END
+               SET opted_out_at = CASE WHEN $3 THEN coalesce(person.opted_out_at, now()) END,
+                   agreed_at = CASE WHEN NOT $3 THEN person.agreed_at END,
+                   agreed_words = CASE WHEN NOT $3 THEN person.agreed_words END
                FROM (SELECT opted_out_at FROM person
                      WHERE guild_id = $1 AND id = $2 FOR UPDATE) AS was
                WHERE guild_id = $1 AND id = $2

@@ -13,8 +13,9 @@ const PAGE: i64 = 200;
 
 /// What is sealed, by table: texts, and values that are texts where they are sealed.
 /// Prompts are apart: [`reseal_prompts`].
-const TEXTS: [(&str, &str); 7] = [
+const TEXTS: [(&str, &str); 8] = [
     ("swipe", "text"),
+    ("boundary", "text"),
     ("persona", "description"),
     ("scene", "scenario"),
     ("report", "reason"),

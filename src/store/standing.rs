@@ -12,6 +12,8 @@ pub struct PersonStanding {
     pub is_blocked: bool,
     /// They themselves do not want to be.
     pub is_opted_out: bool,
+    /// They did not agree to it, and the guild asks everybody.
+    pub must_agree: bool,
     /// Everything in the guild is stopped.
     pub is_guild_frozen: bool,
 }
@@ -124,10 +126,12 @@ impl Store {
         let mut conn = self.read(guild).await?;
         let standing = sqlx::query_as!(
             PersonStanding,
-            r#"SELECT person.blocked_at IS NOT NULL AS "is_blocked!",
-                      person.opted_out_at IS NOT NULL AS "is_opted_out!",
+            r#"SELECT coalesce(is_blocked, false) AS "is_blocked!",
+                      coalesce(is_opted_out, false) AS "is_opted_out!",
+                      coalesce(must_agree, false) AS "must_agree!",
                       guild.frozen_at IS NOT NULL AS "is_guild_frozen!"
-               FROM guild LEFT JOIN person ON person.guild_id = guild.id AND person.id = $2
+               FROM guild LEFT JOIN person_standing AS standing
+                    ON standing.guild_id = guild.id AND standing.person_id = $2
                WHERE guild.id = $1"#,
             guild.0,
             person.0,
@@ -137,15 +141,23 @@ impl Store {
         Ok(standing.unwrap_or_default())
     }
 
-    /// The people of a guild who are not heard, by moderators' or their own word.
-    #[instrument(name = "db.person.list_absent", skip(self), err(level = "debug"))]
-    pub async fn list_absent(&self, guild: GuildId) -> Result<Vec<PersonId>, StoreError> {
+    /// Who of these people is not heard, by moderators' or their own word, or because they
+    /// did not agree.
+    #[instrument(name = "db.person.list_absent", skip(self, people), err(level = "debug"))]
+    pub async fn list_absent(
+        &self,
+        guild: GuildId,
+        people: &[PersonId],
+    ) -> Result<Vec<PersonId>, StoreError> {
+        let people: Vec<i64> = people.iter().map(|person| person.0).collect();
         let mut conn = self.read(guild).await?;
         let people = sqlx::query_scalar!(
-            "SELECT id FROM person
-             WHERE guild_id = $1 AND (blocked_at IS NOT NULL OR opted_out_at IS NOT NULL)
-             ORDER BY id",
+            r#"SELECT person_id AS "id!" FROM person_standing
+               WHERE guild_id = $1 AND person_id = ANY($2)
+                 AND (is_blocked OR is_opted_out OR must_agree)
+               ORDER BY person_id"#,
             guild.0,
+            &people,
         )
         .fetch_all(&mut *conn)
         .await?;

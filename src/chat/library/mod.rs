@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use crate::domain::{Character, CharacterId, CharacterSheet, DepthPrompt, GuildId, PersonId};
 use crate::formats::Limits;
 use crate::moderation::Checker;
-use crate::store::{Noun, Store, StoreError};
+use crate::store::{Consent, Noun, Store, StoreError};
 
 use super::characters::{self, clean_avatar_url};
 use super::{ChatError, clean_name};
@@ -31,7 +31,7 @@ pub use export::Export;
 pub use lorebooks::{EntryChange, ImportedLorebook, KeptLorebook, LorebookInHand, read_book};
 pub use presets::ImportedPreset;
 pub use rules::Rules;
-pub(super) use rules::{facts_of, read_policy, refusal, retention_at};
+pub(super) use rules::{facts_of, read_policy, refusal, refused_line, retention_at};
 pub use training::{CONSENT_WORDS, TrainingScene};
 
 /// The deepest that a character's reminder stands, in turns.
@@ -103,6 +103,8 @@ impl Library {
     /// The name cannot be used, or the database fails.
     pub async fn local(&self, user: Option<&str>) -> Result<LocalGuild, ChatError> {
         let guild = self.store.upsert_guild(PLATFORM, GUILD, "this terminal").await?;
+        // Whoever sits alone at their own machine need not be asked.
+        self.store.set_guild_consent(guild.id, Consent::Assumed).await?;
         let known = match user {
             Some(_) => None,
             None => self.store.get_person_by_external(guild.id, PERSON).await?,

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::domain::{CharacterSheet, GuildId, SceneId};
+use crate::domain::{Boundary, BoundaryKind, CharacterSheet, GuildId, SceneId};
 use crate::moderation::{
-    Checker, Door, Outcome, Policy, Rating, Reading, Retention, SceneFacts, Verdict, declares_minor,
+    Checker, Door, Outcome, Policy, Rating, Reading, Retention, RuleError, SceneFacts, Verdict,
+    WordRule, declares_minor, line_rule, veil_rule,
 };
 use crate::store::{Noun, PlacePolicy, StoreError, Surroundings};
 
@@ -25,13 +26,16 @@ pub struct Rules {
     /// What they are made of.
     pub policy: Policy,
     pub(in crate::chat) checker: Arc<Checker>,
+    /// The same with the lines and veils of a scene, which bind replies alone.
+    replies: Arc<Checker>,
     pub(in crate::chat) facts: SceneFacts,
 }
 
 impl Rules {
     /// What the rules say of a text.
     pub fn check(&self, door: Door, text: &str) -> Outcome {
-        self.checker.check(door, text, self.facts)
+        let checker = if door == Door::Reply { &self.replies } else { &self.checker };
+        checker.check(door, text, self.facts)
     }
 
     /// Whether the model may read a prompt.
@@ -48,7 +52,7 @@ impl Rules {
 
     /// Up to where a growing reply may be shown, in bytes.
     pub(in crate::chat) fn showable(&self, reply: &str, reading: &mut Reading) -> usize {
-        self.checker.showable(reply, self.facts, reading)
+        self.replies.showable(reply, self.facts, reading)
     }
 
     /// The text as it may stand: as it is, or with what was found covered.
@@ -95,7 +99,27 @@ impl Library {
         let cast = self.store.list_cast(guild, scene).await?;
         let facts = facts_of(cast.iter().map(|member| &member.character.sheet));
         let around = self.store.get_surroundings(guild, scene).await?;
-        self.rules_at(guild, &around, &found.channel, facts).await
+        let rules = self.rules_at(guild, &around, &found.channel, facts).await?;
+        self.within(rules, &self.store.list_boundaries_in(guild, scene).await?)
+    }
+
+    /// The same rules with the lines and veils of a scene.
+    ///
+    /// # Errors
+    /// One cannot be looked for.
+    pub(in crate::chat) fn within(
+        &self,
+        rules: Rules,
+        boundaries: &[Boundary],
+    ) -> Result<Rules, ChatError> {
+        let mut words = Vec::new();
+        for Boundary { kind, text, .. } in boundaries {
+            match kind {
+                BoundaryKind::Line => words.push(line_rule(text).map_err(refused_line)?),
+                BoundaryKind::Veil => words.extend(veil_rule(text)),
+            }
+        }
+        Ok(Rules { replies: self.compiled(&rules.policy, &words)?, ..rules })
     }
 
     /// What is allowed in a place, whether a scene is played there or not.
@@ -127,7 +151,8 @@ impl Library {
         let known = self.store.get_guild(guild).await?;
         let is_own = known.is_some_and(|guild| guild.platform == PLATFORM);
         let policy = effective(&policies, around, channel, is_own || around.age_restricted)?;
-        Ok(Rules { checker: self.compiled(&policy)?, policy, facts })
+        let checker = self.compiled(&policy, &[])?;
+        Ok(Rules { replies: checker.clone(), checker, policy, facts })
     }
 
     /// Whether a character may come into the guild's library.
@@ -160,12 +185,13 @@ impl Library {
         texts.iter().try_for_each(|text| rules.pass(Door::Card, text).map(drop))
     }
 
-    fn compiled(&self, policy: &Policy) -> Result<Arc<Checker>, ChatError> {
-        let key = json!(policy).to_string();
+    fn compiled(&self, policy: &Policy, more: &[WordRule]) -> Result<Arc<Checker>, ChatError> {
+        let key = json!([policy, more]).to_string();
         if let Some(known) = self.compiled.lock().expect("nothing panics here").get(&key) {
             return Ok(known.clone());
         }
-        let checker = Checker::new(policy).map_err(|error| unreadable(&error.to_string()))?;
+        let checker =
+            Checker::with_words(policy, more).map_err(|error| unreadable(&error.to_string()))?;
         let checker = Arc::new(checker);
         let mut compiled = self.compiled.lock().expect("nothing panics here");
         if compiled.len() >= MAX_COMPILED {
@@ -209,6 +235,11 @@ fn effective(
 /// A place's policy as it was written down.
 pub(in crate::chat) fn read_policy(of_place: &PlacePolicy) -> Result<Policy, ChatError> {
     serde_json::from_value(of_place.body.clone()).map_err(|error| unreadable(&error.to_string()))
+}
+
+/// What somebody is told whose line nothing could be told by.
+pub(in crate::chat) fn refused_line(error: RuleError) -> ChatError {
+    ChatError::refused(error.to_string())
 }
 
 fn unreadable(error: &str) -> ChatError {

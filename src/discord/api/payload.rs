@@ -1,6 +1,7 @@
 //! What a message says. Every payload states whom it may ping.
 
 use serde_json::{Map, Value, json};
+use serenity::model::id::UserId;
 
 use super::components::{Row, check_length, rows_json};
 use super::error::ApiError;
@@ -20,14 +21,23 @@ pub(super) const EPHEMERAL: u64 = 1 << 6;
 
 /// Whom a message may ping. There is no message without a decision on this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mentions(());
+pub(crate) struct Mentions(Option<UserId>);
 
 impl Mentions {
     /// Nobody, whatever the text says: what story text uses.
-    pub(crate) const NONE: Self = Self(());
+    pub(crate) const NONE: Self = Self(None);
+
+    /// One person, where the text names them, and nobody else.
+    pub(crate) fn of(user: UserId) -> Self {
+        Self(Some(user))
+    }
 
     fn json(self) -> Value {
-        json!({ "parse": [], "replied_user": false })
+        let mut json = json!({ "parse": [], "replied_user": false });
+        if let Some(user) = self.0 {
+            json["users"] = json!([user.to_string()]);
+        }
+        json
     }
 }
 

@@ -11,6 +11,7 @@ pub(super) mod complete;
 mod files;
 mod help;
 mod length;
+mod lines;
 mod lore;
 mod moderation;
 mod note;
@@ -96,6 +97,7 @@ pub(super) enum Verb {
     SetupChannel,
     SetupRoles,
     SetupReports,
+    SetupConsent,
     SetupShow,
     TrainingAgree,
     TrainingWithdraw,
@@ -107,6 +109,9 @@ pub(super) enum Verb {
     PrivacyDelete,
     PrivacyOptout,
     PrivacyOptin,
+    LinesShow,
+    LinesAdd,
+    LinesRemove,
     PolicyShow,
     PolicyPreset,
     PolicyImport,
@@ -180,6 +185,7 @@ impl Verb {
             ("setup", "channel") => Self::SetupChannel,
             ("setup", "roles") => Self::SetupRoles,
             ("setup", "reports") => Self::SetupReports,
+            ("setup", "consent") => Self::SetupConsent,
             ("setup", "show") => Self::SetupShow,
             ("training", "agree") => Self::TrainingAgree,
             ("training", "withdraw") => Self::TrainingWithdraw,
@@ -191,6 +197,9 @@ impl Verb {
             ("privacy", "delete") => Self::PrivacyDelete,
             ("privacy", "optout") => Self::PrivacyOptout,
             ("privacy", "optin") => Self::PrivacyOptin,
+            ("lines", "show") => Self::LinesShow,
+            ("lines", "add") => Self::LinesAdd,
+            ("lines", "remove") => Self::LinesRemove,
             ("policy", "show") => Self::PolicyShow,
             ("policy", "preset") => Self::PolicyPreset,
             ("policy", "import") => Self::PolicyImport,
@@ -280,6 +289,7 @@ pub(super) async fn run(call: &Call, command: &Command) -> Result<Answer, Refusa
         Verb::SetupChannel => setup::channel(call, options).await,
         Verb::SetupRoles => setup::roles(call, options).await,
         Verb::SetupReports => setup::reports(call, options).await,
+        Verb::SetupConsent => setup::consent(call, options).await,
         Verb::SetupShow => setup::show(call).await,
         Verb::TrainingAgree => training::agree(call).await,
         Verb::TrainingWithdraw => training::withdraw(call).await,
@@ -291,6 +301,9 @@ pub(super) async fn run(call: &Call, command: &Command) -> Result<Answer, Refusa
         Verb::PrivacyDelete => privacy::ask_delete(call, options).await,
         Verb::PrivacyOptout => privacy::opt_out(call, true).await,
         Verb::PrivacyOptin => privacy::opt_out(call, false).await,
+        Verb::LinesShow => lines::show(call).await,
+        Verb::LinesAdd => lines::add(call, options).await,
+        Verb::LinesRemove => lines::remove(call, options).await,
         Verb::PolicyShow => policy::show(call, options).await,
         Verb::PolicyPreset => policy::preset(call, options).await,
         Verb::PolicyImport => policy::import(call, options).await,
@@ -389,7 +402,7 @@ mod tests {
                 seen.push(verb);
             }
         }
-        assert_eq!(seen.len(), 78);
+        assert_eq!(seen.len(), 82);
         assert_eq!(Verb::of(&Command { name: "dance".into(), ..Command::default() }), None);
     }
 

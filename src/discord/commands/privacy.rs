@@ -14,14 +14,19 @@ const MAX_MESSAGES: usize = 500;
 pub(super) async fn show(call: &Call) -> Result<Answer, Refusal> {
     let person = call.person().await?;
     let kept = call.bot.chat.kept_of(call.guild, person.id).await?;
+    let agreed = match kept.agreed_at {
+        Some(at) => format!("You agreed to that <t:{}:D>. ", at.timestamp()),
+        None => String::new(),
+    };
     let trains = if kept.trains { "You agreed that" } else { "You did not agree that" };
     Ok(Answer::text(format!(
         "Kept of you on this server: {} texts in {} scenes (versions that you replaced counted \
-         in), {} personas, {} cases about you, your name and your id. What you say in scenes is \
-         part of the prompts from which characters reply. {trains} it may train a model.\n\
+         in), {} personas, {} lines and veils, {} cases about you, your name and your id. What you \
+         say in scenes is part of the prompts from which characters reply. {agreed}{trains} it may \
+         train a model.\n\
          /privacy export hands you all of it, /privacy delete takes it away, /privacy optout has \
          you not heard any more.",
-        kept.num_texts, kept.num_scenes, kept.num_personas, kept.num_cases
+        kept.num_texts, kept.num_scenes, kept.num_personas, kept.num_boundaries, kept.num_cases
     )))
 }
 
@@ -40,7 +45,7 @@ pub(super) async fn ask_delete(call: &Call, options: &Options) -> Result<Answer,
         rows: controls::confirm_rows(Confirm::ForgetMe { messages }, call.locale),
         ..Answer::text(format!(
             "Everything that you said in scenes on this server goes for good: every version, your \
-             personas, your name, what you agreed to.{beside} Replies and what others said stay, \
+             personas, lines and veils, your name, what you agreed to.{beside} Replies and what others said stay, \
              also where they speak of you, and so do characters and lorebooks that you brought. \
              /privacy export first hands you a copy."
         ))
@@ -87,7 +92,12 @@ async fn delete_messages(call: &Call, messages: &[(String, String)]) -> (usize, 
 
 pub(super) async fn opt_out(call: &Call, out: bool) -> Result<Answer, Refusal> {
     let person = call.person().await?;
-    let is_new = call.bot.chat.opt_out(call.guild, person.id, out).await?;
+    let chat = &call.bot.chat;
+    let is_new = chat.opt_out(call.guild, person.id, out).await?;
+    if !out {
+        // Where people are asked, wanting to be heard is not yet agreeing.
+        chat.heed_agreement(call.guild, person.id).await?;
+    }
     Ok(Answer::text(match (out, is_new) {
         (true, true) => {
             "You are not heard any more: what you say is taken into no scene here, and what you \

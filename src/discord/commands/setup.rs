@@ -8,8 +8,8 @@ use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
 use super::super::permissions::Deed;
 use super::super::{render, scenes};
-use super::length_option;
-use crate::store::{ChannelSettings, SceneOpening};
+use super::{length_option, required};
+use crate::store::{ChannelSettings, Consent, SceneOpening};
 
 /// Discord's number for a channel of text.
 const TEXT: u8 = 0;
@@ -159,6 +159,24 @@ pub(super) async fn reports(call: &Call, options: &Options) -> Result<Answer, Re
     }))
 }
 
+pub(super) async fn consent(call: &Call, options: &Options) -> Result<Answer, Refusal> {
+    call.may(Deed::SetUp).await?;
+    let consent = Consent::of(required(options, "people")?)
+        .ok_or_else(|| Refusal::plain("people are asked, or their consent is assumed"))?;
+    let person = call.person().await?.id;
+    call.bot.chat.set_consent(call.guild, consent, person).await?;
+    Ok(Answer::text(match consent {
+        Consent::Asked => {
+            "From now on each person is asked once before anything that they say is taken, and \
+             what those said who did not agree is in no prompt."
+        }
+        Consent::Assumed => {
+            "Nobody is asked from now on: tell your members by other means what becomes of their \
+             words. /privacy is there for each of them."
+        }
+    }))
+}
+
 pub(super) async fn show(call: &Call) -> Result<Answer, Refusal> {
     call.may(Deed::SetUp).await?;
     let settings = call.settings().await?;
@@ -169,7 +187,8 @@ pub(super) async fn show(call: &Call) -> Result<Answer, Refusal> {
         let found = characters.iter().find(|character| character.id == id);
         found.map(|character| character.sheet.name.clone())
     };
-    Ok(Answer::text(render::setup(&settings, &channels, name)))
+    let consent = store.get_guild_consent(call.guild).await?;
+    Ok(Answer::text(render::setup(&settings, consent, &channels, name)))
 }
 
 /// Keeps who changed what.

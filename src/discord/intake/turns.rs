@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use serenity::model::id::{ChannelId, GuildId, MessageId};
+use serenity::model::id::{ChannelId, GuildId, MessageId, UserId};
 use tokio::time::sleep;
 
 use super::{Shared, stopped};
 use crate::chat::{Answer, ChatError, Message, story_text};
 use crate::discord::bot::{Author, Place};
+use crate::discord::consent;
 use crate::discord::marks::Spot;
 use crate::discord::proxies::{By, Said, Step};
 use crate::domain::Speaker;
@@ -75,13 +76,18 @@ impl Shared {
         let (Step::Accept { said: Said { id, .. }, .. } | Step::Change { id, .. }) = step else {
             return;
         };
-        if let Err(error) = self.bot.api.add_reaction(channel, *id, NOT_TAKEN).await {
-            tracing::debug!(error.kind = error.kind(), "discord.reaction.lost");
-        }
+        self.mark(channel, *id).await;
         if let (Step::Accept { said, .. }, Ok(Some(place))) =
             (step, self.bot.place(guild, channel).await)
         {
             self.pass(place, said.id).await;
+        }
+    }
+
+    /// Marks a message that did not become part of the story.
+    async fn mark(&self, channel: ChannelId, message: MessageId) {
+        if let Err(error) = self.bot.api.add_reaction(channel, message, NOT_TAKEN).await {
+            tracing::debug!(error.kind = error.kind(), "discord.reaction.lost");
         }
     }
 
@@ -115,7 +121,10 @@ impl Shared {
             return Ok("aside");
         };
         self.look_around(place, channel).await?;
-        let who = self.author(said).await;
+        let (who, account) = self.author(said).await;
+        if self.waits_for_consent(place, channel, said.id, &who, account).await? {
+            return Ok("must_agree");
+        }
         let author = self.bot.participant(place.guild, place.scene, &who).await?;
         let message = Message {
             guild: place.guild,
@@ -143,6 +152,45 @@ impl Shared {
             Accepted::New { .. } => "accepted",
             Accepted::Duplicate { .. } => "duplicate",
         })
+    }
+
+    /// Whether words wait until whoever said them agrees. They are asked once, and told by a
+    /// mark on each message after that.
+    async fn waits_for_consent(
+        &self,
+        place: Place,
+        channel: ChannelId,
+        message: MessageId,
+        who: &Author,
+        account: Option<UserId>,
+    ) -> Result<bool, ChatError> {
+        let (bot, store) = (&self.bot, self.bot.chat.store());
+        let person = bot.person(place.guild, who).await?;
+        let owner = match account {
+            Some(account) => Some((account, bot.owner(&person, account).await?)),
+            None => None,
+        };
+        match bot.chat.heed_standing(place.guild, person.id).await {
+            Ok(()) => return Ok(false),
+            Err(ChatError::MustAgree) => {}
+            Err(error) => return Err(error),
+        }
+        let mut is_asked = false;
+        if let Some((account, owner)) = owner
+            && store.set_consent_asked(place.guild, owner, true).await?
+        {
+            let asked = consent::ask(bot, place.guild, channel, account, owner, message).await;
+            is_asked = asked.is_ok();
+            if let Err(error) = asked {
+                tracing::warn!(error.kind = error.kind(), "discord.consent.not_asked");
+                store.set_consent_asked(place.guild, owner, false).await?;
+            }
+        }
+        if !is_asked {
+            self.mark(channel, message).await;
+        }
+        self.pass(place, message).await;
+        Ok(true)
     }
 
     /// Notes where the scene stands. Where Discord does not say it now, what it said last
@@ -187,23 +235,27 @@ impl Shared {
         Ok(is_there.then_some(Answer { character: Some(id), length: None }))
     }
 
-    /// Who speaks, by a key that stays the same for whoever it is.
-    async fn author(&self, said: &Said) -> Author {
+    /// Who speaks, by a key that stays the same for whoever it is, and by which account, if
+    /// that is known.
+    async fn author(&self, said: &Said) -> (Author, Option<UserId>) {
         match &said.by {
             By::Person { id, name } => {
-                Author { external_id: id.to_string(), display_name: name.clone() }
+                let author = Author { external_id: id.to_string(), display_name: name.clone() };
+                (author, Some(*id))
             }
             By::Proxy { name, owner } => {
                 let known = match &self.pluralkit {
                     Some(pluralkit) => pluralkit.member(said.id).await,
                     None => None,
                 };
+                let sender = known.as_ref().and_then(|member| member.sender.parse().ok());
+                let account = sender.filter(|id| *id != 0).map(UserId::new).or(*owner);
                 let external_id = match (known, owner) {
                     (Some(member), _) => format!("proxy:{}:{}", member.sender, member.uuid),
                     (None, Some(owner)) => format!("proxy:{owner}:{name}"),
                     (None, None) => format!("proxy:{name}"),
                 };
-                Author { external_id, display_name: name.clone() }
+                (Author { external_id, display_name: name.clone() }, account)
             }
             By::Other => unreachable!("what others say is no turn"),
         }

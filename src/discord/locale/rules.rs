@@ -250,6 +250,7 @@ fn the_commands_in_short() {
       channel channel! scenes(4) role character… length(11) preset…
       roles moderators remove
       reports channel
+      consent people!(2)
       show
     /training
       agree
@@ -263,6 +264,10 @@ fn the_commands_in_short() {
       delete messages
       optout
       optin
+    /lines
+      show
+      add kind!(2) text! for(2)
+      remove number!
     /policy
       show channel
       preset preset!(4) channel

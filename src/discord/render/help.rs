@@ -9,7 +9,7 @@ use super::super::locale::{Locale, definitions};
 use super::{lines_within, plain};
 
 /// What can be asked for beside the commands.
-const TOPICS: [(&str, &str); 7] = [
+const TOPICS: [(&str, &str); 8] = [
     (
         "playing",
         "**Playing**\nWrite in the scene as in any other channel: what you write is your turn, and \
@@ -50,6 +50,14 @@ const TOPICS: [(&str, &str); 7] = [
         "**Personas**\nYou are yourself until you say otherwise. /persona set chooses whom you \
          play, in this scene or on the whole server; its name heads your turns and its description \
          is known to the characters. Posts by PluralKit and Tupperbox count as the one who speaks.",
+    ),
+    (
+        "lines and veils",
+        "**Lines and veils**\nA line never happens in your scenes; a veil happens off-screen alone, \
+         where the scene fades to black. /lines add draws one for yourself, wherever you take part, \
+         or for the scene. Name a few words or a theme of /policy. Others see it as someone's, \
+         never whose it is. A reply that crosses a line is written anew before anybody sees it. It \
+         is a filter of words: what it misses, ⚠️ tells the moderators.",
     ),
     (
         "permissions",

@@ -9,7 +9,7 @@ use super::{count, lines_within, plain};
 use crate::domain::{
     CastMember, Character, CharacterSheet, Length, Participant, Persona, Scene, SceneState,
 };
-use crate::store::{ChannelSettings, GuildSettings, QueuePlace, SceneOpening};
+use crate::store::{ChannelSettings, Consent, GuildSettings, QueuePlace, SceneOpening};
 
 /// How much of a long text is shown beside other things.
 const EXCERPT: usize = 300;
@@ -211,6 +211,7 @@ pub(in crate::discord) fn presets(names: &[String], chosen: &str) -> String {
 /// How a guild is set up; `name` finds a character's name.
 pub(in crate::discord) fn setup(
     settings: &GuildSettings,
+    consent: Consent,
     channels: &[ChannelSettings],
     name: impl Fn(crate::domain::CharacterId) -> Option<String>,
 ) -> String {
@@ -223,7 +224,13 @@ pub(in crate::discord) fn setup(
         Some(channel) => format!("in <#{channel}>"),
         None => "nowhere; /setup reports names a channel".to_owned(),
     };
-    let mut begin = format!("Moderators: {moderators}\nReports appear {reports}\n");
+    let asked = match consent {
+        Consent::Asked => "People are asked before their words are taken",
+        Consent::Assumed => {
+            "Nobody is asked before their words are taken; /setup consent changes it"
+        }
+    };
+    let mut begin = format!("Moderators: {moderators}\nReports appear {reports}\n{asked}\n");
     if channels.is_empty() {
         begin.push_str("Scenes may begin everywhere; /setup channel says where and how\n");
     }

@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::prompt::{Section, SectionKind, Trimmed};
 use crate::sampling::SamplerParams;
-use crate::store::{ChannelSettings, GuildSettings, QueuePlace, SceneOpening, Standing};
+use crate::store::{ChannelSettings, Consent, GuildSettings, QueuePlace, SceneOpening, Standing};
 
 fn prompt_receipt(num_notes: usize) -> PromptReceipt {
     let section =
@@ -240,9 +240,10 @@ fn characters_are_shown_as_far_as_they_fit() {
 #[test]
 fn a_guild_tells_how_it_is_set_up() {
     let nothing = GuildSettings::default();
-    insta::assert_snapshot!(setup(&nothing, &[], |_| None), @r"
+    insta::assert_snapshot!(setup(&nothing, Consent::Assumed, &[], |_| None), @r"
     Moderators: people who may manage messages
     Reports appear nowhere; /setup reports names a channel
+    Nobody is asked before their words are taken; /setup consent changes it
     Scenes may begin everywhere; /setup channel says where and how
     ");
     let settings = GuildSettings {
@@ -258,9 +259,10 @@ fn a_guild_tells_how_it_is_set_up() {
         length: Some(Length::Short),
         preset: Some("creative".into()),
     };
-    insta::assert_snapshot!(setup(&settings, &[forum], |_| Some("Maren".into())), @r"
+    insta::assert_snapshot!(setup(&settings, Consent::Asked, &[forum], |_| Some("Maren".into())), @r"
     Moderators: people who may manage messages, and <@&60>
     Reports appear in <#8>
+    People are asked before their words are taken
     <#7>: a scene with every new post, begun by <@&50>, with Maren, length short, preset creative
     ");
     insta::assert_snapshot!(presets(&["limarp".into(), "noir".into()], "limarp"), @r"
@@ -294,11 +296,12 @@ fn help_knows_every_command_in_every_language() {
     `/setup` Where scenes may live, and who looks after them
     `/training` Whether scenes here may be used to train the model
     `/privacy` What is kept of you here, and what is done with it
+    `/lines` Lines and veils: what never happens, and what happens out of sight alone
     `/policy` What is allowed in scenes, on the server and in its channels
     `/mod` For moderators: stop scenes and people, and see what was done
     `/appeal` Say something to a case about you
     In a message's menu, under Apps: Again, Continue, Edit, Rewind to here, Branch here, Report, What did it see.
-    More: /help topic: playing, scenes, lengths, buttons, out of character, personas, permissions, or any command.
+    More: /help topic: playing, scenes, lengths, buttons, out of character, personas, lines and veils, permissions, or any command.
     ");
     insta::assert_snapshot!(help(Some("/length"), Locale::of("de")), @r"
     **/länge** · Wie lang Antworten sind, von micro bis unlimited

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use super::super::api::{ApiError, Channel, Guild, Role};
 use super::super::bot::{Author, Bot};
 use super::super::call::Refusal;
+use super::super::consent;
 use super::super::locale::AUTO;
 use super::super::permissions::{self, Deed, Part, Who};
 use super::{Wish, begin, completed, open, say, title};
@@ -75,6 +76,15 @@ async fn open_post(bot: &Bot, guild_id: GuildId, thread: &Channel) -> Result<(),
         Some(Starter { author, .. }) => author,
         None => member(bot, guild_id, owner).await?.0,
     };
+    let person = bot.person(guild, &author).await?.id;
+    match bot.chat.heed_standing(guild, person).await {
+        Err(ChatError::MustAgree) => {
+            let post = MessageId::new(thread.id.get());
+            consent::ask(bot, guild, thread.id, owner, person, post).await?;
+            return Ok(());
+        }
+        heard => heard?,
+    }
     let title = title(&wish);
     let scene = open(bot, guild, thread.id, &author, wish, title).await?;
     // The post's own message has the thread's id.

@@ -179,6 +179,12 @@ impl<'a> Instruct<'a> {
         Part { lead: Some(lead), ..Part::new(kind, label.to_owned(), text) }
     }
 
+    /// What is not to be seen, right after the story string: none has a place for it.
+    pub(super) fn boundaries(&self) -> Option<Part> {
+        let text = self.stage.boundaries();
+        (!text.is_empty()).then(|| self.instruction(SectionKind::Boundaries, "", &text))
+    }
+
     /// Lore around the examples.
     pub(super) fn lore_around_examples(&self, lore: &ToldLore<'_>) -> Part {
         self.instruction(section_kind(lore.place), lore.label, lore.text)

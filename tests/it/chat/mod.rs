@@ -1,9 +1,11 @@
 //! The chat room on real Postgres and real models: from a message to a reply that
 //! is stored and shown, and whatever may come between.
 
+mod boundaries;
 mod cards;
 mod casts;
 mod chats;
+mod consent;
 mod curtains;
 mod evenings;
 mod exports;

@@ -3,7 +3,7 @@
 use std::io::{Cursor, Read};
 
 use dramatis::chat::PersonaScope;
-use dramatis::domain::Participant;
+use dramatis::domain::{BoundaryKind, BoundaryOf, Participant};
 use dramatis::store::NewBranch;
 
 use super::house::House;
@@ -63,6 +63,8 @@ async fn after_an_erasure_no_table_holds_her_words_or_her_id() {
     persona.unwrap();
     chat.report_turn(guild, scene, turn.id, her.id, CANARY).await.unwrap();
     chat.report_turn(guild, scene, said[0].id, her.id, "my own").await.unwrap();
+    let own = BoundaryOf::Person(her.id);
+    chat.add_boundary(guild, her.id, own, BoundaryKind::Line, CANARY).await.unwrap();
     let branch = NewBranch { channel: "branch".into(), title: "Branch".into() };
     house.db.store.branch_scene(guild, scene, turn.id, &branch).await.unwrap();
     let before = of_others(&house).await;
@@ -109,6 +111,9 @@ async fn what_is_kept_goes_out_as_an_archive() {
     let her = ann(&house, scene).await.person;
     let kept = chat.kept_of(guild, her.id).await.unwrap();
     assert_eq!((kept.num_texts, kept.num_scenes, kept.num_cases), (1, 1, 0));
+    let own = BoundaryOf::Person(her.id);
+    chat.add_boundary(guild, her.id, own, BoundaryKind::Veil, "surgery").await.unwrap();
+    chat.agree(guild, her.id).await.unwrap();
     let file = chat.export_person(guild, her.id).await.unwrap();
     let mut zip = zip::ZipArchive::new(Cursor::new(file.bytes)).unwrap();
     let mut read = |name: &str| {
@@ -120,6 +125,9 @@ async fn what_is_kept_goes_out_as_an_archive() {
     assert!(read("stories.md").contains(CANARY));
     let data: serde_json::Value = serde_json::from_str(&read("data.json")).unwrap();
     assert_eq!(data["texts"][0]["text"], CANARY);
+    let veil = serde_json::json!([{ "kind": "veil", "text": "surgery" }]);
+    assert_eq!(data["lines_and_veils"], veil);
+    assert_eq!(data["agreed"]["to_version"], 1);
     assert_eq!(data["texts"].as_array().unwrap().len(), 1, "replies are not hers");
     house.stop().await;
 }

@@ -20,7 +20,8 @@ async fn keep(house: &House, retention: Retention) {
 async fn rows_with(house: &House, column: &str, value: i64) -> Vec<String> {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT table_name::text FROM information_schema.columns
-         WHERE table_schema = 'public' AND column_name = $1 ORDER BY 1",
+         WHERE table_schema = 'public' AND column_name = $1
+           AND table_name NOT IN (SELECT table_name FROM information_schema.views) ORDER BY 1",
     )
     .bind(column)
     .fetch_all(&house.db.pool)

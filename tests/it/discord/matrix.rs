@@ -196,7 +196,8 @@ fn fill(court: &Court, person: &Person, form: &Form) -> Value {
 async fn keep(home: &Home, guild: GuildId) -> String {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT table_name::text FROM information_schema.columns
-         WHERE table_schema = 'public' AND column_name = 'guild_id' ORDER BY 1",
+         WHERE table_schema = 'public' AND column_name = 'guild_id'
+           AND table_name NOT IN (SELECT table_name FROM information_schema.views) ORDER BY 1",
     )
     .fetch_all(&home.database.pool)
     .await

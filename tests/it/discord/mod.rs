@@ -4,6 +4,7 @@
 mod chats;
 mod check;
 mod commands;
+mod consent;
 mod definitions;
 mod evening;
 mod faults;

@@ -39,11 +39,19 @@ pub(super) struct Skerry {
 
 impl Skerry {
     pub(super) async fn open() -> Self {
+        Self::of(Home::new().await).await
+    }
+
+    /// The same where people are asked before they are heard.
+    pub(super) async fn asking() -> Self {
+        Self::of(Home::on(TestDatabase::as_shipped().await)).await
+    }
+
+    async fn of(home: Home) -> Self {
         let discord = Discord::start().await;
         let guild = discord.guild("Skerry");
         let lobby = guild.text_channel("lobby");
         let (mo, ann, ben) = (guild.administrator("Mo"), guild.member("ann"), guild.member("ben"));
-        let home = Home::new().await;
         let serve = home.serve(&discord).await;
         Self { discord, guild, lobby, mo, ann, ben, home, serve }
     }
@@ -51,6 +59,10 @@ impl Skerry {
 
 impl Home {
     pub(super) async fn new() -> Self {
+        Self::on(TestDatabase::fresh().await)
+    }
+
+    fn on(database: TestDatabase) -> Self {
         let settings = [
             "generation.max_tokens.micro=16",
             "generation.max_tokens.tiny=24",
@@ -64,7 +76,7 @@ impl Home {
             "discord.order_hold_ms=100",
         ];
         Self {
-            database: TestDatabase::fresh().await,
+            database,
             dir: tempfile::tempdir().unwrap(),
             settings: settings.map(str::to_owned).to_vec(),
         }

@@ -4,12 +4,16 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use dramatis::domain::{CharacterId, CharacterSheet, GuildId, PersonId, SceneState, SwipeOrigin};
+use dramatis::domain::{
+    BoundaryKind, BoundaryOf, CharacterId, CharacterSheet, GuildId, PersonId, SceneState,
+    SwipeOrigin,
+};
 use dramatis::store::{
-    Accepted, AuditHead, ChannelSettings, CharacterAsset, CharacterFile, Generated, GuildSettings,
-    ImportedMember, ImportedTurn, JobKey, Line, LoreScope, NewBook, NewBranch, NewCase, NewImport,
-    NewMessage, NewPost, NewScene, NewSwipe, PostOwner, PostRoute, Preset, QueueLimits,
-    SceneOpening, SceneSource, SceneUpdate, Sealing, StoreError, Surroundings, Target, Work,
+    Accepted, AuditHead, ChannelSettings, CharacterAsset, CharacterFile, Consent, Generated,
+    GuildSettings, ImportedMember, ImportedTurn, JobKey, Line, LoreScope, NewBook, NewBranch,
+    NewCase, NewImport, NewMessage, NewPost, NewScene, NewSwipe, PostOwner, PostRoute, Preset,
+    QueueLimits, SceneOpening, SceneSource, SceneUpdate, Sealing, StoreError, Surroundings, Target,
+    Work,
 };
 use serde_json::{Value, json};
 
@@ -29,7 +33,8 @@ async fn everything(db: &TestDatabase, guild: GuildId) -> Value {
 pub(super) async fn rows_of(db: &TestDatabase, guild: GuildId) -> Value {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT table_name::text FROM information_schema.columns
-         WHERE table_schema = 'public' AND column_name = 'guild_id' ORDER BY 1",
+         WHERE table_schema = 'public' AND column_name = 'guild_id'
+           AND table_name NOT IN (SELECT table_name FROM information_schema.views) ORDER BY 1",
     )
     .fetch_all(&db.pool)
     .await
@@ -163,6 +168,8 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     store.upsert_policy(guild, "here", &json!({})).await.unwrap();
     let own_case = NewCase { kind: "warn", person: Some(own.person.id), ..NewCase::default() };
     let case = store.insert_case(guild, &own_case).await.unwrap();
+    let theirs = BoundaryOf::Person(own.person.id);
+    let drawn = store.insert_boundary(guild, theirs, BoundaryKind::Line, "secret").await.unwrap();
     let gone = store.upsert_person(guild, "gone", "Gone").await.unwrap().id;
     store.set_person_blocked(guild, gone, true).await.unwrap();
     store.erase_person(guild, gone).await.unwrap();
@@ -357,7 +364,20 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(store.get_case(us, case).await.unwrap().is_none());
     assert!(store.list_cases(us, None).await.unwrap().is_empty());
     assert!(store.list_policies(us).await.unwrap().is_empty());
-    assert!(store.list_absent(us).await.unwrap().is_empty());
+    store.set_guild_consent(us, Consent::Asked).await.unwrap();
+    assert!(store.list_absent(us, &[own.person.id]).await.unwrap().is_empty());
+    assert_eq!(store.get_guild_consent(us).await.unwrap(), Consent::Asked);
+    refused(store.set_person_agreed(us, own.person.id, 1).await);
+    assert_eq!(store.get_agreement(us, own.person.id).await.unwrap(), None);
+    assert!(!store.set_consent_asked(us, own.person.id, true).await.unwrap());
+    store.set_proxy_owner(us, own.person.id, we).await.unwrap();
+    refused(store.set_proxy_owner(us, we, own.person.id).await);
+    for of in [BoundaryOf::Person(own.person.id), BoundaryOf::Scene(scene)] {
+        refused(store.insert_boundary(us, of, BoundaryKind::Veil, "x").await);
+        assert!(!store.delete_boundary(us, of, drawn.id).await.unwrap());
+        assert!(store.list_boundaries(us, of).await.unwrap().is_empty());
+    }
+    assert!(store.list_boundaries_in(us, scene).await.unwrap().is_empty());
     refused(store.set_person_opted_out(us, own.person.id, true).await);
     assert!(store.list_person_texts(us, own.person.id).await.unwrap().is_empty());
     assert_eq!(store.get_standing(us, own.person.id).await.unwrap(), Default::default());

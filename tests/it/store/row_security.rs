@@ -18,8 +18,10 @@ use crate::support::postgres::TestDatabase;
 /// column that says whose.
 async fn held_tables(db: &TestDatabase) -> Vec<(String, &'static str)> {
     let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT table_name::text FROM information_schema.columns
-         WHERE table_schema = 'public' AND column_name = 'guild_id' ORDER BY 1",
+        "SELECT columns.table_name::text FROM information_schema.columns
+         JOIN information_schema.tables USING (table_schema, table_name)
+         WHERE table_schema = 'public' AND column_name = 'guild_id'
+           AND table_type = 'BASE TABLE' ORDER BY 1",
     )
     .fetch_all(&db.pool)
     .await

@@ -16,7 +16,7 @@ use crate::config::{Config, DatabaseUrl};
 use crate::domain::{Character, CharacterSheet, Guild, Participant, Scene, Speaker, SwipeOrigin};
 use crate::sampling::SamplerParams;
 use crate::service::{Ground, Service};
-use crate::store::{NewTurn, Preset};
+use crate::store::{Consent, NewTurn, Preset};
 use crate::tokenizer::Tokenizer;
 
 const PRESET: &str = "bench";
@@ -125,6 +125,7 @@ impl Running {
     ) -> anyhow::Result<Vec<Channel>> {
         let store = self.chat().store();
         let guild = store.upsert_guild("bench", "bench", "bench").await?;
+        store.set_guild_consent(guild.id, Consent::Assumed).await?;
         let params = serde_json::to_value(exact_length(&self.chat().pool().tokenizer()))?;
         store
             .upsert_preset(guild.id, &Preset { name: PRESET.into(), params, source: None })
