@@ -14,6 +14,15 @@ pub enum ChatError {
     /// The wish cannot be granted as it is; the text is for the person.
     #[error("{0}")]
     Refused(String),
+    /// It waits until a moderator has seen it.
+    #[error(
+        "moderators look at that first (case {case}); nothing of it is lost, and you are told what \
+         becomes of it"
+    )]
+    Held {
+        /// The number of its case.
+        case: i64,
+    },
     /// The prompt cannot be made.
     #[error(transparent)]
     Prompt(#[from] PromptError),
@@ -55,7 +64,11 @@ impl ChatError {
             Self::Store(error) => error.is_transient(),
             Self::Pool(error) => error.is_transient(),
             Self::Sink(error) => error.retry,
-            Self::Refused(_) | Self::Prompt(_) | Self::Preset { .. } | Self::Format(_) => false,
+            Self::Refused(_)
+            | Self::Held { .. }
+            | Self::Prompt(_)
+            | Self::Preset { .. }
+            | Self::Format(_) => false,
         }
     }
 
@@ -69,6 +82,7 @@ impl ChatError {
                 | StoreError::Full(_),
             )
             | Self::Refused(_)
+            | Self::Held { .. }
             | Self::Prompt(_)
             | Self::Preset { .. }
             | Self::Format(_)
@@ -86,6 +100,7 @@ impl ChatError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Refused(_) => "refused",
+            Self::Held { .. } => "held",
             Self::Prompt(error) => error.kind(),
             Self::Preset { .. } => "preset",
             Self::Format(error) => error.kind(),

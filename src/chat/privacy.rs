@@ -69,6 +69,7 @@ impl Chat {
         let personas = self.store.list_personas(guild, person).await?;
         let cases = self.store.list_cases(guild, Some(person)).await?;
         let consent = self.library.training_consent(guild, person).await?;
+        let held = self.store.list_person_held(guild, person).await?;
         let data = json!({
             "name": known.display_name,
             "id": known.external_id,
@@ -79,6 +80,9 @@ impl Chat {
             "cases": cases.iter().map(|case| json!({
                 "number": case.number, "kind": case.kind, "at": case.created_at,
                 "reason": case.reason, "appeal": case.appeal, "decision": case.decision,
+            })).collect::<Vec<_>>(),
+            "held": held.iter().map(|(case, held)| json!({
+                "case": case, "what": held,
             })).collect::<Vec<_>>(),
             "agreed_to_training_since": consent,
         });
@@ -141,7 +145,8 @@ impl Chat {
 
 const README: &str = "What is kept of you on one server.\n\n\
     stories.md  what you said, scene by scene, with earlier versions of what you changed\n\
-    data.json   the same for programs, with your personas, cases about you and what you agreed to\n\n\
+    data.json   the same for programs, with your personas, cases about you, what moderators held\n\
+    \x20           of yours and what you agreed to\n\n\
     What others said and what characters replied is theirs and is not in here.\n";
 
 fn text_json(text: &PersonText) -> Value {

@@ -10,9 +10,12 @@ use std::time::Duration;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use secrecy::SecretString;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::api::{Api, ApiError, ApiOptions, Application};
 use super::bot::{Bot, PLATFORM};
+use super::case_log;
 use super::commands::register::register;
 use super::gateway::{Fatal, Gateway, GatewayOptions, PlainGateway, Shared};
 use super::hearing::Ears;
@@ -152,7 +155,9 @@ impl Connection {
         let ears = Arc::new(Ears::new(bot.clone()));
         let gateway = Gateway::start(&options, ground, ears.clone())?;
         redraw_stale(&bot).await?;
-        Ok(Discord { bot, gateway, ears })
+        let (stop, stopped) = watch::channel(false);
+        let log = (stop, tokio::spawn(case_log::keep(bot.clone(), stopped)));
+        Ok(Discord { bot, gateway, ears, log })
     }
 }
 
@@ -176,6 +181,8 @@ pub struct Discord {
     bot: Arc<Bot>,
     gateway: Gateway,
     ears: Arc<Ears>,
+    /// Who keeps the guilds' logs, and how to stop that.
+    log: (watch::Sender<bool>, JoinHandle<()>),
 }
 
 impl Discord {
@@ -191,6 +198,11 @@ impl Discord {
     pub async fn deafen(self) -> Farewell {
         self.gateway.stop().await;
         self.ears.stop().await;
+        let (stop, log) = self.log;
+        stop.send_replace(true);
+        if let Err(error) = log.await {
+            tracing::error!(%error, "the log broke down");
+        }
         Farewell(self.bot)
     }
 }

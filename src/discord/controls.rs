@@ -8,7 +8,7 @@ use crate::domain::{JobId, Length, TurnId};
 
 use super::api;
 pub(super) use super::api::ButtonStyle;
-use super::custom_id::{Confirm, CustomId, ReplyAction};
+use super::custom_id::{CaseDeed, Confirm, CustomId, ReplyAction};
 use super::locale::Locale;
 
 /// A button.
@@ -68,12 +68,18 @@ pub(super) enum Label {
     Stop,
     Confirm,
     Cancel,
+    Approve,
+    Edit,
+    Reject,
+    Warn,
+    Mute,
+    Freeze,
 }
 
 impl Label {
     /// All of them.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Again,
         Self::Continue,
         Self::Shorter,
@@ -82,6 +88,12 @@ impl Label {
         Self::Stop,
         Self::Confirm,
         Self::Cancel,
+        Self::Approve,
+        Self::Edit,
+        Self::Reject,
+        Self::Warn,
+        Self::Mute,
+        Self::Freeze,
     ];
 
     fn english(self) -> &'static str {
@@ -94,6 +106,12 @@ impl Label {
             Self::Stop => "Stop",
             Self::Confirm => "Yes, really",
             Self::Cancel => "Rather not",
+            Self::Approve => "Approve",
+            Self::Edit => "Edit",
+            Self::Reject => "Reject",
+            Self::Warn => "Warn",
+            Self::Mute => "Mute",
+            Self::Freeze => "Freeze the scene",
         }
     }
 
@@ -176,6 +194,43 @@ pub(super) fn confirm_rows(confirm: Confirm, locale: Locale) -> Vec<Vec<Button>>
     ]]
 }
 
+/// What can be done with a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CaseFacts {
+    /// Its number.
+    pub(super) case: i64,
+    /// Whether it is of words that a form can hold.
+    pub(super) has_words: bool,
+    /// Whether it is about somebody.
+    pub(super) has_person: bool,
+    /// Whether it is about a scene.
+    pub(super) has_scene: bool,
+}
+
+/// The buttons under what waits for moderators.
+pub(super) fn case_rows(facts: &CaseFacts, locale: Locale) -> Vec<Vec<Button>> {
+    let button = |deed, label: Label, style, can: bool| Button {
+        custom_id: CustomId::Case { deed, case: facts.case },
+        label: label.text(locale),
+        emoji: None,
+        style,
+        disabled: !can,
+    };
+    let (plain, danger) = (ButtonStyle::Secondary, ButtonStyle::Danger);
+    vec![
+        vec![
+            button(CaseDeed::Approve, Label::Approve, plain, true),
+            button(CaseDeed::Edit, Label::Edit, plain, facts.has_words),
+            button(CaseDeed::Reject, Label::Reject, danger, true),
+        ],
+        vec![
+            button(CaseDeed::Warn, Label::Warn, plain, facts.has_person),
+            button(CaseDeed::Mute, Label::Mute, danger, facts.has_person),
+            button(CaseDeed::Freeze, Label::Freeze, danger, facts.has_scene),
+        ],
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -245,6 +300,10 @@ mod tests {
                 reply_rows(&extreme, locale),
                 stop_rows(7, JobId(3), locale),
                 confirm_rows(Confirm::EndScene(SceneId(1)), locale),
+                case_rows(
+                    &CaseFacts { case: 7, has_words: true, has_person: true, has_scene: true },
+                    locale,
+                ),
             ] {
                 assert!(rows.len() <= 5 && rows.iter().all(|row| (1..=5).contains(&row.len())));
                 let ids: Vec<String> =

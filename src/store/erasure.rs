@@ -136,6 +136,12 @@ async fn forget_prompts(
             DELETE FROM training_approval WHERE guild_id = $1 AND scene_id = ANY ($2)
          ), head AS (
             UPDATE scene SET source = NULL WHERE guild_id = $1 AND id = ANY ($2)
+         ), held_reply AS (
+            UPDATE held SET body = jsonb_set(held.body, '{receipt}', 'null')
+            FROM moderation_case AS waits
+            WHERE held.guild_id = $1 AND waits.guild_id = $1
+              AND waits.number = held.case_number AND waits.scene_id = ANY ($2)
+              AND held.body ->> 'kind' = 'reply'
          )
          UPDATE swipe SET receipt = NULL FROM turn
          WHERE swipe.guild_id = $1 AND turn.guild_id = $1 AND turn.id = swipe.turn_id
@@ -182,8 +188,12 @@ async fn forget_who(
             DELETE FROM training_consent WHERE guild_id = $1 AND person_id = $2
          ), cases AS (
             UPDATE moderation_case
-            SET reason = '', appeal = NULL, evidence = NULL
+            SET reason = '', appeal = NULL, evidence = NULL, revision = revision + 1
             WHERE guild_id = $1 AND (person_id = $2 OR opened_by = $2)
+         ), waits AS (
+            DELETE FROM held USING moderation_case AS theirs
+            WHERE held.guild_id = $1 AND theirs.guild_id = $1
+              AND theirs.number = held.case_number AND theirs.person_id = $2
          )
          DELETE FROM participant WHERE guild_id = $1 AND person_id = $2",
         guild.0,

@@ -23,6 +23,7 @@ pub enum Noun {
     ChannelSettings,
     Outbox,
     Report,
+    Case,
 }
 
 impl fmt::Display for Noun {
@@ -42,6 +43,7 @@ impl fmt::Display for Noun {
             Self::ChannelSettings => "channel setup",
             Self::Outbox => "message to post",
             Self::Report => "report",
+            Self::Case => "case",
         })
     }
 }

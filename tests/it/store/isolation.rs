@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use dramatis::domain::{CharacterId, CharacterSheet, GuildId, PersonId, SceneState, SwipeOrigin};
 use dramatis::store::{
-    Accepted, ChannelSettings, CharacterAsset, CharacterFile, Generated, GuildSettings,
-    ImportedMember, ImportedTurn, JobKey, Line, LoreScope, NewBook, NewBranch, NewCase, NewImport,
-    NewMessage, NewPost, NewScene, NewSwipe, PostOwner, PostRoute, Preset, QueueLimits,
-    SceneOpening, SceneSource, SceneUpdate, StoreError, Surroundings, Target, Work,
+    Accepted, Approval, ChannelSettings, CharacterAsset, CharacterFile, Generated, GuildSettings,
+    Held, ImportedMember, ImportedTurn, JobKey, Line, LoreScope, NewBook, NewBranch, NewCase,
+    NewHeld, NewImport, NewMessage, NewPost, NewScene, NewSwipe, PostOwner, PostRoute, Preset,
+    QueueLimits, SceneOpening, SceneSource, SceneUpdate, StoreError, Surroundings, Target, Work,
 };
 use serde_json::{Value, json};
 
@@ -155,6 +155,22 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     store.upsert_policy(guild, "here", &json!({})).await.unwrap();
     let own_case = NewCase { kind: "warn", person: Some(own.person.id), ..NewCase::default() };
     let case = store.insert_case(guild, &own_case).await.unwrap();
+    let words = Held::Message {
+        external_id: "held".into(),
+        name: "Ann".into(),
+        text: "secret".into(),
+        work: None,
+    };
+    let new_held = NewHeld {
+        held: words,
+        source: Some("message:held".into()),
+        place: Some("here".into()),
+        person: Some(own.person.id),
+        scene: Some(scene),
+        reason: "secret".into(),
+        evidence: json!({ "text": "secret" }),
+    };
+    let held = store.insert_held(guild, &new_held).await.unwrap();
     let gone = store.upsert_person(guild, "gone", "Gone").await.unwrap().id;
     store.set_person_blocked(guild, gone, true).await.unwrap();
     store.erase_person(guild, gone).await.unwrap();
@@ -344,6 +360,21 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(!store.appeal_case(us, case, we, "x").await.unwrap());
     let of_theirs = NewCase { kind: "warn", person: Some(own.person.id), ..NewCase::default() };
     refused(store.insert_case(us, &of_theirs).await);
+    refused(store.insert_held(us, &new_held).await);
+    let theirs_comes = |held| NewHeld { held, ..new_held.clone() };
+    refused(store.insert_held_character(us, &file, None, theirs_comes).await);
+    assert_eq!(store.get_held(us, held).await.unwrap(), None);
+    assert!(!store.update_held_message(us, "message:held", "x").await.unwrap());
+    assert!(!store.withdraw_held(us, "message:held").await.unwrap());
+    let approval = Approval::Message(our_scene, NewMessage { person: we, ..message.clone() });
+    assert_eq!(store.approve_held(us, held, we, "x", &approval).await.unwrap(), None);
+    let approval = Approval::Message(scene, message.clone());
+    refused(store.approve_held(us, held, we, "x", &approval).await);
+    assert!(store.list_person_held(us, own.person.id).await.unwrap().is_empty());
+    store.set_logged(us, held, 1, None).await.unwrap();
+    assert!(store.list_waiting_cases(us).await.unwrap().is_empty());
+    assert!(store.list_following_cases(us, case).await.unwrap().is_empty());
+    assert!(store.list_turn_messages(us, &[turn.id]).await.unwrap().is_empty());
     assert!(store.get_case(us, case).await.unwrap().is_none());
     assert!(store.list_cases(us, None).await.unwrap().is_empty());
     assert!(store.list_policies(us).await.unwrap().is_empty());
