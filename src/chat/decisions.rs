@@ -61,6 +61,11 @@ impl Chat {
         let found = found.ok_or_else(|| {
             ChatError::refused(format!("what case {number} held is gone: its person left"))
         })?;
+        if found.is_approved {
+            return Err(ChatError::refused(
+                "that was approved before; /mod decide closes the case",
+            ));
+        }
         let approval = self.approval(guild, &case, &found.held, text).await?;
         let done = self.store.approve_held(guild, number, moderator, decision, &approval).await?;
         let accepted = done.ok_or_else(|| closed(number))?;
@@ -166,7 +171,11 @@ impl Chat {
 
     async fn open_case_of(&self, guild: GuildId, number: i64) -> Result<Case, ChatError> {
         let case = self.known_case(guild, number).await?;
-        if case.decision.is_some() { Err(closed(number)) } else { Ok(case) }
+        match case.kind.as_str() {
+            "report" | "hold" if case.decision.is_none() => Ok(case),
+            "report" | "hold" => Err(closed(number)),
+            _ => Err(ChatError::refused(format!("in case {number} nothing waits"))),
+        }
     }
 
     /// What is put where it belongs, as it may stand now.

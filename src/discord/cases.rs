@@ -12,6 +12,8 @@ use crate::store::{Case, Held, HeldCase, Noun, StoreError};
 
 /// How much of what a case rests on is told.
 const MAX_QUOTED: usize = 1_000;
+/// How much of a report's reason; all of it is kept.
+const MAX_REASON: usize = 500;
 /// How much of what people say of it.
 const MAX_SAID: usize = 200;
 
@@ -48,7 +50,13 @@ pub(super) async fn told(
     case: &Case,
 ) -> Result<String, Refusal> {
     let held = bot.chat.store().get_held(guild, case.number).await?;
-    let mut told = line(bot, guild, case).await?;
+    let is_report = case.kind == "report";
+    // Why somebody reports it is told whole.
+    let reason = if is_report { String::new() } else { case.reason.clone() };
+    let mut told = line(bot, guild, &Case { reason, ..case.clone() }).await?;
+    if is_report && !case.reason.is_empty() {
+        told.push_str(&format!("\n{}", quoted(&case.reason, MAX_REASON)));
+    }
     if let Some(place) = place(bot, guild, case, held.as_ref()).await? {
         told.push_str(&format!("\n{place}"));
     }
@@ -56,8 +64,14 @@ pub(super) async fn told(
     if let Some(text) = evidence.and_then(|evidence| evidence["text"].as_str()) {
         let is_difference =
             held.as_ref().is_some_and(|it| matches!(it.held, Held::Character { .. }));
-        let quoted = if is_difference { fenced(text) } else { quoted(text, MAX_QUOTED) };
-        told.push_str(&format!("\n{quoted}"));
+        let speaker = evidence.and_then(|evidence| evidence["speaker"].as_str());
+        if let Some(speaker) = speaker {
+            told.push_str(&format!("\n{}:", names::line(speaker, 80, "somebody")));
+        }
+        told.push_str(&match is_difference {
+            true => format!("\n{}", fenced(text)),
+            false => format!("\n{}", quoted(text, MAX_QUOTED)),
+        });
     }
     if let Some(appeal) = &case.appeal {
         told.push_str(&format!("\nThey say to it:\n{}", quoted(appeal, MAX_SAID)));
@@ -154,8 +168,8 @@ async fn place(
 }
 
 /// A text as a quotation.
-pub(super) fn quoted(text: &str, most: usize) -> String {
-    let text: String = text.chars().take(most).collect();
+fn quoted(text: &str, most: usize) -> String {
+    let text = unfenced(text, most);
     let lines: Vec<String> = text.lines().map(|line| format!("> {line}")).collect();
     // Marks may be many, too.
     lines.join("\n").chars().take(most + MAX_SAID).collect()
@@ -163,6 +177,22 @@ pub(super) fn quoted(text: &str, most: usize) -> String {
 
 /// A difference as a block of its own.
 fn fenced(text: &str) -> String {
-    let text: String = text.chars().take(MAX_QUOTED).collect();
-    format!("```diff\n{}\n```", text.trim_end().replace("```", "\u{2019}\u{2019}\u{2019}"))
+    format!("```diff\n{}\n```", unfenced(text, MAX_QUOTED).trim_end())
+}
+
+/// The beginning of a text, without what would open a block or close one.
+fn unfenced(text: &str, most: usize) -> String {
+    text.replace("```", "\u{2019}\u{2019}\u{2019}").chars().take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_say_leaves_no_quotation() {
+        assert_eq!(quoted("a\n```b", 9), "> a\n> \u{2019}\u{2019}\u{2019}b");
+        assert_eq!(fenced("+x\n```\n@everyone"), "```diff\n+x\n’’’\n@everyone\n```");
+        assert!(quoted(&"x\n".repeat(5_000), MAX_QUOTED).chars().count() <= MAX_QUOTED + MAX_SAID);
+    }
 }

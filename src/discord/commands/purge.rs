@@ -41,7 +41,7 @@ pub(super) async fn ask_purge(call: &Call, options: &Options) -> Result<Answer, 
         return Err(Refusal::plain("say how many of the last turns, or of how many hours"));
     }
     let (last, hours) = (last.unwrap_or(MAX_TURNS), hours.unwrap_or(0));
-    let purge = wanted(whom, last, hours);
+    let purge = wanted(call, whom, last, hours);
     let turns = call.bot.chat.list_purged(place.guild, place.scene, &purge).await?;
     if turns.is_empty() {
         return Ok(Answer::text("There is nothing of that here."));
@@ -71,7 +71,7 @@ pub(in super::super) async fn purge(
         return Err(Refusal::plain("that scene is played elsewhere"));
     }
     let moderator = call.person().await?.id;
-    let purge = wanted(whom, last.min(MAX_TURNS), hours.min(MAX_HOURS));
+    let purge = wanted(call, whom, last.min(MAX_TURNS), hours.min(MAX_HOURS));
     let chat = &call.bot.chat;
     let purged = chat.purge(call.guild, scene, &purge, moderator).await?;
     let posts = posts(call, &purged.turns).await?;
@@ -88,8 +88,9 @@ pub(in super::super) async fn purge(
     Ok(Answer::text(told))
 }
 
-fn wanted(whom: Whom, last: u32, hours: u32) -> Purge {
-    let since = (hours > 0).then(|| Utc::now() - TimeDelta::hours(hours.into()));
+fn wanted(call: &Call, whom: Whom, last: u32, hours: u32) -> Purge {
+    let now = call.bot.chat.now();
+    let since = (hours > 0).then(|| now - TimeDelta::hours(hours.into()));
     Purge { whom, last, since }
 }
 
@@ -127,7 +128,7 @@ async fn delete(
 ) -> Result<usize, Refusal> {
     let theirs: Vec<MessageId> = theirs.iter().filter_map(|id| message(id)).collect();
     let all = posts.iter().map(|(_, id)| *id).chain(theirs.iter().copied());
-    let young: Vec<MessageId> = all.filter(|id| is_young(*id, Utc::now())).collect();
+    let young: Vec<MessageId> = all.filter(|id| is_young(*id, call.bot.chat.now())).collect();
     let mut gone: Vec<MessageId> = Vec::new();
     for chunk in young.chunks(*AT_ONCE.end()).filter(|chunk| AT_ONCE.contains(&chunk.len())) {
         match call.bot.api.delete_messages(call.channel, chunk).await {
