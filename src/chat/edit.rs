@@ -4,6 +4,7 @@ use crate::domain::{GuildId, SceneId, SwipeOrigin, Turn, TurnId};
 use crate::moderation::Door;
 use crate::store::NewSwipe;
 
+use super::library::Judged;
 use super::{Chat, ChatError};
 
 impl Chat {
@@ -20,8 +21,14 @@ impl Chat {
         text: &str,
     ) -> Result<Turn, ChatError> {
         self.heed_freeze(guild, scene).await?;
-        let text = self.pass(guild, scene, Door::Message, &self.clean_turn(text)?).await?;
         let found = self.turn_of(guild, scene, turn).await?;
+        let said = self.clean_turn(text)?;
+        let text = match self.open_rules(guild, scene).await?.judge(Door::Message, &said)? {
+            Judged::Stands(text) => text,
+            Judged::Waits { text, why } => {
+                return Err(self.hold_edit(guild, &found, &said, text, why).await?);
+            }
+        };
         if found.swipe.text == text {
             return Ok(found);
         }

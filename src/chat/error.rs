@@ -20,6 +20,15 @@ pub enum ChatError {
          you"
     )]
     MustAgree,
+    /// It waits until a moderator has seen it.
+    #[error(
+        "moderators look at that first (case {case}); nothing of it is lost, and you are told what \
+         becomes of it"
+    )]
+    Held {
+        /// The number of its case.
+        case: i64,
+    },
     /// The prompt cannot be made.
     #[error(transparent)]
     Prompt(#[from] PromptError),
@@ -63,6 +72,7 @@ impl ChatError {
             Self::Sink(error) => error.retry,
             Self::Refused(_)
             | Self::MustAgree
+            | Self::Held { .. }
             | Self::Prompt(_)
             | Self::Preset { .. }
             | Self::Format(_) => false,
@@ -80,6 +90,7 @@ impl ChatError {
             )
             | Self::Refused(_)
             | Self::MustAgree
+            | Self::Held { .. }
             | Self::Prompt(_)
             | Self::Preset { .. }
             | Self::Format(_)
@@ -98,6 +109,7 @@ impl ChatError {
         match self {
             Self::Refused(_) => "refused",
             Self::MustAgree => "must_agree",
+            Self::Held { .. } => "held",
             Self::Prompt(error) => error.kind(),
             Self::Preset { .. } => "preset",
             Self::Format(error) => error.kind(),

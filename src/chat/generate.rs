@@ -19,7 +19,6 @@ use crate::sampling::SamplerParams;
 use crate::store::{Claim, HEARTBEAT};
 use crate::telemetry::metrics;
 
-use super::library::refusal;
 use super::plan::Plan;
 use super::proofreader::{Proofreader, raised_penalty};
 use super::receipt::RepetitionReceipt;
@@ -41,6 +40,8 @@ pub(super) struct Written {
     pub(super) sampler: SamplerParams,
     pub(super) repetition: RepetitionReceipt,
     pub(super) impersonation_tokens: usize,
+    /// Why it waits for a moderator, unseen.
+    pub(super) held: Option<String>,
     shown_bytes: usize,
 }
 
@@ -124,11 +125,16 @@ impl Chat {
             }
             let outcome = plan.rules.check(Door::Reply, &summary.text);
             self.count_findings(&outcome);
+            let mut held = None;
             match outcome.verdict {
                 Verdict::Allow => {}
                 Verdict::Redact => summary.text = outcome.text,
-                Verdict::Reroll | Verdict::Hold | Verdict::Refuse => {
-                    forbidden = Some(refusal(&outcome));
+                Verdict::Hold => {
+                    held = Some(plan.rules.reason(Door::Reply, &outcome));
+                    summary.text = outcome.text;
+                }
+                Verdict::Reroll | Verdict::Refuse => {
+                    forbidden = Some(plan.rules.refusal(&outcome));
                     sink.begin_anew().await;
                     if is_stopped {
                         break;
@@ -145,8 +151,13 @@ impl Chat {
                 sampler: request.sampler.clone(),
                 repetition: RepetitionReceipt { overlap, longest_run, first_overlap },
                 impersonation_tokens,
+                held,
                 shown_bytes,
             };
+            if written.held.is_some() {
+                sink.begin_anew().await;
+                return Ok(written);
+            }
             if counts && first.is_none() {
                 self.metrics.count(metrics::REPETITIONS, "first", 1);
             }

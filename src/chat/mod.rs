@@ -6,16 +6,20 @@
 //! is stored, and whatever is stored is shown once.
 
 mod anticipate;
+mod arrivals;
 mod boundaries;
 mod characters;
 mod consent;
 mod curtain;
 mod dataset;
+mod decisions;
 mod dice;
+mod difference;
 mod edit;
 mod error;
 mod file_out;
 mod generate;
+mod held;
 mod jobs;
 mod library;
 mod line;
@@ -28,6 +32,7 @@ mod policies;
 mod presets;
 mod privacy;
 mod proofreader;
+mod purge;
 mod receipt;
 pub mod reply;
 mod report;
@@ -63,11 +68,13 @@ use crate::sampling::SamplerParams;
 use crate::store::{Noun, QueueLimits, Stop, Store, StoreError, Surroundings};
 use crate::telemetry::metrics::Metrics;
 
+pub use arrivals::{Arrival, Offered};
 pub use consent::AGREEMENT;
 pub use dataset::{
     DataCard, DatasetExport, DatasetOptions, LeftOut, LengthCount, LengthRanges, MAX_SAMPLE_TOKENS,
     Replaced, ranges_of,
 };
+pub use decisions::{Decided, Upon};
 pub use dice::{Rolled, roll};
 pub use error::ChatError;
 pub use file_out::{FileOut, file_name};
@@ -83,6 +90,7 @@ pub use personas::PersonaScope;
 pub use policies::PolicyTrial;
 pub use privacy::{Forgotten, Kept};
 pub use proofreader::{Proofreader, raised_penalty};
+pub use purge::{Purge, Purged, Whom};
 pub use receipt::{RepetitionReceipt, ReplyReceipt, Timings};
 pub use reproduce::Reproduction;
 pub use retention::{Missed, Swept, run_sweeps};

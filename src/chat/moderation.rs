@@ -37,6 +37,18 @@ impl Chat {
         moderator: PersonId,
         reason: &str,
     ) -> Result<i64, ChatError> {
+        self.freeze(guild, scene, moderator, reason, None).await
+    }
+
+    /// The same upon a case.
+    pub(super) async fn freeze(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        moderator: PersonId,
+        reason: &str,
+        follows: Option<i64>,
+    ) -> Result<i64, ChatError> {
         match self.scene(guild, scene).await?.state {
             SceneState::Ended => return Err(ChatError::refused("this scene is over")),
             SceneState::Frozen => return Err(ChatError::refused("this scene is frozen already")),
@@ -44,7 +56,7 @@ impl Chat {
         }
         self.store.set_scene_state(guild, scene, SceneState::Frozen).await?;
         self.call_off(guild, scene).await?;
-        let case = NewCase { kind: "freeze", scene: Some(scene), ..NewCase::default() };
+        let case = NewCase { kind: "freeze", scene: Some(scene), follows, ..NewCase::default() };
         self.open_case(guild, moderator, case, reason).await
     }
 
@@ -182,7 +194,7 @@ impl Chat {
         Ok(self.store.insert_audit(guild, Some(person), "case.appeal", &detail).await?)
     }
 
-    fn reason(&self, reason: &str) -> Result<String, ChatError> {
+    pub(super) fn reason(&self, reason: &str) -> Result<String, ChatError> {
         Ok(self.clean_text(reason)?.chars().take(MAX_REASON_CHARS).collect())
     }
 

@@ -78,6 +78,7 @@ impl Chat {
         let consent = self.library.training_consent(guild, person).await?;
         let agreement = self.store.get_agreement(guild, person).await?;
         let boundaries = self.boundaries_of(guild, BoundaryOf::Person(person)).await?;
+        let held = self.store.list_person_held(guild, person).await?;
         let data = json!({
             "name": known.display_name,
             "id": known.external_id,
@@ -93,6 +94,9 @@ impl Chat {
                 "kind": it.kind.as_str(), "text": it.text,
             })).collect::<Vec<_>>(),
             "agreed": agreement.map(|it| json!({ "since": it.at, "to_version": it.words })),
+            "held": held.iter().map(|(case, held)| json!({
+                "case": case, "what": held,
+            })).collect::<Vec<_>>(),
             "agreed_to_training_since": consent,
         });
         let files = [
@@ -175,7 +179,8 @@ impl Chat {
 
 const README: &str = "What is kept of you on one server.\n\n\
     stories.md  what you said, scene by scene, with earlier versions of what you changed\n\
-    data.json   the same for programs, with personas, lines, veils, cases and what you agreed to\n\n\
+    data.json   the same for programs, with personas, lines, veils, cases, what moderators held\n\
+    \x20           and what you agreed to\n\n\
     What others said and what characters replied is theirs and is not in here.\n";
 
 fn text_json(text: &PersonText) -> Value {

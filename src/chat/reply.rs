@@ -19,7 +19,6 @@ use crate::moderation::{Door, Verdict};
 use crate::store::{Claim, Generated, HEARTBEAT, JobState, Noun, StoreError, Target, Work};
 use crate::telemetry::metrics;
 
-use super::library::refusal;
 use super::moderation::FROZEN;
 use super::proofreader::Proofreader;
 use super::receipt::{ReplyReceipt, Timings};
@@ -179,6 +178,7 @@ impl Chat {
             timings: timings(&written.summary, claim, prompt_ms),
         };
         self.account(&receipt);
+        let held = written.held;
         let generated = Generated {
             target: plan.target,
             text: plan.standing_text + &written.summary.text,
@@ -186,6 +186,9 @@ impl Chat {
             receipt: serde_json::to_value(&receipt).expect("a receipt is plain data"),
             prompt_ids: prompt.token_ids,
         };
+        if let Some(why) = held {
+            return Err(self.hold_reply(claim, plan.speaker.name(), generated, why).await?.into());
+        }
         self.store.store_generated(claim, generated).await?;
         Ok(())
     }
@@ -228,9 +231,16 @@ impl Chat {
         if let Some(around) = sink.surroundings().await? {
             self.store.set_surroundings(guild, scene, &around).await?;
         }
-        let outcome =
-            self.library.rules(guild, Some(scene)).await?.check(Door::Reply, &turn.swipe.text);
-        Ok((outcome.verdict > Verdict::Redact).then(|| refusal(&outcome)))
+        let rules = self.library.rules(guild, Some(scene)).await?;
+        let outcome = rules.check(Door::Reply, &turn.swipe.text);
+        Ok(match outcome.verdict {
+            Verdict::Allow | Verdict::Redact => None,
+            Verdict::Hold => {
+                let why = rules.reason(Door::Reply, &outcome);
+                Some(self.hold_written(claim, turn, why).await?.to_string())
+            }
+            Verdict::Reroll | Verdict::Refuse => Some(rules.refusal(&outcome)),
+        })
     }
 
     /// Takes a text out again that nobody has seen whole.

@@ -39,6 +39,7 @@ impl Chat {
             scene: Some(scene),
             turn: Some(turn.id),
             report: Some(report),
+            follows: None,
             opened_by: Some(person),
             reason,
             evidence: Some(self.evidence(guild, &turn).await?),

@@ -51,7 +51,8 @@ impl Chat {
         scenario: &str,
     ) -> Result<Scene, ChatError> {
         let scenario = self.clean_turn(scenario)?;
-        let scenario = Some(self.pass(guild, scene, Door::Prompt, &scenario).await?);
+        let scenario =
+            Some(self.library.rules(guild, Some(scene)).await?.pass(Door::Prompt, &scenario)?);
         let update = SceneUpdate { scenario, ..SceneUpdate::default() };
         Ok(self.store.update_scene(guild, scene, &update).await?)
     }
@@ -79,7 +80,8 @@ impl Chat {
         let note = match note {
             Some(note) => {
                 let text = self.clean_turn(&note.text)?;
-                let text = self.pass(guild, scene, Door::Prompt, &text).await?;
+                let text =
+                    self.library.rules(guild, Some(scene)).await?.pass(Door::Prompt, &text)?;
                 Some(Note { text, ..note })
             }
             None => None,

@@ -5,6 +5,7 @@ use crate::moderation::Door;
 use crate::store::{Accepted, Full, NewMessage, Work};
 use crate::telemetry::metrics;
 
+use super::library::{Judged, Rules};
 use super::moderation::FROZEN;
 use super::{Chat, ChatError};
 
@@ -87,7 +88,12 @@ impl Chat {
                 return Err(ChatError::refused("this scene is over; begin a new one"));
             }
         };
-        let text = self.pass(guild, scene.id, Door::Message, &text).await?;
+        let text = match self.open_rules(guild, scene.id).await?.judge(Door::Message, &text)? {
+            Judged::Stands(text) => text,
+            Judged::Waits { text: covered, why } => {
+                return self.hold_message(message, &scene, &text, covered, work, why).await;
+            }
+        };
         let message = NewMessage {
             external_id: message.external_id.clone(),
             person,
@@ -103,19 +109,17 @@ impl Chat {
         self.metrics.count(metrics::QUEUE_REFUSALS, full.limit.as_str(), 1);
     }
 
-    /// A text as the rules of a scene let it stand.
-    pub(super) async fn pass(
+    /// The rules of a scene, while people may say something in it.
+    pub(super) async fn open_rules(
         &self,
         guild: GuildId,
         scene: SceneId,
-        door: Door,
-        text: &str,
-    ) -> Result<String, ChatError> {
+    ) -> Result<Rules, ChatError> {
         let rules = self.library.rules(guild, Some(scene)).await?;
-        if door == Door::Message && rules.policy.is_quiet(self.clock.now()) {
+        if rules.policy.is_quiet(self.clock.now()) {
             return Err(ChatError::refused("these are quiet hours here; nothing is taken now"));
         }
-        rules.pass(door, text)
+        Ok(rules)
     }
 
     /// The text of a turn as it may stand in a story.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serenity::model::id::{ChannelId, GuildId, UserId};
+use tokio::sync::Notify;
 
 use super::api::{Api, ApiError, Application, Speaker};
 use super::dispatch::Desk;
@@ -38,6 +39,8 @@ pub(super) struct Bot {
     pub(super) settings: DiscordConfig,
     /// The interactions that are being answered.
     pub(super) desk: Desk,
+    /// Rung where a case is to be told in its guild's log.
+    pub(super) case_bell: Notify,
     guilds: Mutex<HashMap<GuildId, domain::Guild>>,
     places: Mutex<HashMap<ChannelId, Option<Place>>>,
     /// How often a place was forgotten: what was looked up meanwhile may be wrong.
@@ -101,6 +104,7 @@ impl Bot {
             application,
             settings,
             desk: Desk::default(),
+            case_bell: Notify::new(),
             guilds: Mutex::default(),
             places: Mutex::default(),
             forgotten: AtomicU64::new(0),

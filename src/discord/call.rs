@@ -12,9 +12,9 @@ use super::custom_id::CustomId;
 use super::interaction::{Asker, Handle, Interaction};
 use super::locale::Locale;
 use super::permissions::{self, Deed, Part, Who, Whose};
-use crate::chat::ChatError;
+use crate::chat::{Arrival, ChatError};
 use crate::domain::{self, Character, Person, Scene, SceneId, Turn, TurnId};
-use crate::moderation::Whoever;
+use crate::moderation::{Arrivals, Whoever};
 use crate::store::{GuildSettings, StoreError};
 
 /// Who asks, and where.
@@ -150,6 +150,7 @@ impl Refusal {
             | Self::Chat(
                 ChatError::Refused(_)
                 | ChatError::MustAgree
+                | ChatError::Held { .. }
                 | ChatError::Format(_)
                 | ChatError::Preset { .. },
             ) => false,
@@ -218,7 +219,7 @@ impl Call {
     /// Asks whether they may.
     pub(super) async fn may(&self, deed: Deed<'_>) -> Result<(), Refusal> {
         let settings = self.settings().await?;
-        let roles: Vec<String> = self.who.roles.iter().map(ToString::to_string).collect();
+        let roles = self.roles();
         let who = Who {
             permissions: self.who.permissions,
             roles: &roles,
@@ -237,6 +238,30 @@ impl Call {
         if is_bound { self.heed_policy(deed).await } else { Ok(()) }
     }
 
+    fn roles(&self) -> Vec<String> {
+        self.who.roles.iter().map(ToString::to_string).collect()
+    }
+
+    /// Who brings a character, and where they are told what became of it.
+    pub(super) async fn arrival<T>(
+        &self,
+        bring: impl AsyncFnOnce(Arrival<'_>) -> Result<T, ChatError>,
+    ) -> Result<T, Refusal> {
+        let (settings, roles, place) =
+            (self.settings().await?, self.roles(), self.channel.to_string());
+        let who = Who {
+            permissions: self.who.permissions,
+            roles: &roles,
+            moderator_roles: &settings.moderator_roles,
+            part: Part::Reader,
+        };
+        let person = self.person().await?.id;
+        let by_moderator = who.moderates();
+        let brought = bring(Arrival { person, by_moderator, place: &place }).await?;
+        self.bot.case_bell.notify_one();
+        Ok(brought)
+    }
+
     /// Whether the policy here leaves something to others than moderators.
     async fn heed_policy(&self, deed: Deed<'_>) -> Result<(), Refusal> {
         let library = self.bot.chat.library();
@@ -246,7 +271,10 @@ impl Call {
                 library.policy_at(self.guild, &around, &self.channel.to_string()).await?.starters
             }
             Deed::CreateCharacter | Deed::EditCharacter(_) => {
-                library.rules(self.guild, None).await?.policy.characters
+                match library.rules(self.guild, None).await?.policy.characters {
+                    Arrivals::Everyone | Arrivals::Reviewed => Whoever::Everyone,
+                    Arrivals::Moderators => Whoever::Moderators,
+                }
             }
             _ => return Ok(()),
         };

@@ -3,16 +3,20 @@
 use super::answering::Way;
 use super::call::{Answer, Call, Refusal};
 use super::call::{Field, FormSheet};
-use super::custom_id::{Confirm, CustomId, Form, ReplyAction};
+use super::custom_id::{CaseDeed, Confirm, CustomId, Form, ReplyAction};
 use super::permissions::Deed;
-use super::{commands, consent};
+use super::{commands, consent, decisions};
 use crate::chat::{ReplyReceipt, SwipeTo};
 use crate::domain::{JobId, Length, Scene, Turn, TurnId};
 use crate::store::Job;
 
 /// Whether pressing it opens a form.
 pub(super) fn opens_form(id: CustomId) -> bool {
-    matches!(id, CustomId::Reply { action: ReplyAction::Report, .. })
+    matches!(
+        id,
+        CustomId::Reply { action: ReplyAction::Report, .. }
+            | CustomId::Case { deed: CaseDeed::Edit, .. }
+    )
 }
 
 /// The form that a button opens.
@@ -21,6 +25,7 @@ pub(super) async fn form(call: &Call, custom_id: &str) -> Result<FormSheet, Refu
         Some(CustomId::Reply { action: ReplyAction::Report, turn, .. }) => {
             report_form(call, turn).await
         }
+        Some(CustomId::Case { case, .. }) => decisions::form(call, case).await,
         _ => Err(Refusal::plain("that button opens no form")),
     }
 }
@@ -61,6 +66,12 @@ pub(super) async fn run(call: &Call, custom_id: &str) -> Result<(Answer, Way), R
             replaced(commands::forget(call, messages).await?)
         }
         CustomId::Consent { person, says } => replaced(consent::answer(call, person, says).await?),
+        CustomId::Confirm(Confirm::Purge { scene, whom, last, hours }) => {
+            replaced(commands::purge(call, scene, whom, last, hours).await?)
+        }
+        CustomId::Case { deed, case } => {
+            Ok((decisions::decide(call, deed, case).await?, Way::Beside))
+        }
         CustomId::Cancel => replaced(Answer::text("Nothing was changed.")),
         CustomId::Form(_) => Err(unknown()),
     }

@@ -10,10 +10,12 @@ use std::time::Duration;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use secrecy::SecretString;
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::api::{Api, ApiError, ApiOptions, Application};
 use super::bot::{Bot, PLATFORM};
+use super::case_log;
 use super::commands::register::register;
 use super::gateway::{Fatal, Gateway, GatewayOptions, PlainGateway, Shared};
 use super::hearing::Ears;
@@ -156,7 +158,9 @@ impl Connection {
         redraw_stale(&bot).await?;
         let mut looks = JoinSet::new();
         looks.spawn(keep_looking(bot.clone()));
-        Ok(Discord { bot, gateway, ears, _looks: looks })
+        let (stop, stopped) = watch::channel(false);
+        let log = (stop, tokio::spawn(case_log::keep(bot.clone(), stopped)));
+        Ok(Discord { bot, gateway, ears, log, _looks: looks })
     }
 }
 
@@ -182,6 +186,8 @@ pub struct Discord {
     ears: Arc<Ears>,
     /// Ends with this.
     _looks: JoinSet<()>,
+    /// Who keeps the guilds' logs, and how to stop that.
+    log: (watch::Sender<bool>, JoinHandle<()>),
 }
 
 impl Discord {
@@ -197,6 +203,11 @@ impl Discord {
     pub async fn deafen(self) -> Farewell {
         self.gateway.stop().await;
         self.ears.stop().await;
+        let (stop, log) = self.log;
+        stop.send_replace(true);
+        if let Err(error) = log.await {
+            tracing::error!(%error, "the log broke down");
+        }
         Farewell(self.bot)
     }
 }

@@ -8,7 +8,7 @@ use crate::domain::{JobId, Length, PersonId, TurnId};
 
 use super::api;
 pub(super) use super::api::ButtonStyle;
-use super::custom_id::{Confirm, CustomId, ReplyAction, Says};
+use super::custom_id::{CaseDeed, Confirm, CustomId, ReplyAction, Says};
 use super::locale::Locale;
 
 /// A button.
@@ -70,12 +70,18 @@ pub(super) enum Label {
     Cancel,
     Agree,
     Decline,
+    Approve,
+    Edit,
+    Reject,
+    Warn,
+    Mute,
+    Freeze,
 }
 
 impl Label {
     /// All of them.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Again,
         Self::Continue,
         Self::Shorter,
@@ -86,6 +92,12 @@ impl Label {
         Self::Cancel,
         Self::Agree,
         Self::Decline,
+        Self::Approve,
+        Self::Edit,
+        Self::Reject,
+        Self::Warn,
+        Self::Mute,
+        Self::Freeze,
     ];
 
     fn english(self) -> &'static str {
@@ -100,6 +112,12 @@ impl Label {
             Self::Cancel => "Rather not",
             Self::Agree => "I agree",
             Self::Decline => "No thanks",
+            Self::Approve => "Approve",
+            Self::Edit => "Edit",
+            Self::Reject => "Reject",
+            Self::Warn => "Warn",
+            Self::Mute => "Mute",
+            Self::Freeze => "Freeze the scene",
         }
     }
 
@@ -195,6 +213,43 @@ pub(super) fn consent_rows(person: PersonId, waiting: u64, locale: Locale) -> Ve
     vec![vec![button(Says::Agree { waiting }, Label::Agree), button(Says::Decline, Label::Decline)]]
 }
 
+/// What can be done with a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CaseFacts {
+    /// Its number.
+    pub(super) case: i64,
+    /// Whether it is of words that a form can hold.
+    pub(super) has_words: bool,
+    /// Whether it is about somebody.
+    pub(super) has_person: bool,
+    /// Whether it is about a scene.
+    pub(super) has_scene: bool,
+}
+
+/// The buttons under what waits for moderators.
+pub(super) fn case_rows(facts: &CaseFacts, locale: Locale) -> Vec<Vec<Button>> {
+    let button = |deed, label: Label, style, can: bool| Button {
+        custom_id: CustomId::Case { deed, case: facts.case },
+        label: label.text(locale),
+        emoji: None,
+        style,
+        disabled: !can,
+    };
+    let (plain, danger) = (ButtonStyle::Secondary, ButtonStyle::Danger);
+    vec![
+        vec![
+            button(CaseDeed::Approve, Label::Approve, plain, true),
+            button(CaseDeed::Edit, Label::Edit, plain, facts.has_words),
+            button(CaseDeed::Reject, Label::Reject, danger, true),
+        ],
+        vec![
+            button(CaseDeed::Warn, Label::Warn, plain, facts.has_person),
+            button(CaseDeed::Mute, Label::Mute, danger, facts.has_person),
+            button(CaseDeed::Freeze, Label::Freeze, danger, facts.has_scene),
+        ],
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -265,6 +320,10 @@ mod tests {
                 stop_rows(7, JobId(3), locale),
                 confirm_rows(Confirm::EndScene(SceneId(1)), locale),
                 consent_rows(PersonId(i64::MAX), u64::MAX, locale),
+                case_rows(
+                    &CaseFacts { case: 7, has_words: true, has_person: true, has_scene: true },
+                    locale,
+                ),
             ] {
                 assert!(rows.len() <= 5 && rows.iter().all(|row| (1..=5).contains(&row.len())));
                 let ids: Vec<String> =

@@ -8,6 +8,7 @@
 //! A button that names an outbox row is also the marker by which a post is known
 //! again after a crash (see [`outbox_of`]).
 
+use crate::chat::Whom;
 use crate::domain::{CharacterId, JobId, LorebookId, PersonId, SceneId, TurnId};
 
 /// The most that Discord takes.
@@ -34,6 +35,13 @@ pub(super) enum CustomId {
         outbox: i64,
         /// The job that writes.
         job: JobId,
+    },
+    /// A button under what waits for moderators.
+    Case {
+        /// What it does.
+        deed: CaseDeed,
+        /// The number of the case.
+        case: i64,
     },
     /// A form.
     Form(Form),
@@ -83,6 +91,41 @@ pub(super) enum ReplyAction {
     Report,
 }
 
+/// What a moderator does with a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum CaseDeed {
+    /// It stands, or comes where it belongs.
+    Approve,
+    /// It does with other words.
+    Edit,
+    /// It does not.
+    Reject,
+    /// Its person is warned.
+    Warn,
+    /// Its person is not heard any more.
+    Mute,
+    /// Its scene is frozen.
+    Freeze,
+}
+
+impl CaseDeed {
+    /// All of them, as they stand under a case.
+    pub(super) const ALL: [Self; 6] =
+        [Self::Approve, Self::Edit, Self::Reject, Self::Warn, Self::Mute, Self::Freeze];
+
+    /// The word that stands in an id, and in the files of languages.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Edit => "edit",
+            Self::Reject => "reject",
+            Self::Warn => "warn",
+            Self::Mute => "mute",
+            Self::Freeze => "freeze",
+        }
+    }
+}
+
 /// A form, and what it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Form {
@@ -100,6 +143,8 @@ pub(super) enum Form {
     Note,
     /// What is wrong with a turn.
     Report(TurnId),
+    /// Other words for what a case is about.
+    EditCase(i64),
 }
 
 /// Where a persona is played.
@@ -124,6 +169,17 @@ pub(super) enum Confirm {
     ForgetMe {
         /// With their messages on the platform.
         messages: bool,
+    },
+    /// Turns of a scene go.
+    Purge {
+        /// Of which.
+        scene: SceneId,
+        /// Whose.
+        whom: Whom,
+        /// The most of them.
+        last: u32,
+        /// Said in the last so many hours; 0 is whenever.
+        hours: u32,
     },
 }
 
@@ -170,6 +226,17 @@ impl CustomId {
             Self::Confirm(Confirm::ForgetMe { messages: true }) => join(&["forget", "all"]),
             Self::Confirm(Confirm::ForgetMe { messages: false }) => join(&["forget", "here"]),
             Self::Confirm(Confirm::EndScene(id)) => join(&["end", &base36(id.0)]),
+            Self::Confirm(Confirm::Purge { scene, whom, last, hours }) => {
+                let (kind, id) = match whom {
+                    Whom::Characters => ("all", 0),
+                    Whom::Character(id) => ("character", id.0),
+                    Whom::Person(id) => ("person", id.0),
+                };
+                let numbers = [scene.0, id, last.into(), hours.into()].map(base36);
+                let [scene, id, last, hours] = numbers.each_ref().map(String::as_str);
+                join(&["purge", kind, scene, id, last, hours])
+            }
+            Self::Case { deed, case } => join(&["case", deed.as_str(), &base36(case)]),
             Self::Cancel => join(&["cancel"]),
             Self::Consent { person, says: Says::Agree { waiting } } => {
                 join(&["agree", &base36(person.0), &base36(waiting.cast_signed())])
@@ -201,6 +268,21 @@ impl CustomId {
             ["forget", "here"] => Self::Confirm(Confirm::ForgetMe { messages: false }),
             ["delore", book] => Self::Confirm(Confirm::DeleteLorebook(LorebookId(id(book)?))),
             ["end", scene] => Self::Confirm(Confirm::EndScene(SceneId(id(scene)?))),
+            ["purge", kind, scene, whose, last, hours] => Self::Confirm(Confirm::Purge {
+                scene: SceneId(id(scene)?),
+                whom: match (kind, id(whose)?) {
+                    ("all", 0) => Whom::Characters,
+                    ("character", id) => Whom::Character(CharacterId(id)),
+                    ("person", id) => Whom::Person(PersonId(id)),
+                    _ => return None,
+                },
+                last: u32::try_from(id(last)?).ok()?,
+                hours: u32::try_from(id(hours)?).ok()?,
+            }),
+            ["case", deed, case] => {
+                let deed = CaseDeed::ALL.into_iter().find(|known| known.as_str() == deed)?;
+                Self::Case { deed, case: id(case)? }
+            }
             ["cancel"] => Self::Cancel,
             ["agree", person, waiting] => Self::Consent {
                 person: PersonId(id(person)?),
@@ -222,7 +304,11 @@ impl CustomId {
     pub(super) fn outbox(self) -> Option<i64> {
         match self {
             Self::Reply { outbox, .. } | Self::Stop { outbox, .. } => Some(outbox),
-            Self::Form(_) | Self::Confirm(_) | Self::Cancel | Self::Consent { .. } => None,
+            Self::Case { .. }
+            | Self::Form(_)
+            | Self::Confirm(_)
+            | Self::Cancel
+            | Self::Consent { .. } => None,
         }
     }
 }
@@ -238,6 +324,7 @@ impl Form {
             Self::Persona(PersonaScope::Here) => join(&["form", "persona", "here"]),
             Self::Note => join(&["form", "note"]),
             Self::Report(turn) => join(&["form", "report", &base36(turn.0)]),
+            Self::EditCase(case) => join(&["form", "case", &base36(case)]),
         }
     }
 
@@ -251,6 +338,7 @@ impl Form {
             ["persona", "here"] => Self::Persona(PersonaScope::Here),
             ["note"] => Self::Note,
             ["report", turn] => Self::Report(TurnId(id(turn)?)),
+            ["case", case] => Self::EditCase(id(case)?),
             _ => return None,
         })
     }
@@ -307,7 +395,14 @@ mod tests {
             Just(Form::Persona(PersonaScope::Here)),
             Just(Form::Note),
             any::<i64>().prop_map(|id| Form::Report(TurnId(id))),
+            any::<i64>().prop_map(Form::EditCase),
         ];
+        let whom = prop_oneof![
+            Just(Whom::Characters),
+            any::<i64>().prop_map(|id| Whom::Character(CharacterId(id))),
+            any::<i64>().prop_map(|id| Whom::Person(PersonId(id))),
+        ];
+        let deed = proptest::sample::select(&CaseDeed::ALL[..]);
         prop_oneof![
             (action, any::<i64>(), any::<i64>()).prop_map(|(action, outbox, turn)| {
                 CustomId::Reply { action, outbox, turn: TurnId(turn) }
@@ -320,6 +415,13 @@ mod tests {
             any::<i64>().prop_map(|id| CustomId::Confirm(Confirm::DeleteLorebook(LorebookId(id)))),
             any::<bool>().prop_map(|messages| CustomId::Confirm(Confirm::ForgetMe { messages })),
             any::<i64>().prop_map(|id| CustomId::Confirm(Confirm::EndScene(SceneId(id)))),
+            (any::<i64>(), whom, any::<u32>(), any::<u32>()).prop_map(
+                |(scene, whom, last, hours)| {
+                    let scene = SceneId(scene);
+                    CustomId::Confirm(Confirm::Purge { scene, whom, last, hours })
+                }
+            ),
+            (deed, any::<i64>()).prop_map(|(deed, case)| CustomId::Case { deed, case }),
             Just(CustomId::Cancel),
             any::<(i64, u64)>().prop_map(|(person, waiting)| CustomId::Consent {
                 person: PersonId(person),

@@ -8,6 +8,7 @@
 
 mod turns;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,6 +32,8 @@ const MAX_WAITING: usize = 8_192;
 const IDLE_LOOK: Duration = Duration::from_secs(30);
 /// How often a guild's webhooks are looked through for those of proxies.
 const LOOK_EVERY: Duration = Duration::from_secs(300);
+/// How often a channel is told that moderators look at something first.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 /// A message of a person: an ordinary one, or a reply.
 const KINDS_OF_WORDS: [u8; 2] = [0, 19];
 
@@ -50,6 +53,8 @@ struct Shared {
     channels: Mutex<HashMap<ChannelId, mpsc::UnboundedSender<Item>>>,
     /// Guilds in which a proxy was seen.
     with_proxies: Mutex<HashSet<GuildId>>,
+    /// When channels were last told what the mark of a held message means.
+    told: Mutex<HashMap<ChannelId, Instant>>,
     /// When guilds were last looked through for one.
     looked: Mutex<HashMap<GuildId, Instant>>,
     /// Guilds whose missed messages are still being read; watchers are told when that
@@ -99,6 +104,7 @@ impl Intake {
             holds,
             channels: Mutex::default(),
             with_proxies: Mutex::default(),
+            told: Mutex::default(),
             looked: Mutex::default(),
             behind: watch::Sender::new(HashMap::new()),
             stop: watch::Sender::new(false),
@@ -244,6 +250,20 @@ impl Shared {
         let now = Instant::now();
         looked.retain(|_, at| now - *at < LOOK_EVERY);
         looked.insert(guild, now).is_none()
+    }
+
+    /// Whether a channel may be told now that something is held.
+    fn may_tell(&self, channel: ChannelId) -> bool {
+        let mut told = self.told.lock().expect("no holder panics");
+        let now = Instant::now();
+        told.retain(|_, at| now - *at < TELL_EVERY);
+        match told.entry(channel) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(entry) => {
+                entry.insert(now);
+                true
+            }
+        }
     }
 
     fn has_proxies(&self, guild: GuildId) -> bool {

@@ -4,7 +4,7 @@ use super::call::{Answer, Call, Refusal};
 use super::custom_id::{CustomId, Form};
 use super::interaction::Fields;
 use super::permissions::Deed;
-use super::{commands, menus, reports};
+use super::{commands, decisions, menus, reports};
 use crate::domain::TurnId;
 
 /// A form comes back.
@@ -20,6 +20,9 @@ pub(super) async fn run(call: &Call, custom_id: &str, fields: &Fields) -> Result
         Form::Persona(scope) => commands::submit_persona(call, scope, fields).await,
         Form::Note => commands::submit_note(call, fields).await,
         Form::Report(turn) => report(call, turn, fields).await,
+        Form::EditCase(case) => {
+            decisions::approve(call, case, Some(fields.get("text").unwrap_or_default())).await
+        }
     }
 }
 

@@ -25,7 +25,7 @@ mod evasion;
 pub use age::declares_minor;
 pub use boundary::{line_rule, veil_rule};
 pub use checker::{Checker, Reading, SceneFacts};
-pub use policy::{Policy, PolicyError, QuietHours, Rating, Retention, Whoever};
+pub use policy::{Arrivals, Policy, PolicyError, QuietHours, Rating, Retention, Whoever};
 pub use rule_set::RuleSet;
 pub use rules::{
     LONGEST_PATTERN, LONGEST_TERM, MOST_PATTERNS, MOST_TERMS, PatternRule, Rule, RuleError,

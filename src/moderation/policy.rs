@@ -54,6 +54,27 @@ impl Whoever {
     }
 }
 
+/// How characters come into the library, the most open way first.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Arrivals {
+    /// Everybody brings them and changes their own.
+    #[default]
+    Everyone,
+    /// The same, and what is new or changed waits until a moderator has seen it.
+    Reviewed,
+    /// Moderators alone bring and change them.
+    Moderators,
+}
+
+impl Arrivals {
+    fn is_everyone(&self) -> bool {
+        *self == Self::Everyone
+    }
+}
+
 /// When nothing is said, by the clock of a place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,9 +147,9 @@ pub struct Policy {
     /// Who may begin scenes.
     #[serde(skip_serializing_if = "Whoever::is_everyone")]
     pub starters: Whoever,
-    /// Who may bring characters and change them.
-    #[serde(skip_serializing_if = "Whoever::is_everyone")]
-    pub characters: Whoever,
+    /// Who may bring characters and change them, and whether a moderator sees them first.
+    #[serde(skip_serializing_if = "Arrivals::is_everyone")]
+    pub characters: Arrivals,
     /// The longest reply, in tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_reply_tokens: Option<usize>,
@@ -313,6 +334,7 @@ mod tests {
             words: vec![words],
             max_reply_tokens: Some(100),
             retention: Retention { texts_days: Some(90), ..Retention::default() },
+            characters: Arrivals::Reviewed,
             ..Policy::default()
         });
         let retention =

@@ -2,14 +2,19 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::PgConnection;
 use tracing::instrument;
 
+use super::guard::GuildTx;
 use super::seal::GuildSeal;
 use super::{Noun, Store, StoreError};
 use crate::domain::{GuildId, PersonId, ReportId, SceneId, TurnId};
 
 /// The most cases that are listed at once, the newest of them.
 const MAX_LISTED: i64 = 50;
+
+/// What a case may be that waits for a decision from the start.
+const WAITING: [&str; 2] = ["report", "hold"];
 
 /// A case as it is opened.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,6 +29,8 @@ pub struct NewCase {
     pub turn: Option<TurnId>,
     /// The report that it is about. It has one case: the next changes the reason alone.
     pub report: Option<ReportId>,
+    /// The report or hold upon which a moderator did it.
+    pub follows: Option<i64>,
     /// Who did it, or reported it; `None` for the service itself.
     pub opened_by: Option<PersonId>,
     /// Why; may be empty.
@@ -55,6 +62,8 @@ pub struct Case {
     pub appeal: Option<String>,
     /// What came of it.
     pub decision: Option<String>,
+    /// Who said so.
+    pub decided_by: Option<PersonId>,
     /// When.
     pub created_at: DateTime<Utc>,
 }
@@ -70,7 +79,21 @@ struct CaseRow {
     evidence: Option<Value>,
     appeal: Option<String>,
     decision: Option<String>,
+    decided_by: Option<i64>,
     created_at: DateTime<Utc>,
+}
+
+/// A query that yields cases; given is what follows the columns.
+macro_rules! select_case {
+    ($tail:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            CaseRow,
+            "SELECT number, kind, person_id, scene_id, turn_id, opened_by, reason, evidence,
+                    appeal, decision, decided_by, created_at
+             FROM moderation_case " + $tail
+            $(, $argument)*
+        )
+    };
 }
 
 impl CaseRow {
@@ -87,6 +110,7 @@ impl CaseRow {
             evidence: row.evidence.map(|evidence| seal.open_json(evidence)).transpose()?,
             appeal: seal.open_option(row.appeal)?,
             decision: seal.open_option(row.decision)?,
+            decided_by: row.decided_by.map(PersonId),
             created_at: row.created_at,
         })
     }
@@ -100,31 +124,8 @@ impl Store {
     #[instrument(name = "db.case.insert", skip(self, case), err(level = "debug"))]
     pub async fn insert_case(&self, guild: GuildId, case: &NewCase) -> Result<i64, StoreError> {
         let mut tx = self.begin(guild).await?;
-        // One after another, so that no number is given twice or left out.
-        sqlx::query!("SELECT id FROM guild WHERE id = $1 FOR NO KEY UPDATE", guild.0)
-            .fetch_optional(&mut *tx)
-            .await?
-            .ok_or(StoreError::NotFound(Noun::Guild))?;
-        let number = sqlx::query_scalar!(
-            "INSERT INTO moderation_case
-                (guild_id, number, kind, person_id, scene_id, turn_id, opened_by, reason, evidence,
-                 report_id)
-             SELECT $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9
-             FROM moderation_case WHERE guild_id = $1
-             ON CONFLICT (guild_id, report_id) DO UPDATE SET reason = excluded.reason
-             RETURNING number",
-            guild.0,
-            case.kind,
-            case.person.map(|id| id.0),
-            case.scene.map(|id| id.0),
-            case.turn.map(|id| id.0),
-            case.opened_by.map(|id| id.0),
-            tx.seal.seal(&case.reason),
-            case.evidence.as_ref().map(|evidence| tx.seal.seal_json(evidence)),
-            case.report.map(|id| id.0),
-        )
-        .fetch_one(&mut *tx)
-        .await?;
+        lock(&mut tx, guild).await?;
+        let number = insert(&mut tx, guild, case).await?;
         tx.commit().await?;
         Ok(number)
     }
@@ -133,16 +134,9 @@ impl Store {
     #[instrument(name = "db.case.get", skip(self), err(level = "debug"))]
     pub async fn get_case(&self, guild: GuildId, number: i64) -> Result<Option<Case>, StoreError> {
         let mut conn = self.read(guild).await?;
-        let row = sqlx::query_as!(
-            CaseRow,
-            "SELECT number, kind, person_id, scene_id, turn_id, opened_by, reason, evidence,
-                    appeal, decision, created_at
-             FROM moderation_case WHERE guild_id = $1 AND number = $2",
-            guild.0,
-            number,
-        )
-        .fetch_optional(&mut *conn)
-        .await?;
+        let row = select_case!("WHERE guild_id = $1 AND number = $2", guild.0, number)
+            .fetch_optional(&mut *conn)
+            .await?;
         row.map(|row| row.open(&conn.seal)).transpose()
     }
 
@@ -154,12 +148,8 @@ impl Store {
         person: Option<PersonId>,
     ) -> Result<Vec<Case>, StoreError> {
         let mut conn = self.read(guild).await?;
-        let rows = sqlx::query_as!(
-            CaseRow,
-            "SELECT number, kind, person_id, scene_id, turn_id, opened_by, reason, evidence,
-                    appeal, decision, created_at
-             FROM moderation_case
-             WHERE guild_id = $1 AND ($2::bigint IS NULL OR person_id = $2)
+        let rows = select_case!(
+            "WHERE guild_id = $1 AND ($2::bigint IS NULL OR person_id = $2)
              ORDER BY number DESC LIMIT $3",
             guild.0,
             person.map(|id| id.0),
@@ -167,6 +157,37 @@ impl Store {
         )
         .fetch_all(&mut *conn)
         .await?;
+        rows.into_iter().map(|row| row.open(&conn.seal)).collect()
+    }
+
+    /// What waits for a moderator's word, the oldest first.
+    #[instrument(name = "db.case.list_waiting", skip(self), err(level = "debug"))]
+    pub async fn list_waiting_cases(&self, guild: GuildId) -> Result<Vec<Case>, StoreError> {
+        let mut conn = self.read(guild).await?;
+        let rows = select_case!(
+            "WHERE guild_id = $1 AND decision IS NULL AND (kind = ANY ($2) OR appeal IS NOT NULL)
+             ORDER BY number LIMIT $3",
+            guild.0,
+            &waiting(),
+            MAX_LISTED,
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        rows.into_iter().map(|row| row.open(&conn.seal)).collect()
+    }
+
+    /// What moderators did upon a report or hold, in order.
+    #[instrument(name = "db.case.list_following", skip(self), err(level = "debug"))]
+    pub async fn list_following_cases(
+        &self,
+        guild: GuildId,
+        number: i64,
+    ) -> Result<Vec<Case>, StoreError> {
+        let mut conn = self.read(guild).await?;
+        let rows =
+            select_case!("WHERE guild_id = $1 AND follows = $2 ORDER BY number", guild.0, number,)
+                .fetch_all(&mut *conn)
+                .await?;
         rows.into_iter().map(|row| row.open(&conn.seal)).collect()
     }
 
@@ -185,7 +206,7 @@ impl Store {
         let mut tx = self.begin(guild).await?;
         let decided = sqlx::query!(
             "WITH decided AS (
-                UPDATE moderation_case SET decision = $4, decided_by = $3, decided_at = now()
+                UPDATE moderation_case SET decision = $4, decided_by = $3, decided_at = now(), revision = revision + 1
                 WHERE guild_id = $1 AND number = $2 AND decision IS NULL
                 RETURNING report_id
              ), settled AS (
@@ -218,7 +239,8 @@ impl Store {
         let mut tx = self.begin(guild).await?;
         let appealed = sqlx::query!(
             "UPDATE moderation_case
-             SET appeal = $4, decision = NULL, decided_by = NULL, decided_at = NULL
+             SET appeal = $4, decision = NULL, decided_by = NULL, decided_at = NULL,
+                 revision = revision + 1
              WHERE guild_id = $1 AND number = $2 AND person_id = $3 AND appeal IS NULL",
             guild.0,
             number,
@@ -230,4 +252,52 @@ impl Store {
         tx.commit().await?;
         Ok(appealed.rows_affected() > 0)
     }
+}
+
+pub(super) fn waiting() -> Vec<String> {
+    WAITING.map(str::to_owned).to_vec()
+}
+
+/// One case after another, so that no number is given twice or left out.
+pub(super) async fn lock(conn: &mut PgConnection, guild: GuildId) -> Result<(), StoreError> {
+    sqlx::query!("SELECT id FROM guild WHERE id = $1 FOR NO KEY UPDATE", guild.0)
+        .fetch_optional(conn)
+        .await?
+        .ok_or(StoreError::NotFound(Noun::Guild))?;
+    Ok(())
+}
+
+/// Opens a case and gives its number; the guild is locked.
+pub(super) async fn insert(
+    conn: &mut GuildTx,
+    guild: GuildId,
+    case: &NewCase,
+) -> Result<i64, StoreError> {
+    let number = sqlx::query_scalar!(
+        "WITH upon AS (
+            UPDATE moderation_case SET revision = revision + 1
+            WHERE guild_id = $1 AND number = $10
+         )
+         INSERT INTO moderation_case
+            (guild_id, number, kind, person_id, scene_id, turn_id, opened_by, reason, evidence,
+             report_id, follows)
+         SELECT $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10
+         FROM moderation_case WHERE guild_id = $1
+         ON CONFLICT (guild_id, report_id) DO UPDATE
+         SET reason = excluded.reason, revision = moderation_case.revision + 1
+         RETURNING number",
+        guild.0,
+        case.kind,
+        case.person.map(|id| id.0),
+        case.scene.map(|id| id.0),
+        case.turn.map(|id| id.0),
+        case.opened_by.map(|id| id.0),
+        conn.seal.seal(&case.reason),
+        case.evidence.as_ref().map(|evidence| conn.seal.seal_json(evidence)),
+        case.report.map(|id| id.0),
+        case.follows,
+    )
+    .fetch_one(&mut **conn)
+    .await?;
+    Ok(number)
 }

@@ -61,6 +61,50 @@ pub(super) async fn insert(
     Ok(CharacterId(id))
 }
 
+/// Replaces what is known of a character.
+pub(super) async fn update(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    character: CharacterId,
+    sheet: &CharacterSheet,
+) -> Result<Character, StoreError> {
+    sqlx::query_as!(
+        CharacterRow,
+        "UPDATE character
+         SET name = $3, name_key = $4, sheet = $5, updated_at = now()
+         WHERE guild_id = $1 AND id = $2
+         RETURNING guild_id, id, sheet",
+        guild.0,
+        character.0,
+        &clean(&sheet.name),
+        name_key(&sheet.name),
+        sheet_column(sheet),
+    )
+    .fetch_optional(conn)
+    .await?
+    .ok_or(StoreError::NotFound(Noun::Character))?
+    .try_into()
+}
+
+/// Puts an archived character on the lists.
+pub(super) async fn offer(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    character: CharacterId,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE character SET archived_at = NULL WHERE guild_id = $1 AND id = $2",
+        guild.0,
+        character.0,
+    )
+    .execute(conn)
+    .await?;
+    match done.rows_affected() {
+        0 => Err(StoreError::NotFound(Noun::Character)),
+        _ => Ok(()),
+    }
+}
+
 impl Store {
     /// Keeps a new character.
     ///
@@ -91,23 +135,9 @@ impl Store {
         sheet: &CharacterSheet,
     ) -> Result<Character, StoreError> {
         let mut tx = self.begin(guild).await?;
-        let character = sqlx::query_as!(
-            CharacterRow,
-            "UPDATE character
-             SET name = $3, name_key = $4, sheet = $5, updated_at = now()
-             WHERE guild_id = $1 AND id = $2
-             RETURNING guild_id, id, sheet",
-            guild.0,
-            character.0,
-            &clean(&sheet.name),
-            name_key(&sheet.name),
-            sheet_column(sheet),
-        )
-        .fetch_optional(&mut *tx)
-        .await?
-        .ok_or(StoreError::NotFound(Noun::Character))?;
+        let character = update(&mut tx, guild, character, sheet).await?;
         tx.commit().await?;
-        character.try_into()
+        Ok(character)
     }
 
     /// A character by its key, archived ones too.

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use tracing::instrument;
 
@@ -25,7 +26,7 @@ pub struct CharacterFile {
 }
 
 /// Lore that comes in a card.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewBook {
     /// What it is called where that name is free; else a number is put behind it.
     pub name: String,
@@ -65,9 +66,8 @@ impl Store {
         replaces: Option<CharacterId>,
     ) -> Result<Character, StoreError> {
         let mut tx = self.begin(guild).await?;
-        let id = put_sheet(&mut tx, guild, file, replaces).await?;
-        put_assets(&mut tx, guild, id, &file.assets).await?;
-        put_book(&mut tx, guild, id, file.book.as_ref()).await?;
+        let place = replaces.map_or(Place::Offered, Place::Of);
+        let id = put(&mut tx, guild, file, place).await?;
         tx.commit().await?;
         let kept = self.get_character(guild, id).await?;
         kept.ok_or(StoreError::NotFound(Noun::Character))
@@ -239,29 +239,55 @@ impl Store {
     }
 }
 
+/// Where what a file holds is put.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    /// On the lists, as a new character.
+    Offered,
+    /// Beside them: nobody is offered it.
+    Archived,
+    /// In the place of a character.
+    Of(CharacterId),
+}
+
+/// Keeps everything that a file holds.
+pub(super) async fn put(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    file: &CharacterFile,
+    place: Place,
+) -> Result<CharacterId, StoreError> {
+    let id = put_sheet(conn, guild, file, place).await?;
+    put_assets(conn, guild, id, &file.assets).await?;
+    put_book(conn, guild, id, file.book.as_ref()).await?;
+    Ok(id)
+}
+
 async fn put_sheet(
     conn: &mut PgConnection,
     guild: GuildId,
     file: &CharacterFile,
-    replaces: Option<CharacterId>,
+    place: Place,
 ) -> Result<CharacterId, StoreError> {
     let (name, key) = (clean(&file.sheet.name), name_key(&file.sheet.name));
     let sheet = sheet_column(&file.sheet);
-    let id = match replaces {
-        None => Some(
+    let id = match place {
+        Place::Offered | Place::Archived => Some(
             sqlx::query_scalar!(
-                "INSERT INTO character (guild_id, name, name_key, sheet, card)
-                 VALUES ($1, $2, $3, $4, $5::text::json) RETURNING id",
+                "INSERT INTO character (guild_id, name, name_key, sheet, card, archived_at)
+                 VALUES ($1, $2, $3, $4, $5::text::json, CASE WHEN $6 THEN now() END)
+                 RETURNING id",
                 guild.0,
                 &name,
                 key,
                 sheet,
                 &file.card,
+                matches!(place, Place::Archived),
             )
             .fetch_one(conn)
             .await?,
         ),
-        Some(old) => {
+        Place::Of(old) => {
             sqlx::query_scalar!(
                 "UPDATE character
                  SET name = $3, name_key = $4, sheet = $5, card = $6::text::json,
@@ -337,7 +363,7 @@ async fn put_assets(
 }
 
 /// Puts this lore in the place of what came with an earlier card.
-async fn put_book(
+pub(super) async fn put_book(
     conn: &mut PgConnection,
     guild: GuildId,
     character: CharacterId,

@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 use tracing::instrument;
 
+use super::guard::GuildTx;
 use super::live::mark_stale;
 use super::{Noun, Store, StoreError, job};
 use crate::domain::{GuildId, PersonId, SceneId};
@@ -131,10 +132,11 @@ pub(super) async fn empty_turns(
 
 /// Prompts hold their words and persona; receipts name them in stops, labels and causes.
 async fn forget_prompts(
-    conn: &mut PgConnection,
+    conn: &mut GuildTx,
     guild: GuildId,
     scenes: &[i64],
 ) -> Result<(), StoreError> {
+    forget_held_receipts(conn, guild, scenes).await?;
     sqlx::query!(
         "WITH prompt AS (
             DELETE FROM reply_prompt USING turn
@@ -151,8 +153,41 @@ async fn forget_prompts(
         guild.0,
         scenes,
     )
-    .execute(conn)
+    .execute(&mut **conn)
     .await?;
+    Ok(())
+}
+
+/// Those of replies that moderators hold.
+async fn forget_held_receipts(
+    conn: &mut GuildTx,
+    guild: GuildId,
+    scenes: &[i64],
+) -> Result<(), StoreError> {
+    let rows = sqlx::query!(
+        "SELECT held.case_number, held.body
+         FROM held JOIN moderation_case AS waits
+           ON waits.guild_id = held.guild_id AND waits.number = held.case_number
+         WHERE held.guild_id = $1 AND waits.scene_id = ANY ($2) FOR UPDATE OF held",
+        guild.0,
+        scenes,
+    )
+    .fetch_all(&mut **conn)
+    .await?;
+    for row in rows {
+        let mut body = conn.seal.open_json(row.body)?;
+        let Some(receipt) = body.get_mut("receipt") else { continue };
+        receipt.take();
+        let body = conn.seal.seal_json(&body);
+        sqlx::query!(
+            "UPDATE held SET body = $3 WHERE guild_id = $1 AND case_number = $2",
+            guild.0,
+            row.case_number,
+            body,
+        )
+        .execute(&mut **conn)
+        .await?;
+    }
     Ok(())
 }
 
@@ -194,8 +229,12 @@ async fn forget_who(
             DELETE FROM boundary WHERE guild_id = $1 AND person_id = $2
          ), cases AS (
             UPDATE moderation_case
-            SET reason = '', appeal = NULL, evidence = NULL
+            SET reason = '', appeal = NULL, evidence = NULL, revision = revision + 1
             WHERE guild_id = $1 AND (person_id = $2 OR opened_by = $2)
+         ), waits AS (
+            DELETE FROM held USING moderation_case AS theirs
+            WHERE held.guild_id = $1 AND theirs.guild_id = $1
+              AND theirs.number = held.case_number AND theirs.person_id = $2
          )
          DELETE FROM participant WHERE guild_id = $1 AND person_id = $2",
         guild.0,

@@ -25,6 +25,7 @@ pub enum Noun {
     Report,
     AuditEntry,
     Boundary,
+    Case,
 }
 
 impl fmt::Display for Noun {
@@ -46,6 +47,7 @@ impl fmt::Display for Noun {
             Self::Report => "report",
             Self::AuditEntry => "row of the audit",
             Self::Boundary => "line or veil",
+            Self::Case => "case",
         })
     }
 }

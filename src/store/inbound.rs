@@ -2,6 +2,7 @@
 
 use tracing::instrument;
 
+use super::guard::GuildTx;
 use super::live::raise_cursor;
 use super::moves::{NewTurn, append};
 use super::text::clean;
@@ -60,64 +61,32 @@ impl Store {
         scene: SceneId,
         message: &NewMessage,
     ) -> Result<Accepted, StoreError> {
-        let external_id = clean(&message.external_id);
         let mut tx = self.begin(guild).await?;
-        lane::lock(&mut tx, guild, scene).await?;
-        let fresh = sqlx::query_scalar!(
-            "INSERT INTO inbound (guild_id, external_id, scene_id, turn_id)
-             VALUES ($1, $2, $3, nextval('turn_id_seq'))
-             ON CONFLICT DO NOTHING RETURNING turn_id",
-            guild.0,
-            &external_id,
-            scene.0,
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(turn) = fresh.map(TurnId) else {
-            let turn = sqlx::query_scalar!(
-                "SELECT turn_id FROM inbound WHERE guild_id = $1 AND external_id = $2",
-                guild.0,
-                &external_id,
-            )
-            .fetch_one(&mut *tx)
-            .await?;
-            return Ok(Accepted::Duplicate { turn: TurnId(turn) });
-        };
-        let new = NewTurn {
-            speaker: Speaker::Person { id: message.person, name: message.name.clone() },
-            text: message.text.clone(),
-            origin: SwipeOrigin::Written,
-            receipt: None,
-            alternates: Vec::new(),
-        };
-        append(&mut tx, guild, scene, &new, Some(turn)).await?;
-        if let Ok(number) = external_id.parse() {
-            raise_cursor(&mut tx, guild, scene, number).await?;
-        }
-        sqlx::query!(
-            "INSERT INTO participant (guild_id, scene_id, person_id) VALUES ($1, $2, $3)
-             ON CONFLICT DO NOTHING",
-            guild.0,
-            scene.0,
-            message.person.0,
-        )
-        .execute(&mut *tx)
-        .await?;
-        let (person, limits) = (Some(message.person), &message.limits);
-        let (queued, refused) = match &message.work {
-            Some(work) => {
-                match admission::insert(&mut tx, guild, scene, person, work, limits).await? {
-                    Ok(queued) => (Some(queued), None),
-                    Err(full) => (None, Some(full)),
-                }
-            }
-            None => (None, None),
-        };
+        let accepted = take(&mut tx, guild, scene, message).await?;
         tx.commit().await?;
-        if queued.is_some() {
+        if matches!(accepted, Accepted::New { queued: Some(_), .. }) {
             self.bell.ring();
         }
-        Ok(Accepted::New { turn, queued, refused })
+        Ok(accepted)
+    }
+
+    /// The platform's ids of the messages that these turns came from.
+    #[instrument(name = "db.inbound.list_turns", skip_all, fields(%guild), err(level = "debug"))]
+    pub async fn list_turn_messages(
+        &self,
+        guild: GuildId,
+        turns: &[TurnId],
+    ) -> Result<Vec<String>, StoreError> {
+        let mut conn = self.read(guild).await?;
+        let turns: Vec<i64> = turns.iter().map(|turn| turn.0).collect();
+        Ok(sqlx::query_scalar!(
+            "SELECT external_id FROM inbound WHERE guild_id = $1 AND turn_id = ANY ($2)
+             ORDER BY turn_id",
+            guild.0,
+            &turns,
+        )
+        .fetch_all(&mut *conn)
+        .await?)
     }
 
     /// The platform's ids of the messages that the newest turns of a scene came from,
@@ -143,4 +112,64 @@ impl Store {
         .fetch_all(&mut *conn)
         .await?)
     }
+}
+
+/// The same as part of a transaction; whoever commits it rings for the job.
+pub(super) async fn take(
+    conn: &mut GuildTx,
+    guild: GuildId,
+    scene: SceneId,
+    message: &NewMessage,
+) -> Result<Accepted, StoreError> {
+    let external_id = clean(&message.external_id);
+    lane::lock(conn, guild, scene).await?;
+    let fresh = sqlx::query_scalar!(
+        "INSERT INTO inbound (guild_id, external_id, scene_id, turn_id)
+         VALUES ($1, $2, $3, nextval('turn_id_seq'))
+         ON CONFLICT DO NOTHING RETURNING turn_id",
+        guild.0,
+        &external_id,
+        scene.0,
+    )
+    .fetch_optional(&mut **conn)
+    .await?;
+    let Some(turn) = fresh.map(TurnId) else {
+        let turn = sqlx::query_scalar!(
+            "SELECT turn_id FROM inbound WHERE guild_id = $1 AND external_id = $2",
+            guild.0,
+            &external_id,
+        )
+        .fetch_one(&mut **conn)
+        .await?;
+        return Ok(Accepted::Duplicate { turn: TurnId(turn) });
+    };
+    let new = NewTurn {
+        speaker: Speaker::Person { id: message.person, name: message.name.clone() },
+        text: message.text.clone(),
+        origin: SwipeOrigin::Written,
+        receipt: None,
+        alternates: Vec::new(),
+    };
+    append(conn, guild, scene, &new, Some(turn)).await?;
+    if let Ok(number) = external_id.parse() {
+        raise_cursor(conn, guild, scene, number).await?;
+    }
+    sqlx::query!(
+        "INSERT INTO participant (guild_id, scene_id, person_id) VALUES ($1, $2, $3)
+         ON CONFLICT DO NOTHING",
+        guild.0,
+        scene.0,
+        message.person.0,
+    )
+    .execute(&mut **conn)
+    .await?;
+    let (person, limits) = (Some(message.person), &message.limits);
+    let (queued, refused) = match &message.work {
+        Some(work) => match admission::insert(conn, guild, scene, person, work, limits).await? {
+            Ok(queued) => (Some(queued), None),
+            Err(full) => (None, Some(full)),
+        },
+        None => (None, None),
+    };
+    Ok(Accepted::New { turn, queued, refused })
 }

@@ -23,7 +23,8 @@ const TEXTS: [(&str, &str); 8] = [
     ("moderation_case", "appeal"),
     ("moderation_case", "decision"),
 ];
-const VALUES: [(&str, &str); 2] = [("scene", "note"), ("moderation_case", "evidence")];
+const VALUES: [(&str, &str); 3] =
+    [("scene", "note"), ("moderation_case", "evidence"), ("held", "body")];
 
 /// How texts are to be written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

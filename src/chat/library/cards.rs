@@ -40,6 +40,17 @@ impl CardInHand {
     pub fn name(&self) -> &str {
         &self.sheet.name
     }
+
+    pub(in crate::chat) fn sheet(&self) -> &CharacterSheet {
+        &self.sheet
+    }
+}
+
+impl From<CardInHand> for CharacterFile {
+    fn from(card: CardInHand) -> Self {
+        let CardInHand { card, sheet, book, assets, .. } = card;
+        Self { sheet, card, assets, book: book.map(|(book, _)| book) }
+    }
 }
 
 /// A character that came from a card.
@@ -102,25 +113,34 @@ impl Library {
         card: CardInHand,
         replaces: Option<CharacterId>,
     ) -> Result<ImportedCharacter, ChatError> {
-        let CardInHand { card, sheet, book, assets, .. } = card;
-        let num_lore_entries = book.as_ref().map_or(0, |(_, number)| *number);
-        let num_assets = assets.len();
-        self.check_sheet(guild, &sheet).await?;
-        if let Some((book, _)) = &book {
+        let num_lore_entries = card.book.as_ref().map_or(0, |(_, number)| *number);
+        let num_assets = card.assets.len();
+        self.check_sheet(guild, &card.sheet).await?;
+        if let Some((book, _)) = &card.book {
             self.check_book(guild, &book.body).await?;
         }
-        let kept = CharacterFile { sheet, card, assets, book: book.map(|(book, _)| book) };
+        let kept = CharacterFile::from(card);
         let character = self.store.import_character(guild, &kept, replaces).await?;
         let detail = json!({ "character": character.id });
         // The same words as for a character that is made by hand: it is whose it is.
         let action = if replaces.is_some() { "character.update" } else { "character.insert" };
         self.note(guild, person, action, &detail).await?;
-        let book = self.store.get_embedded_lorebook(guild, character.id).await?;
+        self.note_own_lore(guild, person, character.id).await?;
+        Ok(ImportedCharacter { character, num_lore_entries, num_assets })
+    }
+
+    /// Whose a character is, theirs is its lore.
+    pub(in crate::chat) async fn note_own_lore(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        character: CharacterId,
+    ) -> Result<(), ChatError> {
+        let book = self.store.get_embedded_lorebook(guild, character).await?;
         if let Some(book) = book {
-            // Whose the character is, theirs is its lore.
             self.note(guild, person, "lorebook.import", &json!({ "lorebook": book })).await?;
         }
-        Ok(ImportedCharacter { character, num_lore_entries, num_assets })
+        Ok(())
     }
 
     /// Takes a character out as a card.

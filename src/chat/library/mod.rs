@@ -31,7 +31,7 @@ pub use export::Export;
 pub use lorebooks::{EntryChange, ImportedLorebook, KeptLorebook, LorebookInHand, read_book};
 pub use presets::ImportedPreset;
 pub use rules::Rules;
-pub(super) use rules::{facts_of, read_policy, refusal, refused_line, retention_at};
+pub(super) use rules::{Judged, facts_of, read_policy, refused_line, retention_at};
 pub use training::{CONSENT_WORDS, TrainingScene};
 
 /// The deepest that a character's reminder stands, in turns.

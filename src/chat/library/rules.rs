@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::domain::{Boundary, BoundaryKind, CharacterSheet, GuildId, SceneId};
 use crate::moderation::{
-    Checker, Door, Outcome, Policy, Rating, Reading, Retention, RuleError, SceneFacts, Verdict,
-    WordRule, declares_minor, line_rule, veil_rule,
+    Arrivals, Checker, Door, Outcome, Policy, Rating, Reading, Retention, RuleError, SceneFacts,
+    Verdict, WordRule, declares_minor, line_rule, veil_rule,
 };
 use crate::store::{Noun, PlacePolicy, StoreError, Surroundings};
 
@@ -29,13 +29,34 @@ pub struct Rules {
     /// The same with the lines and veils of a scene, which bind replies alone.
     replies: Arc<Checker>,
     pub(in crate::chat) facts: SceneFacts,
+    /// Why what was written down cannot be read, among adults: all that this house does
+    /// not refuse anyway waits for a moderator.
+    pub(in crate::chat) unread: Option<String>,
+}
+
+/// What becomes of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::chat) enum Judged {
+    /// It stands, as it is or with what was found covered.
+    Stands(String),
+    /// It waits for a moderator.
+    Waits {
+        /// As it would stand.
+        text: String,
+        /// Why it waits.
+        why: String,
+    },
 }
 
 impl Rules {
     /// What the rules say of a text.
     pub fn check(&self, door: Door, text: &str) -> Outcome {
         let checker = if door == Door::Reply { &self.replies } else { &self.checker };
-        checker.check(door, text, self.facts)
+        let mut outcome = checker.check(door, text, self.facts);
+        if self.unread.is_some() {
+            outcome.verdict = outcome.verdict.max(Verdict::Hold);
+        }
+        outcome
     }
 
     /// Whether the model may read a prompt.
@@ -46,16 +67,20 @@ impl Rules {
         let outcome = self.checker.check_prompt(prompt, self.facts);
         match outcome.verdict {
             Verdict::Allow => Ok(()),
-            _ => Err(ChatError::refused(refusal(&outcome))),
+            _ => Err(ChatError::refused(self.refusal(&outcome))),
         }
     }
 
     /// Up to where a growing reply may be shown, in bytes.
     pub(in crate::chat) fn showable(&self, reply: &str, reading: &mut Reading) -> usize {
-        self.replies.showable(reply, self.facts, reading)
+        match self.unread {
+            Some(_) => 0,
+            None => self.replies.showable(reply, self.facts, reading),
+        }
     }
 
-    /// The text as it may stand: as it is, or with what was found covered.
+    /// The text as it may stand: as it is, or with what was found covered. Where nobody
+    /// can wait for a moderator.
     ///
     /// # Errors
     /// It may not stand; says which rule was met.
@@ -64,14 +89,57 @@ impl Rules {
         match outcome.verdict {
             Verdict::Allow | Verdict::Redact => Ok(outcome.text),
             Verdict::Reroll | Verdict::Hold | Verdict::Refuse => {
-                Err(ChatError::refused(refusal(&outcome)))
+                Err(ChatError::refused(self.refusal(&outcome)))
             }
+        }
+    }
+
+    /// The same where somebody can.
+    ///
+    /// # Errors
+    /// It may not stand; says which rule was met.
+    pub(in crate::chat) fn judge(&self, door: Door, text: &str) -> Result<Judged, ChatError> {
+        let outcome = self.check(door, text);
+        match outcome.verdict {
+            Verdict::Hold => {
+                let why = self.reason(door, &outcome);
+                Ok(Judged::Waits { text: outcome.text, why })
+            }
+            _ => self.pass(door, text).map(Judged::Stands),
+        }
+    }
+
+    /// The text as it may stand once a moderator has seen it.
+    ///
+    /// # Errors
+    /// It may not stand whoever says so; says which rule was met.
+    pub(in crate::chat) fn pass_seen(&self, door: Door, text: &str) -> Result<String, ChatError> {
+        let outcome = self.check(door, text);
+        match outcome.verdict {
+            Verdict::Refuse => Err(ChatError::refused(self.refusal(&outcome))),
+            _ => Ok(outcome.text),
+        }
+    }
+
+    /// Why a text was not taken, without repeating it.
+    pub(in crate::chat) fn refusal(&self, outcome: &Outcome) -> String {
+        match &self.unread {
+            Some(unread) if outcome.verdict == Verdict::Hold => unread.clone(),
+            _ => format!("the rules here do not allow that ({})", met(outcome)),
+        }
+    }
+
+    /// Why a text waits: at which door which rules were met.
+    pub(in crate::chat) fn reason(&self, door: Door, outcome: &Outcome) -> String {
+        match &self.unread {
+            Some(unread) => format!("{door}: {unread}"),
+            None => format!("{door}: {}", met(outcome)),
         }
     }
 }
 
-/// Why a text was not taken, without repeating it.
-pub(in crate::chat) fn refusal(outcome: &Outcome) -> String {
+/// The rules that more follows from than a cover.
+fn met(outcome: &Outcome) -> String {
     let mut met: Vec<String> = Vec::new();
     for finding in outcome.findings.iter().filter(|it| !it.dry_run && it.verdict > Verdict::Redact)
     {
@@ -80,7 +148,7 @@ pub(in crate::chat) fn refusal(outcome: &Outcome) -> String {
             met.push(name);
         }
     }
-    format!("the rules here do not allow that ({})", met.join(", "))
+    met.join(", ")
 }
 
 impl Library {
@@ -132,7 +200,11 @@ impl Library {
         around: &Surroundings,
         channel: &str,
     ) -> Result<Policy, ChatError> {
-        Ok(self.rules_at(guild, around, channel, SceneFacts::default()).await?.policy)
+        let rules = self.rules_at(guild, around, channel, SceneFacts::default()).await?;
+        match rules.unread {
+            Some(unread) => Err(ChatError::refused(unread)),
+            None => Ok(rules.policy),
+        }
     }
 
     /// The rules of a scene that stands there, with such a cast.
@@ -150,9 +222,17 @@ impl Library {
         // One's own machine is nobody else's business.
         let known = self.store.get_guild(guild).await?;
         let is_own = known.is_some_and(|guild| guild.platform == PLATFORM);
-        let policy = effective(&policies, around, channel, is_own || around.age_restricted)?;
-        let checker = self.compiled(&policy, &[])?;
-        Ok(Rules { replies: checker.clone(), checker, policy, facts })
+        let written = effective(&policies, around, channel, is_own || around.age_restricted);
+        let made = written.and_then(|policy| Ok((self.compiled(&policy, &[])?, policy)));
+        let (checker, policy, unread) = match made {
+            Ok((checker, policy)) => (checker, policy, None),
+            Err(error) if around.age_restricted => {
+                let policy = Policy::floor(true);
+                (self.compiled(&policy, &[])?, policy, Some(error.to_string()))
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Rules { replies: checker.clone(), checker, policy, facts, unread })
     }
 
     /// Whether a character may come into the guild's library.
@@ -167,6 +247,43 @@ impl Library {
         let mut rules = self.rules(guild, None).await?;
         rules.facts = facts_of([sheet]);
         rules.pass(Door::Card, &words_of(sheet)).map(drop)
+    }
+
+    /// Why a character waits for a moderator, who brings and changes them without being
+    /// one; `None` where it does not.
+    ///
+    /// # Errors
+    /// The rules do not allow what its sheet says, or the database fails.
+    pub(in crate::chat) async fn judge_sheet(
+        &self,
+        guild: GuildId,
+        sheet: &CharacterSheet,
+        by_moderator: bool,
+    ) -> Result<Option<String>, ChatError> {
+        let mut rules = self.rules(guild, None).await?;
+        rules.facts = facts_of([sheet]);
+        let is_reviewed = rules.policy.characters == Arrivals::Reviewed && !by_moderator;
+        Ok(match rules.judge(Door::Card, &words_of(sheet))? {
+            Judged::Waits { why, .. } => Some(why),
+            Judged::Stands(_) if is_reviewed => {
+                Some(format!("{}: the policy has characters reviewed", Door::Card))
+            }
+            Judged::Stands(_) => None,
+        })
+    }
+
+    /// Whether a character may come that a moderator has seen.
+    ///
+    /// # Errors
+    /// It may not, whoever says so, or the database fails.
+    pub(in crate::chat) async fn check_seen_sheet(
+        &self,
+        guild: GuildId,
+        sheet: &CharacterSheet,
+    ) -> Result<(), ChatError> {
+        let mut rules = self.rules(guild, None).await?;
+        rules.facts = facts_of([sheet]);
+        rules.pass_seen(Door::Card, &words_of(sheet)).map(drop)
     }
 
     /// Whether a lorebook may come into the guild's library, by its file's text.

@@ -25,6 +25,7 @@ pub(super) enum Endpoint {
     Member(GuildId, UserId),
     Messages(ChannelId),
     Message(ChannelId, MessageId),
+    BulkDelete(ChannelId),
     /// With the emoji as URLs have it.
     OwnReaction(ChannelId, MessageId, String),
     Typing(ChannelId),
@@ -72,6 +73,7 @@ impl Endpoint {
             Self::Member(..) => "/guilds/{guild}/members/{user}",
             Self::Messages(_) => "/channels/{channel}/messages",
             Self::Message(..) => "/channels/{channel}/messages/{message}",
+            Self::BulkDelete(_) => "/channels/{channel}/messages/bulk-delete",
             Self::OwnReaction(..) => "/channels/{channel}/messages/{message}/reactions/{emoji}/@me",
             Self::Typing(_) => "/channels/{channel}/typing",
             Self::ChannelWebhooks(_) => "/channels/{channel}/webhooks",
@@ -102,6 +104,7 @@ impl Endpoint {
             Self::Message(channel_id, message_id) => {
                 Route::ChannelMessage { channel_id, message_id }
             }
+            Self::BulkDelete(channel_id) => Route::ChannelMessagesBulkDelete { channel_id },
             Self::OwnReaction(channel_id, message_id, ref reaction) => {
                 Route::ChannelMessageReactionMe { channel_id, message_id, reaction }
             }
@@ -145,6 +148,7 @@ impl Endpoint {
             | Self::Threads(channel)
             | Self::Messages(channel)
             | Self::Message(channel, _)
+            | Self::BulkDelete(channel)
             | Self::OwnReaction(channel, ..)
             | Self::Typing(channel)
             | Self::ChannelWebhooks(channel) => (channel.get(), 0),
@@ -165,6 +169,7 @@ impl Endpoint {
             | Self::Threads(channel)
             | Self::Messages(channel)
             | Self::Message(channel, _)
+            | Self::BulkDelete(channel)
             | Self::OwnReaction(channel, ..)
             | Self::Typing(channel)
             | Self::ChannelWebhooks(channel) => Some(channel),

@@ -91,6 +91,18 @@ impl Api {
         self.delete(self.bare(LightMethod::Delete, Endpoint::Message(channel, message))).await
     }
 
+    /// Takes many messages of a channel away at once. Discord wants 2 to 100 of them, none
+    /// older than two weeks, and the permission to manage messages.
+    pub(crate) async fn delete_messages(
+        &self,
+        channel: ChannelId,
+        messages: &[MessageId],
+    ) -> Result<(), ApiError> {
+        let ids: Vec<String> = messages.iter().map(ToString::to_string).collect();
+        let body = json!({ "messages": ids });
+        self.done(self.with(LightMethod::Post, Endpoint::BulkDelete(channel), body)).await
+    }
+
     /// Shows for some seconds that the bot is writing.
     pub(crate) async fn typing(&self, channel: ChannelId) -> Result<(), ApiError> {
         let request = self.bare(LightMethod::Post, Endpoint::Typing(channel));

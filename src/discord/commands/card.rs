@@ -4,9 +4,10 @@ use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
 use super::super::names;
 use super::super::permissions::Deed;
-use super::character::may_change;
+use super::character::{may_change, waits};
 use super::files::{attached, hand_out, remarks};
 use super::required;
+use crate::chat::Offered;
 use crate::formats::card::{Container, Version};
 
 /// How much of a name is shown.
@@ -32,8 +33,13 @@ pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Ref
         (None, _) => None,
     };
     let findings = remarks(&card.findings);
-    let person = call.person().await?;
-    let imported = chat.library().import_character(call.guild, person.id, card, replaces).await?;
+    let name = names::line(card.name(), MAX_NAME, "the character");
+    let offered =
+        call.arrival(async |who| chat.offer_card(call.guild, who, card, replaces).await).await?;
+    let imported = match offered {
+        Offered::Kept(imported) => imported,
+        Offered::Waits(case) => return Ok(Answer::text(waits(&name, case) + &findings)),
+    };
     let lore = match imported.num_lore_entries {
         0 => String::new(),
         1 => " with one entry of lore".to_owned(),

@@ -9,6 +9,7 @@ use super::super::interaction::{Fields, Options};
 use super::super::permissions::Deed;
 use super::super::{names, render};
 use super::required;
+use crate::chat::Offered;
 use crate::domain::{Character, CharacterId, CharacterSheet};
 
 const MAX_NAME: usize = 80;
@@ -167,7 +168,6 @@ pub(in super::super) async fn apply(
         Some(id) => may_change(call, id).await?,
         None => call.may(Deed::CreateCharacter).await?,
     }
-    let person = call.person().await?;
     let chat = &call.bot.chat;
     let mut sheet = match character {
         Some(id) => known(call, id).await?.sheet,
@@ -175,19 +175,27 @@ pub(in super::super) async fn apply(
     };
     fill(&mut sheet, fields)?;
     let name = sheet.stage_name().to_owned();
-    match character {
-        Some(id) => {
-            chat.update_character(call.guild, person.id, id, &sheet).await?;
-            Ok(Answer::text(format!("{name} is changed, in every scene from the next reply on.")))
+    let offered = call
+        .arrival(async |who| chat.offer_character(call.guild, who, character, &sheet).await)
+        .await?;
+    Ok(Answer::text(match (offered, character) {
+        (Offered::Waits(case), _) => waits(&name, case),
+        (Offered::Kept(_), Some(_)) => {
+            format!("{name} is changed, in every scene from the next reply on.")
         }
-        None => {
-            chat.create_character(call.guild, person.id, &sheet).await?;
-            Ok(Answer::text(format!(
-                "{name} is known on this server now. /scene start plays with them; /character \
-                 edit part: gives them a picture."
-            )))
-        }
-    }
+        (Offered::Kept(_), None) => format!(
+            "{name} is known on this server now. /scene start plays with them; /character edit \
+             part: gives them a picture."
+        ),
+    }))
+}
+
+/// What is said of a character that waits for a moderator.
+pub(super) fn waits(name: &str, case: i64) -> String {
+    format!(
+        "Moderators look at {name} first (case {case}); until they have, everything stays as it \
+         is. You are told here what becomes of it."
+    )
 }
 
 /// Asks whether they may change a character: those who made it may, and moderators.

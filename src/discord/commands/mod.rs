@@ -19,6 +19,7 @@ mod persona;
 mod policy;
 mod preset;
 mod privacy;
+mod purge;
 mod queue;
 mod receipt;
 pub(super) mod register;
@@ -34,6 +35,7 @@ pub(super) use lore::delete as delete_lorebook;
 pub(super) use note::submit as submit_note;
 pub(super) use persona::submit as submit_persona;
 pub(super) use privacy::forget;
+pub(super) use purge::purge;
 pub(super) use receipt::seen;
 pub(super) use scene::{end, submit_scenario};
 
@@ -128,6 +130,8 @@ pub(super) enum Verb {
     ModHistory,
     ModCase,
     ModDecide,
+    ModQueue,
+    ModPurge,
     Appeal,
 }
 
@@ -216,6 +220,8 @@ impl Verb {
             ("mod", "history") => Self::ModHistory,
             ("mod", "case") => Self::ModCase,
             ("mod", "decide") => Self::ModDecide,
+            ("mod", "queue") => Self::ModQueue,
+            ("mod", "purge") => Self::ModPurge,
             ("appeal", "") => Self::Appeal,
             _ => return None,
         })
@@ -320,6 +326,8 @@ pub(super) async fn run(call: &Call, command: &Command) -> Result<Answer, Refusa
         Verb::ModHistory => moderation::history(call, options).await,
         Verb::ModCase => moderation::case(call, options).await,
         Verb::ModDecide => moderation::decide(call, options).await,
+        Verb::ModQueue => moderation::queue(call, options).await,
+        Verb::ModPurge => purge::ask_purge(call, options).await,
         Verb::Appeal => moderation::appeal(call, options).await,
         Verb::CharacterCreate | Verb::CharacterEdit => Err(unknown()),
     }
@@ -402,7 +410,7 @@ mod tests {
                 seen.push(verb);
             }
         }
-        assert_eq!(seen.len(), 82);
+        assert_eq!(seen.len(), 84);
         assert_eq!(Verb::of(&Command { name: "dance".into(), ..Command::default() }), None);
     }
 

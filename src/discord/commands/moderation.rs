@@ -2,9 +2,9 @@
 
 use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
-use super::super::names;
 use super::super::permissions::Deed;
-use crate::domain::{Person, PersonId};
+use super::super::{cases, decisions};
+use crate::domain::Person;
 use crate::store::Case;
 
 /// How many cases a list tells of.
@@ -98,7 +98,7 @@ pub(super) async fn history(call: &Call, options: &Options) -> Result<Answer, Re
     }
     let mut lines = Vec::new();
     for case in cases.iter().take(MAX_LISTED) {
-        lines.push(line(call, case).await?);
+        lines.push(cases::line(&call.bot, call.guild, case).await?);
     }
     if cases.len() > MAX_LISTED {
         lines.push(format!("… and {} older ones", cases.len() - MAX_LISTED));
@@ -109,14 +109,7 @@ pub(super) async fn history(call: &Call, options: &Options) -> Result<Answer, Re
 pub(super) async fn case(call: &Call, options: &Options) -> Result<Answer, Refusal> {
     call.may(Deed::Moderate).await?;
     let case = numbered(call, options).await?;
-    let mut told = line(call, &case).await?;
-    if let Some(text) = case.evidence.as_ref().and_then(|evidence| evidence["text"].as_str()) {
-        told.push_str(&format!("\n{}", quoted(text)));
-    }
-    if let Some(appeal) = &case.appeal {
-        told.push_str(&format!("\nThey say to it:\n{}", quoted(appeal)));
-    }
-    Ok(Answer::text(told))
+    Ok(Answer::text(cases::told(&call.bot, call.guild, &case).await?))
 }
 
 pub(super) async fn decide(call: &Call, options: &Options) -> Result<Answer, Refusal> {
@@ -126,9 +119,36 @@ pub(super) async fn decide(call: &Call, options: &Options) -> Result<Answer, Ref
     if decision.is_empty() {
         return Err(Refusal::plain("say what was decided"));
     }
+    if case.kind == "hold" {
+        return decisions::reject(call, case.number, decision).await;
+    }
     let moderator = call.person().await?.id;
     call.bot.chat.decide_case(call.guild, case.number, moderator, decision).await?;
+    call.bot.case_bell.notify_one();
     Ok(Answer::text(format!("Case {} is closed.", case.number)))
+}
+
+/// What waits for a decision; one of it with its buttons.
+pub(super) async fn queue(call: &Call, options: &Options) -> Result<Answer, Refusal> {
+    call.may(Deed::Moderate).await?;
+    if options.integer("case").is_some() {
+        let case = numbered(call, options).await?;
+        let (text, rows) = cases::shown(&call.bot, call.guild, &case, call.locale).await?;
+        return Ok(Answer { rows, ..Answer::text(text) });
+    }
+    let waiting = call.bot.chat.store().list_waiting_cases(call.guild).await?;
+    if waiting.is_empty() {
+        return Ok(Answer::text("Nothing waits for a decision."));
+    }
+    let mut lines = Vec::new();
+    for case in waiting.iter().take(MAX_LISTED) {
+        lines.push(cases::line(&call.bot, call.guild, case).await?);
+    }
+    if waiting.len() > MAX_LISTED {
+        lines.push(format!("… and {} newer ones", waiting.len() - MAX_LISTED));
+    }
+    lines.push("/mod queue case: opens one of them.".to_owned());
+    Ok(Answer::text(lines.join("\n")))
 }
 
 /// Anybody's, of a case about themselves; blocked or not.
@@ -148,7 +168,7 @@ fn reason(options: &Options) -> &str {
 }
 
 /// Somebody of this server, whether they were heard here before or not.
-async fn person(call: &Call, options: &Options) -> Result<Person, Refusal> {
+pub(super) async fn person(call: &Call, options: &Options) -> Result<Person, Refusal> {
     let id = options.id("person").ok_or_else(|| Refusal::plain("say who is meant"))?.to_string();
     let store = call.bot.chat.store();
     Ok(match store.get_person_by_external(call.guild, &id).await? {
@@ -159,42 +179,5 @@ async fn person(call: &Call, options: &Options) -> Result<Person, Refusal> {
 
 async fn numbered(call: &Call, options: &Options) -> Result<Case, Refusal> {
     let number = options.integer("case").unwrap_or_default();
-    let found = call.bot.chat.store().get_case(call.guild, number).await?;
-    found.ok_or_else(|| {
-        Refusal::plain(format!("there is no case {number}; /mod history lists them"))
-    })
-}
-
-/// A case in one line.
-async fn line(call: &Call, case: &Case) -> Result<String, Refusal> {
-    let mut told =
-        format!("**{}** <t:{}:d> {}", case.number, case.created_at.timestamp(), case.kind);
-    if let Some(person) = mention(call, case.person).await? {
-        told.push_str(&format!(" of {person}"));
-    }
-    if let Some(by) = mention(call, case.opened_by).await? {
-        told.push_str(&format!(" by {by}"));
-    }
-    if !case.reason.is_empty() {
-        told.push_str(&format!(": {}", names::line(&case.reason, 120, "")));
-    }
-    match &case.decision {
-        Some(decision) => told.push_str(&format!(" — {}", names::line(decision, 120, ""))),
-        None if case.appeal.is_some() => told.push_str(" — appealed, open"),
-        None if case.kind == "report" => told.push_str(" — open"),
-        None => {}
-    }
-    Ok(told)
-}
-
-async fn mention(call: &Call, person: Option<PersonId>) -> Result<Option<String>, Refusal> {
-    let Some(person) = person else { return Ok(None) };
-    let found = call.bot.chat.store().get_person(call.guild, person).await?;
-    Ok(found.map(|person| format!("<@{}>", person.external_id)))
-}
-
-fn quoted(text: &str) -> String {
-    let text: String = text.chars().take(700).collect();
-    let lines: Vec<String> = text.lines().map(|line| format!("> {line}")).collect();
-    lines.join("\n")
+    Ok(call.bot.chat.known_case(call.guild, number).await?)
 }

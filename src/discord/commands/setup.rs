@@ -154,8 +154,9 @@ pub(super) async fn reports(call: &Call, options: &Options) -> Result<Answer, Re
     call.bot.chat.store().upsert_guild_settings(call.guild, &settings).await?;
     note(call, "guild.reports", &json!({ "channel": settings.reports_channel })).await?;
     Ok(Answer::text(match settings.reports_channel {
-        Some(id) => format!("Reports are told in <#{id}>."),
-        None => "Reports are kept and told nowhere.".to_owned(),
+        Some(id) => format!("Reports, and what waits for moderators, are told in <#{id}>."),
+        None => "Reports, and what waits for moderators, are told nowhere; /mod queue lists them."
+            .to_owned(),
     }))
 }
 

@@ -7,8 +7,11 @@ use tokio::time::sleep;
 
 use super::{Shared, stopped};
 use crate::chat::{Answer, ChatError, Message, story_text};
+use crate::discord::api::{Mentions, Payload};
 use crate::discord::bot::{Author, Place};
+use crate::discord::call::sentence;
 use crate::discord::consent;
+use crate::discord::decisions::{HELD, NOT_TAKEN};
 use crate::discord::marks::Spot;
 use crate::discord::proxies::{By, Said, Step};
 use crate::domain::Speaker;
@@ -16,8 +19,6 @@ use crate::store::{Accepted, JobKey, MessageOrigin, OutboxState};
 
 /// How long after a failure it is tried again at first, and at most.
 const TRY_AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(10)];
-/// What tells a person that their message did not become part of the story.
-const NOT_TAKEN: &str = "⚠️";
 
 impl Shared {
     /// Does a step. A database that is away is waited for, unless everything stops:
@@ -67,7 +68,8 @@ impl Shared {
 
     /// Tells the person, on the message itself and without a word to the channel.
     async fn give_up(&self, guild: GuildId, channel: ChannelId, step: &Step, error: &ChatError) {
-        self.count("refused");
+        let is_held = matches!(error, ChatError::Held { .. });
+        self.count(if is_held { "held" } else { "refused" });
         tracing::info!(
             error.kind = error.kind(),
             reason = error.notice(),
@@ -76,7 +78,11 @@ impl Shared {
         let (Step::Accept { said: Said { id, .. }, .. } | Step::Change { id, .. }) = step else {
             return;
         };
-        self.mark(channel, *id).await;
+        self.mark(channel, *id, if is_held { HELD } else { NOT_TAKEN }).await;
+        if is_held {
+            self.bot.case_bell.notify_one();
+            self.tell_held(channel, error).await;
+        }
         if let (Step::Accept { said, .. }, Ok(Some(place))) =
             (step, self.bot.place(guild, channel).await)
         {
@@ -85,9 +91,24 @@ impl Shared {
     }
 
     /// Marks a message that did not become part of the story.
-    async fn mark(&self, channel: ChannelId, message: MessageId) {
-        if let Err(error) = self.bot.api.add_reaction(channel, message, NOT_TAKEN).await {
+    async fn mark(&self, channel: ChannelId, message: MessageId, mark: &str) {
+        if let Err(error) = self.bot.api.add_reaction(channel, message, mark).await {
             tracing::debug!(error.kind = error.kind(), "discord.reaction.lost");
+        }
+    }
+
+    /// Says in words what the mark means, not for each of many.
+    async fn tell_held(&self, channel: ChannelId, error: &ChatError) {
+        if !self.may_tell(channel) {
+            return;
+        }
+        let told = async {
+            let words = format!("-# {HELD} {}", sentence(&error.notice()));
+            let payload = Payload::new(words, Mentions::NONE)?.without_embeds();
+            self.bot.api.create_message(channel, &payload, None).await
+        };
+        if let Err(error) = told.await {
+            tracing::debug!(error.kind = error.kind(), "discord.notice.lost");
         }
     }
 
@@ -187,7 +208,7 @@ impl Shared {
             }
         }
         if !is_asked {
-            self.mark(channel, message).await;
+            self.mark(channel, message, NOT_TAKEN).await;
         }
         self.pass(place, message).await;
         Ok(true)
@@ -210,7 +231,10 @@ impl Shared {
     async fn take_out(&self, place: Place, original: MessageId) -> Result<bool, ChatError> {
         let chat = &self.bot.chat;
         let found = chat.store().get_turn_by_message(place.guild, &original.to_string()).await?;
-        let Some((turn, MessageOrigin::Person)) = found else { return Ok(false) };
+        let Some((turn, MessageOrigin::Person)) = found else {
+            chat.withdraw_held(place.guild, &original.to_string()).await?;
+            return Ok(false);
+        };
         if turn.scene_id != place.scene {
             return Ok(false);
         }
@@ -269,6 +293,13 @@ impl Shared {
     ) -> Result<&'static str, ChatError> {
         let chat = &self.bot.chat;
         let found = chat.store().get_turn_by_message(place.guild, &id.to_string()).await?;
+        if found.is_none()
+            && let Some(text) = story_text(content)
+            && chat.edit_held(place.guild, &id.to_string(), &text).await?
+        {
+            self.bot.case_bell.notify_one();
+            return Ok("held");
+        }
         // What was no story before does not become part of it in hindsight, and our
         // own posts are changed by us alone.
         let Some((turn, MessageOrigin::Person)) = found else { return Ok("no_turn") };
@@ -300,7 +331,8 @@ impl Shared {
             }
         }
         let Some((turn, _)) = found.filter(|(turn, _)| turn.scene_id == place.scene) else {
-            return Ok("no_turn");
+            let waited = chat.withdraw_held(place.guild, &id.to_string()).await?;
+            return Ok(if waited { "withdrawn" } else { "no_turn" });
         };
         if !chat.remove_turn(place.guild, place.scene, turn.id).await? {
             return Ok("no_turn");

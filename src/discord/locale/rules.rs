@@ -286,6 +286,8 @@ fn the_commands_in_short() {
       history person
       case case!
       decide case! decision!
+      queue case
+      purge last hours character… person
     /appeal case! text!
     menu: Again
     menu: Continue

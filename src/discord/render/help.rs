@@ -9,7 +9,7 @@ use super::super::locale::{Locale, definitions};
 use super::{lines_within, plain};
 
 /// What can be asked for beside the commands.
-const TOPICS: [(&str, &str); 8] = [
+const TOPICS: [(&str, &str); 9] = [
     (
         "playing",
         "**Playing**\nWrite in the scene as in any other channel: what you write is your turn, and \
@@ -66,6 +66,15 @@ const TOPICS: [(&str, &str); 8] = [
          Characters, lorebooks and presets are changed by those who brought them. What others \
          wrote or brought is changed by moderators: people who may manage messages, and roles \
          named with /setup roles. Managers of the server set up where scenes live.",
+    ),
+    (
+        "moderators",
+        "**Moderators**\nWhere the rules of a place say so, moderators look at a message, an edit, a \
+         reply or a character first: 🔎 stands on a message that waits. Nothing of it is lost; you \
+         are told if it is not taken, and /appeal says something to it. Change your message and \
+         what waits changes; delete it and it is taken back.\n\nFor moderators: /setup reports \
+         names the channel where that and reports are posted with buttons; /mod queue lists the \
+         same.",
     ),
 ];
 

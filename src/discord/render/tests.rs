@@ -301,7 +301,7 @@ fn help_knows_every_command_in_every_language() {
     `/mod` For moderators: stop scenes and people, and see what was done
     `/appeal` Say something to a case about you
     In a message's menu, under Apps: Again, Continue, Edit, Rewind to here, Branch here, Report, What did it see.
-    More: /help topic: playing, scenes, lengths, buttons, out of character, personas, lines and veils, permissions, or any command.
+    More: /help topic: playing, scenes, lengths, buttons, out of character, personas, lines and veils, permissions, moderators, or any command.
     ");
     insta::assert_snapshot!(help(Some("/length"), Locale::of("de")), @r"
     **/länge** · Wie lang Antworten sind, von micro bis unlimited

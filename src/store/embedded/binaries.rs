@@ -7,7 +7,7 @@ use std::process::Command;
 use super::{Cluster, EmbeddedError, EmbeddedOptions, ServerStep, fetched};
 
 /// The oldest major version that we run on.
-const OLDEST_MAJOR: u32 = 14;
+const OLDEST_MAJOR: u32 = 15;
 
 /// Where systems put the programs of several major versions side by side: a
 /// directory, how its entries begin, and where in them the programs are.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub enum EmbeddedError {
     /// No server program here.
     #[error(
-        "no PostgreSQL server (14 or later) was found on this machine{}; install one (Debian and \
+        "no PostgreSQL server (15 or later) was found on this machine{}; install one (Debian and \
          Ubuntu: `apt install postgresql`, Fedora: `dnf install postgresql-server`, macOS: `brew \
          install postgresql@17`), or give the address of a running one as `database.url`",
         .reason.as_ref().map(|reason| format!(", and none could be fetched ({reason})"))

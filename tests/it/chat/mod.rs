@@ -11,6 +11,7 @@ mod evenings;
 mod exports;
 mod failures;
 mod fairness;
+mod held;
 mod house;
 mod library;
 mod lines;

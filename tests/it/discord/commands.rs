@@ -249,7 +249,7 @@ async fn turns_are_edited_rewound_and_reported_from_the_menu() {
     // A report is told, and pings nobody.
     let form = ben.press(reply.id, "Report").await;
     told(ben.submit(&form, &[("reason", "It shouts @everyone\nat us.")]).await).await;
-    let report = discord.messages(reports).pop().expect("a report");
+    let report = discord.wait_for(PATIENCE, |world| world.seen(reports).pop()).await;
     assert!(report.content.contains("> at us.") && !report.pinged_everyone, "{report:?}");
     assert!(report.content.contains(&reply.id.id.to_string()), "a link: {report:?}");
     assert!(report.pinged.is_empty());

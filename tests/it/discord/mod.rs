@@ -10,6 +10,7 @@ mod evening;
 mod faults;
 mod files;
 mod hearing;
+mod held;
 mod lore;
 mod many;
 mod matrix;

@@ -9,11 +9,11 @@ use dramatis::domain::{
     SwipeOrigin,
 };
 use dramatis::store::{
-    Accepted, AuditHead, ChannelSettings, CharacterAsset, CharacterFile, Consent, Generated,
-    GuildSettings, ImportedMember, ImportedTurn, JobKey, Line, LoreScope, NewBook, NewBranch,
-    NewCase, NewImport, NewMessage, NewPost, NewScene, NewSwipe, PostOwner, PostRoute, Preset,
-    QueueLimits, SceneOpening, SceneSource, SceneUpdate, Sealing, StoreError, Surroundings, Target,
-    Work,
+    Accepted, Approval, AuditHead, ChannelSettings, CharacterAsset, CharacterFile, Consent,
+    Generated, GuildSettings, Held, ImportedMember, ImportedTurn, JobKey, Line, LoreScope, NewBook,
+    NewBranch, NewCase, NewHeld, NewImport, NewMessage, NewPost, NewScene, NewSwipe, PostOwner,
+    PostRoute, Preset, QueueLimits, SceneOpening, SceneSource, SceneUpdate, Sealing, StoreError,
+    Surroundings, Target, Work,
 };
 use serde_json::{Value, json};
 
@@ -170,6 +170,22 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     let case = store.insert_case(guild, &own_case).await.unwrap();
     let theirs = BoundaryOf::Person(own.person.id);
     let drawn = store.insert_boundary(guild, theirs, BoundaryKind::Line, "secret").await.unwrap();
+    let words = Held::Message {
+        external_id: "held".into(),
+        name: "Ann".into(),
+        text: "secret".into(),
+        work: None,
+    };
+    let new_held = NewHeld {
+        held: words,
+        source: Some("message:held".into()),
+        place: Some("here".into()),
+        person: Some(own.person.id),
+        scene: Some(scene),
+        reason: "secret".into(),
+        evidence: json!({ "text": "secret" }),
+    };
+    let held = store.insert_held(guild, &new_held).await.unwrap();
     let gone = store.upsert_person(guild, "gone", "Gone").await.unwrap().id;
     store.set_person_blocked(guild, gone, true).await.unwrap();
     store.erase_person(guild, gone).await.unwrap();
@@ -361,6 +377,21 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(!store.appeal_case(us, case, we, "x").await.unwrap());
     let of_theirs = NewCase { kind: "warn", person: Some(own.person.id), ..NewCase::default() };
     refused(store.insert_case(us, &of_theirs).await);
+    refused(store.insert_held(us, &new_held).await);
+    let theirs_comes = |held| NewHeld { held, ..new_held.clone() };
+    refused(store.insert_held_character(us, &file, None, theirs_comes).await);
+    assert_eq!(store.get_held(us, held).await.unwrap(), None);
+    assert!(!store.update_held_message(us, "message:held", "x").await.unwrap());
+    assert!(!store.withdraw_held(us, "message:held").await.unwrap());
+    let approval = Approval::Message(our_scene, NewMessage { person: we, ..message.clone() });
+    assert_eq!(store.approve_held(us, held, we, "x", &approval).await.unwrap(), None);
+    let approval = Approval::Message(scene, message.clone());
+    refused(store.approve_held(us, held, we, "x", &approval).await);
+    assert!(store.list_person_held(us, own.person.id).await.unwrap().is_empty());
+    store.set_logged(us, held, 1, None).await.unwrap();
+    assert!(store.list_waiting_cases(us).await.unwrap().is_empty());
+    assert!(store.list_following_cases(us, case).await.unwrap().is_empty());
+    assert!(store.list_turn_messages(us, &[turn.id]).await.unwrap().is_empty());
     assert!(store.get_case(us, case).await.unwrap().is_none());
     assert!(store.list_cases(us, None).await.unwrap().is_empty());
     assert!(store.list_policies(us).await.unwrap().is_empty());
