@@ -10,12 +10,14 @@ mod chosen;
 mod drafts;
 mod engine;
 mod greedy;
+mod intake;
 mod lengths;
 mod load;
 mod loaded;
 mod lore;
 mod measure;
 mod memory;
+mod moderation;
 mod perplexity;
 mod play;
 mod plot;
@@ -40,6 +42,8 @@ pub enum BenchCommand {
     Engine(engine::EngineArgs),
     /// Measure the whole service: several channels, from a person's turn to the reply
     Channels(channels::ChannelsArgs),
+    /// Measure how fast what people say is checked and stored
+    Intake(intake::IntakeArgs),
     /// Measure loading: time and memory, each time in a process of its own
     Load(load::LoadArgs),
     /// Measure how well the model foresees a text, as llama-perplexity does
@@ -54,6 +58,8 @@ pub enum BenchCommand {
     Repetition(repetition::RepetitionArgs),
     /// Measure what a large lorebook costs before each reply
     Lore(lore::LoreArgs),
+    /// Measure what checking texts costs
+    Moderation(moderation::ModerationArgs),
     /// What `load` runs in a process of its own
     #[command(hide = true)]
     LoadOnce(chosen::ModelArgs),
@@ -67,6 +73,7 @@ pub(super) fn run(
     match command {
         BenchCommand::Engine(args) => engine::run(session, args)?,
         BenchCommand::Channels(args) => channels::run(session, args)?,
+        BenchCommand::Intake(args) => intake::run(session, args)?,
         BenchCommand::Load(args) => load::run(session, global, args)?,
         BenchCommand::Perplexity(args) => perplexity::run(session, args)?,
         BenchCommand::Greedy(args) => greedy::run(session, args)?,
@@ -74,6 +81,7 @@ pub(super) fn run(
         BenchCommand::Lengths(args) => lengths::run(session, args)?,
         BenchCommand::Repetition(args) => repetition::run(session, args)?,
         BenchCommand::Lore(args) => lore::run(args)?,
+        BenchCommand::Moderation(args) => moderation::run(args)?,
         BenchCommand::LoadOnce(args) => load::once(session, args)?,
     }
     Ok(ExitCode::SUCCESS)

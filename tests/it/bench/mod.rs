@@ -2,6 +2,7 @@
 //! a sound number. How large the numbers are is no business of a test.
 
 mod lengths;
+mod people;
 mod refusals;
 mod scripts;
 

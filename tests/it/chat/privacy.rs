@@ -11,25 +11,6 @@ use super::models::tiny;
 
 const CANARY: &str = "the heron of Velmora sleeps";
 
-/// Every row of every table, as text.
-pub(super) async fn dump(house: &House) -> String {
-    let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT table_name::text FROM information_schema.tables
-         WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY 1",
-    )
-    .fetch_all(&house.db.pool)
-    .await
-    .unwrap();
-    let mut dump = String::new();
-    for table in tables {
-        let sql = format!("SELECT coalesce(string_agg(t::text, E'\\n'), '') FROM {table} t");
-        let rows: String =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&house.db.pool).await.unwrap();
-        dump.push_str(&format!("{table}\n{rows}\n"));
-    }
-    dump
-}
-
 /// The texts of a scene's turns that are not hers.
 async fn of_others(house: &House) -> Vec<(i64, String)> {
     sqlx::query_as(
@@ -68,14 +49,14 @@ async fn after_an_erasure_no_table_holds_her_words_or_her_id() {
     let branch = NewBranch { channel: "branch".into(), title: "Branch".into() };
     house.db.store.branch_scene(guild, scene, turn.id, &branch).await.unwrap();
     let before = of_others(&house).await;
-    let whole = dump(&house).await;
+    let whole = house.db.dump().await;
     assert!(whole.contains(CANARY) && whole.contains(&her.external_id), "the search finds it");
 
     let forgotten = chat.forget_person(guild, her.id).await.unwrap();
     house.settled(scene).await;
     assert_eq!(forgotten.num_turns, 4, "two, and their copies in the branch");
     assert!(!forgotten.messages.is_empty());
-    let left = dump(&house).await;
+    let left = house.db.dump().await;
     let ids = [CANARY, "Velmora"];
     for wanted in ids {
         let at = left.lines().find(|line| line.contains(wanted));

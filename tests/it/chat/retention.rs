@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::house::House;
 use super::models::tiny;
-use super::privacy::dump;
 
 const CANARY: &str = "the gannet of Orsolo dives";
 
@@ -68,12 +67,12 @@ async fn old_texts_go_and_the_scene_goes_on() {
         .unwrap();
     keep(&house, Retention { texts_days: Some(32), ..Retention::default() }).await;
     assert_eq!(house.chat.sweep().await.unwrap(), Swept::default(), "it is not yet time");
-    assert!(dump(&house).await.contains(CANARY));
+    assert!(house.db.dump().await.contains(CANARY));
 
     keep(&house, Retention { texts_days: Some(30), ..Retention::default() }).await;
     let swept = house.chat.sweep().await.unwrap();
     assert_eq!(swept, Swept { num_turns: 2, ..Swept::default() });
-    let left = dump(&house).await;
+    let left = house.db.dump().await;
     assert_eq!(left.lines().find(|line| line.contains(CANARY)), None);
     assert_eq!(texts(&house, scene).await, newer, "the others are as they were");
     assert_eq!(house.chat.sweep().await.unwrap(), Swept::default(), "there is no more");
@@ -141,7 +140,7 @@ async fn who_left_is_forgotten_when_the_guild_says_so() {
     let swept = chat.sweep().await.unwrap();
     assert_eq!(swept, Swept { num_people: 1, ..Swept::default() });
     house.settled(scene).await;
-    assert!(!dump(&house).await.contains(CANARY));
+    assert!(!house.db.dump().await.contains(CANARY));
     assert_eq!(house.speakers(scene).await, ["Mira"]);
     house.stop().await;
 }
@@ -174,7 +173,7 @@ async fn of_a_guild_that_removed_us_nothing_stays_after_its_grace() {
     assert_eq!(swept, Swept { num_guilds: 1, ..Swept::default() });
     assert!(next_door(guild).await.is_empty());
     assert_eq!(store.get_guild(guild).await.unwrap(), None);
-    assert!(!dump(&house).await.contains(CANARY));
+    assert!(!house.db.dump().await.contains(CANARY));
     assert_eq!(next_door(neighbour).await, kept);
     assert!(store.verify_audit(neighbour, None).await.unwrap().fault.is_none());
 }

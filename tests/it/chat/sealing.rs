@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use super::house::House;
 use super::models::tiny;
-use super::privacy::dump;
 use crate::support::postgres::TestDatabase;
 
 const CANARY: &str = "the curlew of Ambrey calls";
@@ -68,7 +67,7 @@ async fn what_is_sealed_is_read_by_those_who_have_the_key_and_by_nobody_else() {
     db.store = db.sealed_store(&old).await.unwrap();
     let mut house = House::open_in(db, tiny(), &[]).await;
     let scene = say_everywhere(&mut house).await;
-    assert!(!dump(&house).await.contains("curlew"), "the database holds none of it");
+    assert!(!house.db.dump().await.contains("curlew"), "the database holds none of it");
     let said = read(&house, &house.db.store, scene).await;
     assert!(said.0.matches(CANARY).count() >= 8, "{said:?}");
     assert!(said.1.iter().all(Option::is_some) && said.1.len() == 2, "{said:?}");
@@ -94,7 +93,7 @@ async fn what_is_sealed_is_read_by_those_who_have_the_key_and_by_nobody_else() {
     // And back to the clear.
     renewed.reseal_guild(house.guild, Sealing::Open).await.unwrap();
     renewed.forget_seal_keys(Sealing::Open).await.unwrap();
-    assert!(dump(&house).await.contains(CANARY));
+    assert!(house.db.dump().await.contains(CANARY));
     let open = house.db.sealed_store("").await.unwrap();
     assert_eq!(read(&house, &open, scene).await, said);
 }
@@ -105,7 +104,7 @@ async fn what_was_there_before_is_sealed_by_a_command() {
     let scene = say_everywhere(&mut house).await;
     house.stop().await;
     let said = read(&house, &house.db.store, scene).await;
-    assert!(dump(&house).await.contains(CANARY));
+    assert!(house.db.dump().await.contains(CANARY));
     let home = tempfile::tempdir().unwrap();
     let url = format!("database.url={}", house.db.url());
     let dramatis = |set: &[&str], arguments: &[&str]| {
@@ -136,7 +135,7 @@ async fn what_was_there_before_is_sealed_by_a_command() {
     }
     let (done, _, told) = dramatis(&with_key, &["seal", "rotate"]);
     assert!(done && told.contains("sealed with “mine” now"), "{told}");
-    assert!(!dump(&house).await.contains("curlew"));
+    assert!(!house.db.dump().await.contains("curlew"));
     let store = house.db.sealed_store(&key).await.unwrap();
     assert_eq!(read(&house, &store, scene).await, said);
     let (done, _, told) = dramatis(&[], &["audit", "head"]);

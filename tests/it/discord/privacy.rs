@@ -21,6 +21,8 @@ async fn what_is_kept_is_shown_taken_along_and_deleted_with_its_messages() {
     ben.say(thread, "Good night, then.");
     let before = home.line_until(thread, |line| line.len() == 5).await;
     home.quiet().await;
+    let whole = home.database.dump().await;
+    assert!(whole.contains("Velmora") && whole.contains(&ann.id.to_string()), "it is found");
 
     let shown = ask(&ann, thread, "privacy show", json!({})).await;
     assert!(shown.contains("1 texts in 1 scenes"), "{shown}");
@@ -45,7 +47,17 @@ async fn what_is_kept_is_shown_taken_along_and_deleted_with_its_messages() {
     assert_eq!(left, others, "others' turns are as they were");
     until(|| discord.messages(thread).iter().all(|message| message.content != CANARY)).await;
     home.quiet().await;
-    assert!(!home.log().contains("Velmora"), "no log holds what people say");
+    // Neither her words nor who she is are in any table or any file.
+    let dump = home.database.dump().await;
+    let files = home.files();
+    assert!(files.len() > 1, "logs and caches are looked through: {:?}", files.keys());
+    for wanted in ["Velmora", &ann.id.to_string()] {
+        assert_eq!(dump.lines().find(|line| line.contains(wanted)), None, "{wanted}");
+        for (path, bytes) in &files {
+            let found = bytes.windows(wanted.len()).any(|part| part == wanted.as_bytes());
+            assert!(!found, "{wanted} is in {}", path.display());
+        }
+    }
 
     let out = ask(&ben, thread, "privacy optout", json!({})).await;
     assert!(out.contains("not heard any more"), "{out}");

@@ -65,6 +65,25 @@ impl TestDatabase {
         self.server.url(&self.name)
     }
 
+    /// Every row of every table, as text.
+    pub(crate) async fn dump(&self) -> String {
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT table_name::text FROM information_schema.tables
+             WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY 1",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .unwrap();
+        let mut dump = String::new();
+        for table in tables {
+            let sql = format!("SELECT coalesce(string_agg(t::text, E'\\n'), '') FROM {table} t");
+            let rows: String =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap();
+            dump.push_str(&format!("{table}\n{rows}\n"));
+        }
+        dump
+    }
+
     pub(crate) async fn execute(&self, sql: &'static str) {
         sqlx::raw_sql(sql).execute(&self.pool).await.unwrap();
     }

@@ -26,7 +26,7 @@ const NAMES: [&str; 8] = ["Wren", "Ivo", "Tansy", "Marlow", "Sabine", "Odd", "Pe
 const PAST_TURN_TOKENS: usize = 96;
 
 /// Where the service keeps its data and how it is set up, through every restart.
-pub(super) struct House {
+pub(in crate::cli::bench) struct House {
     config: Config,
     model_path: PathBuf,
     ground: Ground,
@@ -35,15 +35,15 @@ pub(super) struct House {
 }
 
 /// The service, running.
-pub(super) struct Running {
+pub(in crate::cli::bench) struct Running {
     service: Service,
     pub(super) events: Events,
 }
 
 /// One channel with its scene.
-pub(super) struct Channel {
-    pub(super) scene: Scene,
-    pub(super) author: Participant,
+pub(in crate::cli::bench) struct Channel {
+    pub(in crate::cli::bench) scene: Scene,
+    pub(in crate::cli::bench) author: Participant,
     pub(super) prose: Prose,
 }
 
@@ -53,7 +53,7 @@ impl House {
     ///
     /// # Errors
     /// The data directory cannot be written.
-    pub(super) fn build(
+    pub(in crate::cli::bench) fn build(
         session: &Session,
         model_path: PathBuf,
         reply_tokens: usize,
@@ -79,7 +79,7 @@ impl House {
     }
 
     /// The model that it runs.
-    pub(super) fn model_path(&self) -> &Path {
+    pub(in crate::cli::bench) fn model_path(&self) -> &Path {
         &self.model_path
     }
 
@@ -87,7 +87,7 @@ impl House {
     ///
     /// # Errors
     /// As any start of it.
-    pub(super) async fn start(&self) -> anyhow::Result<Running> {
+    pub(in crate::cli::bench) async fn start(&self) -> anyhow::Result<Running> {
         let (stage, events) = WatchStage::new();
         let model_path = self.model_path.clone();
         let service =
@@ -105,12 +105,12 @@ fn private_dir(beside: &Path) -> std::io::Result<tempfile::TempDir> {
 }
 
 impl Running {
-    pub(super) fn chat(&self) -> &Arc<Chat> {
+    pub(in crate::cli::bench) fn chat(&self) -> &Arc<Chat> {
         &self.service.chat
     }
 
     /// Stops the service; what it has stored stays for the next start.
-    pub(super) async fn stop(self) {
+    pub(in crate::cli::bench) async fn stop(self) {
         self.service.stop().await;
     }
 
@@ -118,7 +118,7 @@ impl Running {
     ///
     /// # Errors
     /// The database fails.
-    pub(super) async fn furnish(
+    pub(in crate::cli::bench) async fn furnish(
         &self,
         num_channels: usize,
         history_tokens: usize,

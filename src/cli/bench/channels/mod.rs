@@ -4,7 +4,7 @@
 //! reply takes the way that every reply takes, and only its showing is left out.
 
 mod figures;
-mod house;
+pub(super) mod house;
 mod prose;
 mod round;
 mod stage;
