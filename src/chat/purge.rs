@@ -90,6 +90,7 @@ impl Chat {
         for turn in &turns {
             self.remove_turn(guild, scene, *turn).await?;
         }
+        self.store.bar_undo(guild, scene, &turns).await?;
         let person = match purge.whom {
             Whom::Person(person) => Some(person),
             Whom::Characters | Whom::Character(_) => None,

@@ -1,7 +1,10 @@
 //! Other texts for a turn: choosing among those there are, asking for one more,
 //! going on where one stopped, and speaking without being spoken to.
 
-use crate::domain::{CharacterId, GuildId, Length, PersonId, SceneId, SwipeOrigin, Turn, TurnId};
+use crate::domain::{
+    CharacterId, GuildId, Length, PersonId, SceneId, Swipe, SwipeOrigin, Turn, TurnId,
+};
+use crate::moderation::{Door, Verdict};
 use crate::store::{Noun, Queued, StoreError, Work};
 
 use super::{Chat, ChatError};
@@ -35,17 +38,27 @@ impl Chat {
             .iter()
             .position(|swipe| swipe.id == turn.swipe.id)
             .ok_or(StoreError::NotFound(Noun::Swipe))?;
-        let index = match to {
-            SwipeTo::Previous => standing
-                .checked_sub(1)
+        // What rules took out, or would by now, is stepped over.
+        let rules = self.library.rules(guild, Some(scene)).await?;
+        let door = if turn.speaker.is_character() { Door::Reply } else { Door::Message };
+        let may_stand = |swipe: &&Swipe| rules.check(door, &swipe.text).verdict <= Verdict::Redact;
+        let chosen = match to {
+            SwipeTo::Previous => swipes[..standing]
+                .iter()
+                .rfind(may_stand)
                 .ok_or_else(|| ChatError::refused("this is the first text of that turn"))?,
-            SwipeTo::Next if standing + 1 == swipes.len() => return Ok(None),
-            SwipeTo::Next => standing + 1,
-            SwipeTo::Number(number) => (number as usize).wrapping_sub(1),
+            SwipeTo::Next => match swipes[standing + 1..].iter().find(may_stand) {
+                Some(next) => next,
+                None => return Ok(None),
+            },
+            SwipeTo::Number(number) => {
+                let chosen = swipes.get((number as usize).wrapping_sub(1)).ok_or_else(|| {
+                    ChatError::refused(format!("that turn has {} texts, from 1", swipes.len()))
+                })?;
+                rules.pass(door, &chosen.text)?;
+                chosen
+            }
         };
-        let chosen = swipes.get(index).ok_or_else(|| {
-            ChatError::refused(format!("that turn has {} texts, from 1", swipes.len()))
-        })?;
         Ok(Some(self.store.select_swipe(guild, scene, turn.id, chosen.id).await?))
     }
 

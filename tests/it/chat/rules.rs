@@ -1,9 +1,9 @@
 //! What the rules of a place forbid is neither taken, nor read by the model, nor shown.
 
-use dramatis::chat::{Message, PersonaScope, roll};
-use dramatis::domain::{CharacterSheet, Note, PersonId};
+use dramatis::chat::{ChatError, Message, PersonaScope, SwipeTo, roll};
+use dramatis::domain::{CharacterSheet, Note, PersonId, SwipeOrigin};
 use dramatis::moderation::{Policy, QuietHours, Verdict, WordRule};
-use dramatis::store::Surroundings;
+use dramatis::store::{NewSwipe, Surroundings};
 
 use super::house::House;
 use super::models::tiny;
@@ -124,12 +124,42 @@ async fn rules_and_places_that_change_in_mid_reply_count_when_it_is_shown() {
     assert!(notice.contains("the reply is not shown") && notice.contains("sexual"), "{notice}");
     assert_eq!(house.speakers(scene).await, ["Ann", "Mira", "Ann"]);
     assert_eq!(house.stage.finished(scene).len(), 1);
+    // Nobody who plays brings it back.
+    let (guild, chat) = (house.guild, house.chat.clone());
+    while chat.undo(guild, scene).await.unwrap().is_some() {}
+    while chat.redo(guild, scene).await.unwrap().is_some() {}
+    assert_eq!(house.speakers(scene).await, ["Ann", "Mira", "Ann"]);
     // The rules of the place that it was moved to hold as well.
     write_down(&house, "cellar", &salt(Verdict::Refuse)).await;
     house.stage.move_scenes(Surroundings { places: vec!["cellar".into()], ..adults });
     house.exchange(scene, "What is in the hold?").await;
     let notice = house.stage.notice(scene, 2).await;
     assert!(notice.contains("black salt"), "{notice}");
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_text_that_rules_forbid_by_now_is_stepped_over() {
+    let script = Script::start(&["The tide is out."]).await;
+    let mut house = house(&script, &[]).await;
+    let scene = house.scene().await;
+    let (guild, chat) = (house.guild, house.chat.clone());
+    let turn = house.exchange(scene, "What now?").await;
+    house.settled(scene).await;
+    for text in ["There is black salt on it.", "The gulls are back."] {
+        let new = NewSwipe { text: text.into(), origin: SwipeOrigin::Generated, receipt: None };
+        house.db.store.insert_swipe(guild, scene, turn.id, &new).await.unwrap();
+    }
+    write_down(&house, "", &salt(Verdict::Refuse)).await;
+    let choose = async |to| {
+        let chosen = chat.choose_swipe(guild, scene, turn.id, to).await?;
+        Ok::<_, ChatError>(chosen.map(|turn| turn.swipe.text))
+    };
+    assert_eq!(choose(SwipeTo::Previous).await.unwrap().unwrap(), turn.swipe.text);
+    assert_eq!(choose(SwipeTo::Next).await.unwrap().unwrap(), "The gulls are back.");
+    assert_eq!(choose(SwipeTo::Next).await.unwrap(), None);
+    let refused = choose(SwipeTo::Number(2)).await.unwrap_err().notice();
+    assert!(refused.contains("black salt"), "{refused}");
     house.stop().await;
 }
 
