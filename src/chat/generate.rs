@@ -129,6 +129,9 @@ impl Chat {
                 Ok(outcome) => outcome,
                 Err(error) => {
                     sink.begin_anew().await;
+                    if first.is_some() {
+                        break;
+                    }
                     return Err(error.into());
                 }
             };

@@ -11,8 +11,8 @@ use super::layers::{self, Layer, Override};
 use super::{
     Auto, ChatConfig, Config, ConfigError, DatabaseConfig, DiscordConfig, EngineConfig,
     Environment, FetchConfig, GenerationConfig, Invalid, LoreConfig, ModelConfig, ModelProfile,
-    ModerationConfig, PrivacyConfig, TelemetryConfig, WorkerConfig, WorkersConfig, data_dir, describe, known,
-    measured, worker,
+    ModerationConfig, PrivacyConfig, TelemetryConfig, WorkerConfig, WorkersConfig, data_dir,
+    describe, known, measured, worker,
 };
 
 /// The file that is read if nobody names another and it is there.

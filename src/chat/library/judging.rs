@@ -39,9 +39,8 @@ impl Rules {
     /// classifier.
     async fn examine_all(&self, door: Door, texts: &[&str]) -> Result<Vec<Outcome>, ChatError> {
         let outcomes: Vec<Outcome> = texts.iter().map(|text| self.check(door, text)).collect();
-        let is_over = |outcome: &Outcome| {
-            matches!(outcome.verdict, Verdict::Reroll | Verdict::Refuse)
-        };
+        let is_over =
+            |outcome: &Outcome| matches!(outcome.verdict, Verdict::Reroll | Verdict::Refuse);
         let Some(classifier) = &self.classifier else { return Ok(outcomes) };
         if outcomes.iter().any(is_over) {
             return Ok(outcomes);
@@ -107,11 +106,7 @@ impl Rules {
     ///
     /// # Errors
     /// It may not stand; says which rule was met.
-    pub(in crate::chat) async fn judge(
-        &self,
-        door: Door,
-        text: &str,
-    ) -> Result<Judged, ChatError> {
+    pub(in crate::chat) async fn judge(&self, door: Door, text: &str) -> Result<Judged, ChatError> {
         let outcome = self.examine(door, text).await?;
         match outcome.verdict {
             Verdict::Hold => {

@@ -30,9 +30,9 @@ use super::{ChatError, clean_name};
 pub use cards::{CardInHand, ImportedCharacter};
 pub use chats::{ChatInHand, ChatPlace, ImportedChat};
 pub use export::Export;
+pub(super) use judging::Judged;
 pub use lorebooks::{EntryChange, ImportedLorebook, KeptLorebook, LorebookInHand, read_book};
 pub use presets::ImportedPreset;
-pub(super) use judging::Judged;
 pub use rules::Rules;
 pub(super) use rules::{facts_of, read_policy, refused_line, retention_at};
 pub use training::{CONSENT_WORDS, TrainingScene};
@@ -92,11 +92,7 @@ const NAMELESS: &str = "Traveller";
 impl Library {
     /// The library in a database. Texts longer than `max_text_bytes` are refused, and what
     /// comes in is shown to the classifier, where there is one.
-    pub fn new(
-        store: Store,
-        max_text_bytes: usize,
-        classifier: Option<Arc<Classifier>>,
-    ) -> Self {
+    pub fn new(store: Store, max_text_bytes: usize, classifier: Option<Arc<Classifier>>) -> Self {
         let at_once = Arc::new(Semaphore::new(MAX_AT_ONCE));
         Self { store, max_text_bytes, at_once, compiled: Arc::default(), classifier }
     }

@@ -27,11 +27,9 @@ pub(super) fn check(session: &Session) -> Option<Finding> {
             "classifier",
             format!("{} answers, in {} ms", classifier.url(), began.elapsed().as_millis()),
         ),
-        Err(error) => Finding::warning(
-            "classifier",
-            format!("{}: {error}", classifier.url()),
-            advice(&error),
-        ),
+        Err(error) => {
+            Finding::warning("classifier", format!("{}: {error}", classifier.url()), advice(&error))
+        }
     })
 }
 
