@@ -81,3 +81,57 @@ impl ModerationConfig {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::super::{Config, LoadOptions, Override};
+    use super::*;
+
+    const KEY: &str = "canary-5a1f0c7d9e";
+
+    fn load(pairs: &[(&str, &str)], sets: &[&str]) -> Result<Config, ConfigError> {
+        Config::load(&LoadOptions {
+            config_file: None,
+            overrides: sets.iter().map(|text| Override::parse(text).unwrap()).collect(),
+            environment: Environment::from_pairs(pairs.iter().copied().chain([("HOME", "/h")])),
+            working_dir: PathBuf::from("/nonexistent"),
+        })
+    }
+
+    #[test]
+    fn it_is_off_unless_somebody_says_where_it_is() {
+        assert_eq!(load(&[], &[]).unwrap().moderation.classifier_url(), None);
+        let config = load(&[], &["moderation.classifier_url=http://h:1"]).unwrap();
+        assert_eq!(config.moderation.classifier_url(), Some("http://h:1"));
+        let config = load(&[], &["moderation.thresholds.self_harm=0.9"]).unwrap();
+        assert_eq!(config.moderation.thresholds["self_harm"], 0.9);
+        assert_eq!(config.moderation.thresholds["default"], 0.5);
+    }
+
+    #[test]
+    fn the_key_is_never_printed_and_refused_on_the_command_line() {
+        let error = load(&[], &[&format!("moderation.api_key={KEY}")]).unwrap_err().to_string();
+        assert!(error.contains("DRAMATIS_MODERATION__API_KEY") && !error.contains("canary"));
+        let config = load(&[("DRAMATIS_MODERATION__API_KEY", KEY)], &[]).unwrap();
+        assert_eq!(config.moderation.api_key().unwrap().unwrap().expose_secret(), KEY);
+        assert!(config.describe().iter().all(|setting| !setting.value.contains("canary")));
+        assert!(!format!("{config:?}").contains("canary"));
+        let lost = load(&[], &["moderation.api_key_file=lost"]).unwrap();
+        let error = lost.moderation.api_key().unwrap_err().to_string();
+        assert!(error.contains("moderation.api_key_file"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_the_reason() {
+        for (set, reason) in [
+            ("moderation.classifier_url=on", "https://api.openai.com"),
+            ("moderation.timeout_ms=5", "from 100"),
+            ("moderation.thresholds.sexual=1.5", "from 0 to 1"),
+        ] {
+            let error = load(&[], &[set]).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}
