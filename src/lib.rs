@@ -36,7 +36,9 @@ pub mod sampling;
 pub mod store;
 pub mod tokenizer;
 
-// Floor 2: many sequences on one device; the words in which workers are asked.
+// Floor 2: many sequences on one device; the words in which workers are asked; whoever is
+// asked what a text is.
+pub mod classifier;
 pub mod completions;
 pub mod engine;
 

@@ -253,7 +253,7 @@ impl Chat {
         door: Door,
         text: &str,
     ) -> Result<String, ChatError> {
-        self.library.rules(guild, Some(scene)).await?.pass_seen(door, text)
+        self.library.rules(guild, Some(scene)).await?.pass_seen(door, text).await
     }
 
     /// The scene that a case is about, if it takes anything now.

@@ -23,7 +23,7 @@ impl Chat {
         self.heed_freeze(guild, scene).await?;
         let found = self.turn_of(guild, scene, turn).await?;
         let said = self.clean_turn(text)?;
-        let text = match self.open_rules(guild, scene).await?.judge(Door::Message, &said)? {
+        let text = match self.open_rules(guild, scene).await?.judge(Door::Message, &said).await? {
             Judged::Stands(text) => text,
             Judged::Waits { text, why } => {
                 return Err(self.hold_edit(guild, &found, &said, text, why).await?);

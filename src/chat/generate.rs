@@ -19,6 +19,7 @@ use crate::sampling::SamplerParams;
 use crate::store::{Claim, HEARTBEAT};
 use crate::telemetry::metrics;
 
+use super::clearance::Clearance;
 use super::plan::Plan;
 use super::proofreader::{Proofreader, raised_penalty};
 use super::receipt::RepetitionReceipt;
@@ -123,7 +124,17 @@ impl Chat {
                 }
                 continue;
             }
-            let outcome = plan.rules.check(Door::Reply, &summary.text);
+            let examining = plan.rules.examine(Door::Reply, &summary.text);
+            let outcome = match self.while_renewed(claim, examining).await? {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    sink.begin_anew().await;
+                    if first.is_some() {
+                        break;
+                    }
+                    return Err(error.into());
+                }
+            };
             self.count_findings(&outcome);
             let mut held = None;
             match outcome.verdict {
@@ -248,6 +259,7 @@ impl Chat {
         let mut checked = 0;
         let mut is_over = false;
         let mut reading = Reading::default();
+        let mut clearance = Clearance::new(&plan.rules);
         loop {
             tokio::select! {
                 event = events.recv() => match event {
@@ -266,7 +278,8 @@ impl Chat {
                         checked = reply.len();
                         // White space at its end may be cut off with what follows.
                         let allowed = plan.rules.showable(reply, &mut reading);
-                        let ready = reply[..reader.showable(reply).min(allowed)].trim_end().len();
+                        let ready = reply[..reader.showable(reply).min(allowed)].trim_end();
+                        let ready = clearance.cleared(ready);
                         if standing_bytes + ready > shown {
                             shown = standing_bytes + ready;
                             sink.update(&text[..shown]).await;
@@ -280,6 +293,10 @@ impl Chat {
                         return Err(ChatError::Pool(error).into());
                     }
                     None => return Err(ChatError::Pool(PoolError::Gone).into()),
+                },
+                cleared = clearance.answer() => if standing_bytes + cleared > shown {
+                    shown = standing_bytes + cleared;
+                    sink.update(&text[..shown]).await;
                 },
                 _ = heartbeat.tick() => self.store.renew_claim(claim).await?,
                 () = raised(&mut running.stop), if !stopped => {

@@ -9,6 +9,7 @@ mod anticipate;
 mod arrivals;
 mod boundaries;
 mod characters;
+mod clearance;
 mod consent;
 mod curtain;
 mod dataset;
@@ -56,9 +57,10 @@ use tokio::sync::watch;
 
 use lore::Shelf;
 
+use crate::classifier::Classifier;
 use crate::clock::Clock;
 use crate::config::{
-    ChatConfig, Config, GenerationConfig, LoreConfig, ModelProfile, PrivacyConfig,
+    ChatConfig, Config, GenerationConfig, LoreConfig, ModelProfile, ModerationConfig, PrivacyConfig,
 };
 use crate::domain::{GuildId, Length, Scene, SceneId, Template};
 use crate::engine::LengthRange;
@@ -147,6 +149,8 @@ pub struct ChatOptions {
     pub generation: GenerationConfig,
     /// The reply queue.
     pub chat: ChatConfig,
+    /// What texts are classified by, beside the rules.
+    pub moderation: ModerationConfig,
     /// How long what is nobody's any more is kept.
     pub privacy: PrivacyConfig,
     /// How lorebooks are read.
@@ -163,6 +167,7 @@ impl ChatOptions {
         Self {
             generation: config.generation.clone(),
             chat: config.chat.clone(),
+            moderation: config.moderation.clone(),
             privacy: config.privacy.clone(),
             lore: config.lore.clone(),
             profile: config.profile(),
@@ -196,7 +201,7 @@ impl Settings {
     fn new(options: ChatOptions) -> Result<Self, ChatError> {
         let (default_preset, default_length) =
             (options.default_preset().to_owned(), options.default_length()?);
-        let ChatOptions { generation, chat, privacy, lore, profile, template } = options;
+        let ChatOptions { generation, chat, privacy, lore, profile, template, .. } = options;
         let generation = generation.with_profile(&profile);
         Ok(Self {
             default_preset,
@@ -251,7 +256,7 @@ impl Chat {
     /// Joins the parts.
     ///
     /// # Errors
-    /// The settings name a length or a preset that cannot be used.
+    /// The settings name a length, a preset or a classifier that cannot be used.
     pub fn new(
         store: Store,
         pool: Pool,
@@ -259,7 +264,9 @@ impl Chat {
         options: ChatOptions,
         metrics: Arc<Metrics>,
     ) -> Result<Self, ChatError> {
-        let library = Library::new(store.clone(), options.chat.max_turn_bytes);
+        let classifier = Classifier::new(&options.moderation, metrics.clone())
+            .map_err(|error| ChatError::refused(error.to_string()))?;
+        let library = Library::new(store.clone(), options.chat.max_turn_bytes, classifier);
         let settings = Settings::new(options)?;
         Ok(Self {
             store,

@@ -79,10 +79,9 @@ impl Chat {
         let around = opening.surroundings;
         let facts = facts_of(opening.cast.iter().map(|character| &character.sheet));
         let rules = self.library.rules_at(opening.guild, &around, &opening.channel, facts).await?;
-        let scenario = rules.pass(Door::Prompt, &scenario)?;
-        for greeting in &greetings {
-            rules.pass(Door::Card, &greeting.text)?;
-        }
+        let scenario = rules.pass(Door::Prompt, &scenario).await?;
+        let told: Vec<&str> = greetings.iter().map(|greeting| greeting.text.as_str()).collect();
+        rules.pass_all(Door::Card, &told).await?;
         let new = NewScene {
             channel: opening.channel,
             title: title.unwrap_or_else(|| lead.sheet.stage_name().to_owned()),

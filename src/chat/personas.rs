@@ -35,8 +35,8 @@ impl Chat {
         let name = clean_name(name)?;
         let description = self.clean_text(description)?;
         let rules = self.library.rules(guild, None).await?;
-        rules.pass(Door::Card, &name)?;
-        let description = rules.pass(Door::Card, &description)?;
+        rules.pass(Door::Card, &name).await?;
+        let description = rules.pass(Door::Card, &description).await?;
         let scenes = match scope {
             PersonaScope::Guild => {
                 self.store.list_scenes_as_in_guild(guild, person, MAX_SCENES).await?

@@ -104,7 +104,7 @@ impl Chat {
 
     /// Waits for `work` and keeps the claim alive meanwhile, however slow a platform
     /// is.
-    async fn while_renewed<T>(
+    pub(super) async fn while_renewed<T>(
         &self,
         claim: &Claim,
         work: impl Future<Output = T>,
@@ -232,7 +232,11 @@ impl Chat {
             self.store.set_surroundings(guild, scene, &around).await?;
         }
         let rules = self.library.rules(guild, Some(scene)).await?;
-        let outcome = rules.check(Door::Reply, &turn.swipe.text);
+        let examining = rules.examine(Door::Reply, &turn.swipe.text);
+        let outcome = match self.while_renewed(claim, examining).await? {
+            Ok(outcome) => outcome,
+            Err(error) => return Ok(Some(error.to_string())),
+        };
         Ok(match outcome.verdict {
             Verdict::Allow | Verdict::Redact => None,
             Verdict::Hold => {

@@ -51,8 +51,9 @@ impl Chat {
         scenario: &str,
     ) -> Result<Scene, ChatError> {
         let scenario = self.clean_turn(scenario)?;
-        let scenario =
-            Some(self.library.rules(guild, Some(scene)).await?.pass(Door::Prompt, &scenario)?);
+        let scenario = Some(
+            self.library.rules(guild, Some(scene)).await?.pass(Door::Prompt, &scenario).await?,
+        );
         let update = SceneUpdate { scenario, ..SceneUpdate::default() };
         Ok(self.store.update_scene(guild, scene, &update).await?)
     }
@@ -81,7 +82,7 @@ impl Chat {
             Some(note) => {
                 let text = self.clean_turn(&note.text)?;
                 let text =
-                    self.library.rules(guild, Some(scene)).await?.pass(Door::Prompt, &text)?;
+                    self.library.rules(guild, Some(scene)).await?.pass(Door::Prompt, &text).await?;
                 Some(Note { text, ..note })
             }
             None => None,

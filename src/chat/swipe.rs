@@ -55,7 +55,7 @@ impl Chat {
                 let chosen = swipes.get((number as usize).wrapping_sub(1)).ok_or_else(|| {
                     ChatError::refused(format!("that turn has {} texts, from 1", swipes.len()))
                 })?;
-                rules.pass(door, &chosen.text)?;
+                rules.pass(door, &chosen.text).await?;
                 chosen
             }
         };

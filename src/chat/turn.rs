@@ -88,7 +88,8 @@ impl Chat {
                 return Err(ChatError::refused("this scene is over; begin a new one"));
             }
         };
-        let text = match self.open_rules(guild, scene.id).await?.judge(Door::Message, &text)? {
+        let text = match self.open_rules(guild, scene.id).await?.judge(Door::Message, &text).await?
+        {
             Judged::Stands(text) => text,
             Judged::Waits { text: covered, why } => {
                 return self.hold_message(message, &scene, &text, covered, work, why).await;

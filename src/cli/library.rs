@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
@@ -11,6 +12,7 @@ use super::Session;
 use super::database::runtime;
 use super::output::note;
 use crate::chat::{FileOut, Library, LocalGuild};
+use crate::classifier::Classifier;
 use crate::store::Store;
 
 /// The largest file that is read.
@@ -27,7 +29,9 @@ where
     let options = session.store_options(&session.config.database_dir())?;
     runtime()?.block_on(async {
         let store = Store::open(options).await?;
-        let library = Library::new(store.clone(), session.config.chat.max_turn_bytes);
+        let classifier = Classifier::new(&session.config.moderation, Arc::default())?;
+        let max_text_bytes = session.config.chat.max_turn_bytes;
+        let library = Library::new(store.clone(), max_text_bytes, classifier);
         let local = library.local(None).await?;
         let done = what(library, local).await;
         store.close().await?;

@@ -6,8 +6,14 @@ use super::database::mask_url;
 use super::layers::Table;
 
 /// The keys whose values nobody is shown.
-const SECRETS: [&str; 5] =
-    ["database.url", "discord.token", "fetch.hub_token", "worker.api_key", "workers.api_key"];
+const SECRETS: [&str; 6] = [
+    "database.url",
+    "discord.token",
+    "fetch.hub_token",
+    "moderation.api_key",
+    "worker.api_key",
+    "workers.api_key",
+];
 
 /// One effective setting.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -9,7 +9,7 @@ use super::ConfigError;
 use super::layers::{Layer, Table};
 
 /// Tables whose keys are the operator's own.
-const FREE_TABLES: [&str; 2] = ["generation.presets", "profiles"];
+const FREE_TABLES: [&str; 3] = ["generation.presets", "moderation.thresholds", "profiles"];
 
 /// Below this two names have nothing in common.
 const MIN_LIKENESS: f64 = 0.55;

@@ -11,8 +11,8 @@ use super::layers::{self, Layer, Override};
 use super::{
     Auto, ChatConfig, Config, ConfigError, DatabaseConfig, DiscordConfig, EngineConfig,
     Environment, FetchConfig, GenerationConfig, Invalid, LoreConfig, ModelConfig, ModelProfile,
-    PrivacyConfig, TelemetryConfig, WorkerConfig, WorkersConfig, data_dir, describe, known,
-    measured, worker,
+    ModerationConfig, PrivacyConfig, TelemetryConfig, WorkerConfig, WorkersConfig, data_dir,
+    describe, known, measured, worker,
 };
 
 /// The file that is read if nobody names another and it is there.
@@ -45,6 +45,7 @@ struct Sections {
     lore: LoreConfig,
     profiles: BTreeMap<String, ModelProfile>,
     chat: ChatConfig,
+    moderation: ModerationConfig,
     privacy: PrivacyConfig,
     discord: DiscordConfig,
     worker: WorkerConfig,
@@ -83,6 +84,7 @@ impl Config {
         config.workers.resolve(&options.environment, &options.working_dir);
         config.discord.resolve(&options.environment, &options.working_dir);
         config.worker.resolve(&options.environment, &options.working_dir);
+        config.moderation.resolve(&options.environment, &options.working_dir);
         config.privacy.resolve(&options.environment, &options.working_dir);
         config.validate().map_err(|invalid| {
             let origin = origin_of(&merged, &invalid.key);
@@ -103,6 +105,7 @@ impl Config {
             profile.validate(name, &self.generation.max_tokens)?;
         }
         self.chat.validate()?;
+        self.moderation.validate()?;
         self.privacy.validate()?;
         self.discord.validate()?;
         self.worker.validate()?;
@@ -128,6 +131,7 @@ impl Sections {
             lore: self.lore,
             profiles: self.profiles,
             chat: self.chat,
+            moderation: self.moderation,
             privacy: self.privacy,
             workers: self.workers,
             discord: self.discord,
@@ -167,6 +171,7 @@ impl Sections {
 fn refuse_secrets(overrides: &Layer) -> Result<(), ConfigError> {
     let secrets = [
         ("discord.token", "DISCORD_TOKEN"),
+        ("moderation.api_key", "DRAMATIS_MODERATION__API_KEY"),
         ("worker.api_key", worker::API_KEY),
         ("workers.api_key", "DRAMATIS_WORKERS__API_KEY"),
     ];

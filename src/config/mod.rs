@@ -21,6 +21,7 @@ mod load;
 mod lore;
 mod measured;
 mod model;
+mod moderation;
 mod privacy;
 mod profile;
 mod secret;
@@ -45,6 +46,7 @@ pub use load::LoadOptions;
 pub use lore::LoreConfig;
 pub use measured::{profiles_file, save_lengths};
 pub use model::{AdapterConfig, ModelConfig, SlidingWindow, Weights};
+pub use moderation::ModerationConfig;
 pub use privacy::PrivacyConfig;
 pub use profile::ModelProfile;
 pub use telemetry::{LogFormat, TelemetryConfig};
@@ -77,6 +79,8 @@ pub struct Config {
     pub profiles: BTreeMap<String, ModelProfile>,
     /// The reply queue.
     pub chat: ChatConfig,
+    /// What texts are classified by, beside the rules.
+    pub moderation: ModerationConfig,
     /// How long what is nobody's any more is kept.
     pub privacy: PrivacyConfig,
     /// The Discord bot.

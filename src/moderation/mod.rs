@@ -6,6 +6,7 @@
 mod age;
 mod boundary;
 mod checker;
+mod classes;
 mod fold;
 mod leet;
 mod lookalikes;
@@ -25,6 +26,7 @@ mod evasion;
 pub use age::declares_minor;
 pub use boundary::{line_rule, veil_rule};
 pub use checker::{Checker, Reading, SceneFacts};
+pub use classes::{Categories, Category, Thresholds, classified};
 pub use policy::{Arrivals, Policy, PolicyError, QuietHours, Rating, Retention, Whoever};
 pub use rule_set::RuleSet;
 pub use rules::{

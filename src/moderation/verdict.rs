@@ -127,6 +127,14 @@ impl Outcome {
         let text = redact(text, &findings);
         Self { verdict, findings, text }
     }
+
+    /// The same with more findings, none of which covers anything.
+    pub fn with(mut self, more: Vec<Finding>) -> Self {
+        let worst = more.iter().map(|finding| finding.verdict).max().unwrap_or_default();
+        self.verdict = self.verdict.max(worst);
+        self.findings.extend(more);
+        self
+    }
 }
 
 /// The text with `▒` for each grapheme that a finding asks to redact.

@@ -38,6 +38,9 @@ pub const REPETITIONS: Name =
 /// Replies in which a rule was met, by what followed.
 pub const MODERATION: Name =
     name("dramatis_moderation_total", "Replies in which a rule was met.", "verdict");
+/// Requests to the classifier, by how they ended.
+pub const CLASSIFICATIONS: Name =
+    name("dramatis_classifications_total", "Requests to the classifier.", "outcome");
 /// Tokens that were written of other participants' lines, and cut off.
 pub const IMPERSONATION_TOKENS: Name =
     name("dramatis_impersonation_tokens_total", "Tokens of others' lines that were cut off.", "");

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use dramatis::fetch::Digest;
 
+use crate::support::classes::{Classes, Fault};
 use crate::support::models::small_model;
 
 const CANARY: &str = "canary-19c4";
@@ -221,4 +222,27 @@ fn doctor_finds_a_data_directory_that_cannot_be_written() {
         said(command.args(["--data-dir", "/sys/dramatis", "doctor"]).output().unwrap());
     assert_eq!(code, Some(1));
     assert!(stdout.contains("/sys/dramatis cannot be written"), "{stdout}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_asks_the_classifier_where_there_is_to_be_one() {
+    let home = tempfile::tempdir().unwrap();
+    let classes = Classes::start(&[]).await;
+    let url = format!("moderation.classifier_url={}", classes.url());
+    // Nothing but the classifier is looked for.
+    let quick = ["--set", "database.url=postgres://ada@127.0.0.1:1/play"];
+    let asked = [&quick[..], &["--set", &url, "--set", "moderation.timeout_ms=500"]].concat();
+    let told = |arguments: &[&str]| {
+        let found = tokio::task::block_in_place(|| findings(home.path(), arguments)).1;
+        found.into_iter().find(|(check, ..)| check == "classifier")
+    };
+    assert_eq!(told(&quick), None);
+    let (_, status, detail) = told(&asked).unwrap();
+    assert!(status == "ok" && detail.contains("/v1/moderations answers"), "{detail}");
+    classes.fail(Some(Fault::Hangs));
+    let (_, status, detail) = told(&asked).unwrap();
+    assert!(status == "warning" && detail.contains("did not answer within 500 ms"), "{detail}");
+    let wrong = [&asked[..], &["--set", "moderation.thresholds.self_ham=0.5"]].concat();
+    let (_, status, detail) = told(&wrong).unwrap();
+    assert!(status == "failed" && detail.contains("self_ham"), "{detail}");
 }

@@ -170,7 +170,7 @@ async fn a_chat_comes_in_and_goes_out() {
 
 /// A scene of four turns in a guild, its person and its approval as they may be.
 async fn scene_in(home: &Home, guild: &str, agrees: Option<bool>, is_approved: bool) {
-    let library = Library::new(home.database.store.clone(), 1 << 15);
+    let library = Library::new(home.database.store.clone(), 1 << 15, None);
     let store = library.store();
     let guild = store.upsert_guild("discord", guild, "A guild").await.unwrap().id;
     let person = store.upsert_person(guild, "777000111222333444", "Cassia").await.unwrap();

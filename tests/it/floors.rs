@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Every room with its floor. A room sees the floors below it and itself.
-const FLOORS: [(&str, u8); 27] = [
+const FLOORS: [(&str, u8); 28] = [
     ("clock", 0),
     ("config", 0),
     ("domain", 0),
@@ -25,6 +25,7 @@ const FLOORS: [(&str, u8); 27] = [
     ("sampling", 1),
     ("store", 1),
     ("tokenizer", 1),
+    ("classifier", 2),
     ("completions", 2),
     ("engine", 2),
     ("pool", 3),
@@ -216,7 +217,7 @@ fn crafts_stay_in_their_rooms() {
         (r"\brustyline::", &["terminal"]),
         (r"\bserenity::", &["discord"]),
         // What Discord is spoken to with, and servers of models.
-        (r"\breqwest::", &["discord", "pool"]),
+        (r"\breqwest::", &["classifier", "discord", "pool"]),
         (r"\b(axum|hyper|hyper_util)::", &["http"]),
         (r"\b(print|println)!\(", &["cli", "terminal", "main"]),
         (r"\b(eprint|eprintln)!\(", &["cli", "terminal", "main"]),

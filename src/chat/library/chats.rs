@@ -142,7 +142,7 @@ impl Library {
                 source: message.object().to_json(),
             });
         }
-        let note = match file.note()?.filter(|note| note.interval != 0) {
+        let mut note = match file.note()?.filter(|note| note.interval != 0) {
             Some(note) => Some(Note {
                 text: self.clean_text(&note.prompt)?,
                 depth: usize::try_from(note.depth).unwrap_or(0),
@@ -152,9 +152,11 @@ impl Library {
         let known = cast.iter().filter_map(|part| part.known.as_ref()).map(|it| &it.sheet);
         let facts = facts_of(known);
         let rules = self.rules_at(guild, &place.surroundings, &place.channel, facts).await?;
-        for text in turns.iter_mut().flat_map(|turn| &mut turn.swipes) {
-            *text = rules.pass(Door::Message, text)?;
-        }
+        let said: Vec<&str> =
+            turns.iter().flat_map(|turn| &turn.swipes).map(String::as_str).collect();
+        let passed = rules.pass_all(Door::Message, &said).await?;
+        let swipes = turns.iter_mut().flat_map(|turn| &mut turn.swipes);
+        swipes.zip(passed).for_each(|(text, passed)| *text = passed);
         let told = |turn: &&ImportedTurn| !turn.is_removed;
         let is_unanswered = turns.iter().rfind(told).is_some_and(|turn| turn.member.is_none());
         let last = turns.iter().filter(told).rfind(|turn| turn.member.is_none());
@@ -169,7 +171,10 @@ impl Library {
             Some(scenario) => self.clean_text(&scenario)?,
             None => first.flatten().map(|sheet| sheet.scenario.clone()).unwrap_or_default(),
         };
-        let scenario = rules.pass(Door::Prompt, &scenario)?;
+        let scenario = rules.pass(Door::Prompt, &scenario).await?;
+        if let Some(note) = &mut note {
+            note.text = rules.pass(Door::Prompt, &note.text).await?;
+        }
         let new = NewScene {
             channel: place.channel,
             title: clean_title(title.unwrap_or("A chat"))?,

@@ -7,6 +7,7 @@
 mod cards;
 mod chats;
 mod export;
+mod judging;
 mod lorebooks;
 mod presets;
 mod rules;
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
 
+use crate::classifier::Classifier;
 use crate::domain::{Character, CharacterId, CharacterSheet, DepthPrompt, GuildId, PersonId};
 use crate::formats::Limits;
 use crate::moderation::Checker;
@@ -28,10 +30,11 @@ use super::{ChatError, clean_name};
 pub use cards::{CardInHand, ImportedCharacter};
 pub use chats::{ChatInHand, ChatPlace, ImportedChat};
 pub use export::Export;
+pub(super) use judging::Judged;
 pub use lorebooks::{EntryChange, ImportedLorebook, KeptLorebook, LorebookInHand, read_book};
 pub use presets::ImportedPreset;
 pub use rules::Rules;
-pub(super) use rules::{Judged, facts_of, read_policy, refused_line, retention_at};
+pub(super) use rules::{facts_of, read_policy, refused_line, retention_at};
 pub use training::{CONSENT_WORDS, TrainingScene};
 
 /// The deepest that a character's reminder stands, in turns.
@@ -65,6 +68,8 @@ pub struct Library {
     at_once: Arc<Semaphore>,
     /// Rules by what they are made of.
     compiled: Arc<Mutex<HashMap<String, Arc<Checker>>>>,
+    /// What is asked beside the rules.
+    classifier: Option<Arc<Classifier>>,
 }
 
 /// The guild in which everything of a terminal lives, and the one person of it.
@@ -85,10 +90,11 @@ const PERSON: &str = "player";
 const NAMELESS: &str = "Traveller";
 
 impl Library {
-    /// The library in a database. Texts longer than `max_text_bytes` are refused.
-    pub fn new(store: Store, max_text_bytes: usize) -> Self {
+    /// The library in a database. Texts longer than `max_text_bytes` are refused, and what
+    /// comes in is shown to the classifier, where there is one.
+    pub fn new(store: Store, max_text_bytes: usize, classifier: Option<Arc<Classifier>>) -> Self {
         let at_once = Arc::new(Semaphore::new(MAX_AT_ONCE));
-        Self { store, max_text_bytes, at_once, compiled: Arc::default() }
+        Self { store, max_text_bytes, at_once, compiled: Arc::default(), classifier }
     }
 
     /// The store, for what needs no verb.

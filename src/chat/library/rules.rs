@@ -3,17 +3,20 @@
 //! Of all policies around a scene the stricter word counts. Rules that cannot be read
 //! let nothing through.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::classifier::Classifier;
 use crate::domain::{Boundary, BoundaryKind, CharacterSheet, GuildId, SceneId};
 use crate::moderation::{
     Arrivals, Checker, Door, Outcome, Policy, Rating, Reading, Retention, RuleError, SceneFacts,
-    Verdict, WordRule, declares_minor, line_rule, veil_rule,
+    Theme, Verdict, WordRule, declares_minor, line_rule, veil_rule,
 };
 use crate::store::{Noun, PlacePolicy, StoreError, Surroundings};
 
+use super::judging::Judged;
 use super::{Library, PLATFORM};
 use crate::chat::ChatError;
 
@@ -28,28 +31,20 @@ pub struct Rules {
     pub(in crate::chat) checker: Arc<Checker>,
     /// The same with the lines and veils of a scene, which bind replies alone.
     replies: Arc<Checker>,
+    /// What follows at a reply where a theme is met, lines and veils included.
+    pub(super) reply_themes: BTreeMap<Theme, Verdict>,
+    /// What is asked beside them.
+    pub(super) classifier: Option<Arc<Classifier>>,
+    /// Whether what cannot be classified waits for a moderator, rather than being refused.
+    pub(super) for_adults: bool,
     pub(in crate::chat) facts: SceneFacts,
     /// Why what was written down cannot be read, among adults: all that this house does
     /// not refuse anyway waits for a moderator.
     pub(in crate::chat) unread: Option<String>,
 }
 
-/// What becomes of a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::chat) enum Judged {
-    /// It stands, as it is or with what was found covered.
-    Stands(String),
-    /// It waits for a moderator.
-    Waits {
-        /// As it would stand.
-        text: String,
-        /// Why it waits.
-        why: String,
-    },
-}
-
 impl Rules {
-    /// What the rules say of a text.
+    /// What the rules alone say of a text.
     pub fn check(&self, door: Door, text: &str) -> Outcome {
         let checker = if door == Door::Reply { &self.replies } else { &self.checker };
         let mut outcome = checker.check(door, text, self.facts);
@@ -78,77 +73,6 @@ impl Rules {
             None => self.replies.showable(reply, self.facts, reading),
         }
     }
-
-    /// The text as it may stand: as it is, or with what was found covered. Where nobody
-    /// can wait for a moderator.
-    ///
-    /// # Errors
-    /// It may not stand; says which rule was met.
-    pub fn pass(&self, door: Door, text: &str) -> Result<String, ChatError> {
-        let outcome = self.check(door, text);
-        match outcome.verdict {
-            Verdict::Allow | Verdict::Redact => Ok(outcome.text),
-            Verdict::Reroll | Verdict::Hold | Verdict::Refuse => {
-                Err(ChatError::refused(self.refusal(&outcome)))
-            }
-        }
-    }
-
-    /// The same where somebody can.
-    ///
-    /// # Errors
-    /// It may not stand; says which rule was met.
-    pub(in crate::chat) fn judge(&self, door: Door, text: &str) -> Result<Judged, ChatError> {
-        let outcome = self.check(door, text);
-        match outcome.verdict {
-            Verdict::Hold => {
-                let why = self.reason(door, &outcome);
-                Ok(Judged::Waits { text: outcome.text, why })
-            }
-            _ => self.pass(door, text).map(Judged::Stands),
-        }
-    }
-
-    /// The text as it may stand once a moderator has seen it.
-    ///
-    /// # Errors
-    /// It may not stand whoever says so; says which rule was met.
-    pub(in crate::chat) fn pass_seen(&self, door: Door, text: &str) -> Result<String, ChatError> {
-        let outcome = self.check(door, text);
-        match outcome.verdict {
-            Verdict::Refuse => Err(ChatError::refused(self.refusal(&outcome))),
-            _ => Ok(outcome.text),
-        }
-    }
-
-    /// Why a text was not taken, without repeating it.
-    pub(in crate::chat) fn refusal(&self, outcome: &Outcome) -> String {
-        match &self.unread {
-            Some(unread) if outcome.verdict == Verdict::Hold => unread.clone(),
-            _ => format!("the rules here do not allow that ({})", met(outcome)),
-        }
-    }
-
-    /// Why a text waits: at which door which rules were met.
-    pub(in crate::chat) fn reason(&self, door: Door, outcome: &Outcome) -> String {
-        match &self.unread {
-            Some(unread) => format!("{door}: {unread}"),
-            None => format!("{door}: {}", met(outcome)),
-        }
-    }
-}
-
-/// The rules that more follows from than a cover.
-fn met(outcome: &Outcome) -> String {
-    let mut met: Vec<String> = Vec::new();
-    for finding in outcome.findings.iter().filter(|it| !it.dry_run && it.verdict > Verdict::Redact)
-    {
-        let name = finding.theme.map_or_else(|| finding.rule.clone(), |theme| theme.to_string());
-        if !met.contains(&name) {
-            met.push(name);
-        }
-    }
-    met.join(", ")
 }
 
 impl Library {
@@ -180,14 +104,19 @@ impl Library {
         rules: Rules,
         boundaries: &[Boundary],
     ) -> Result<Rules, ChatError> {
-        let mut words = Vec::new();
+        let mut words: Vec<WordRule> = Vec::new();
         for Boundary { kind, text, .. } in boundaries {
             match kind {
                 BoundaryKind::Line => words.push(line_rule(text).map_err(refused_line)?),
                 BoundaryKind::Veil => words.extend(veil_rule(text)),
             }
         }
-        Ok(Rules { replies: self.compiled(&rules.policy, &words)?, ..rules })
+        let mut reply_themes = rules.policy.themes.clone();
+        for (theme, verdict) in words.iter().filter_map(|rule| Some((rule.theme?, rule.verdict))) {
+            let known = reply_themes.entry(theme).or_default();
+            *known = verdict.max(*known);
+        }
+        Ok(Rules { replies: self.compiled(&rules.policy, &words)?, reply_themes, ..rules })
     }
 
     /// What is allowed in a place, whether a scene is played there or not.
@@ -232,7 +161,16 @@ impl Library {
             }
             Err(error) => return Err(error),
         };
-        Ok(Rules { replies: checker.clone(), checker, policy, facts, unread })
+        Ok(Rules {
+            replies: checker.clone(),
+            checker,
+            reply_themes: policy.themes.clone(),
+            policy,
+            facts,
+            unread,
+            classifier: self.classifier.clone(),
+            for_adults: around.age_restricted,
+        })
     }
 
     /// Whether a character may come into the guild's library.
@@ -246,7 +184,7 @@ impl Library {
     ) -> Result<(), ChatError> {
         let mut rules = self.rules(guild, None).await?;
         rules.facts = facts_of([sheet]);
-        rules.pass(Door::Card, &words_of(sheet)).map(drop)
+        rules.pass(Door::Card, &words_of(sheet)).await.map(drop)
     }
 
     /// Why a character waits for a moderator, who brings and changes them without being
@@ -263,7 +201,7 @@ impl Library {
         let mut rules = self.rules(guild, None).await?;
         rules.facts = facts_of([sheet]);
         let is_reviewed = rules.policy.characters == Arrivals::Reviewed && !by_moderator;
-        Ok(match rules.judge(Door::Card, &words_of(sheet))? {
+        Ok(match rules.judge(Door::Card, &words_of(sheet)).await? {
             Judged::Waits { why, .. } => Some(why),
             Judged::Stands(_) if is_reviewed => {
                 Some(format!("{}: the policy has characters reviewed", Door::Card))
@@ -283,7 +221,7 @@ impl Library {
     ) -> Result<(), ChatError> {
         let mut rules = self.rules(guild, None).await?;
         rules.facts = facts_of([sheet]);
-        rules.pass_seen(Door::Card, &words_of(sheet)).map(drop)
+        rules.pass_seen(Door::Card, &words_of(sheet)).await.map(drop)
     }
 
     /// Whether a lorebook may come into the guild's library, by its file's text.
@@ -299,7 +237,7 @@ impl Library {
         let parsed: Value = serde_json::from_str(body).unwrap_or_default();
         let mut texts = Vec::new();
         collect_texts(&parsed, &mut texts);
-        texts.iter().try_for_each(|text| rules.pass(Door::Card, text).map(drop))
+        rules.pass_all(Door::Card, &texts).await.map(drop)
     }
 
     fn compiled(&self, policy: &Policy, more: &[WordRule]) -> Result<Arc<Checker>, ChatError> {

@@ -3,6 +3,7 @@
 //! Each check is a function that returns a [`Finding`]; one that fails does not
 //! stop the others.
 
+mod classifier;
 mod database;
 mod engine;
 mod model;
@@ -99,6 +100,7 @@ fn check(session: &Session) -> Vec<Finding> {
     ];
     findings.extend(model::check(session));
     findings.extend(workers::check(session));
+    findings.extend(classifier::check(session));
     findings
 }
 

@@ -79,7 +79,7 @@ pub(super) async fn test(call: &Call, options: &Options) -> Result<Answer, Refus
         )));
     };
     let rules = chat.library().rules(here.guild, Some(here.scene)).await?;
-    let outcome = rules.check(Door::Message, text);
+    let outcome = rules.examine(Door::Message, text).await?;
     let met: Vec<&str> = outcome.findings.iter().map(|it| it.rule.as_str()).collect();
     Ok(Answer::text(match outcome.verdict {
         Verdict::Allow if met.is_empty() => "Nothing is met: it would be taken.".to_owned(),

@@ -5,6 +5,7 @@ mod boundaries;
 mod cards;
 mod casts;
 mod chats;
+mod classifier;
 mod consent;
 mod curtains;
 mod evenings;

@@ -75,7 +75,7 @@ async fn answer(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
     }
 }
 
-async fn read(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
+pub(super) async fn read(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -96,7 +96,11 @@ async fn read(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
     Ok((head, bytes.split_off(end)))
 }
 
-async fn whole(stream: &mut TcpStream, status: &str, body: &Value) -> std::io::Result<()> {
+pub(super) async fn whole(
+    stream: &mut TcpStream,
+    status: &str,
+    body: &Value,
+) -> std::io::Result<()> {
     let body = body.to_string();
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
