@@ -13,6 +13,7 @@ mod failures;
 mod fairness;
 mod held;
 mod house;
+mod injection;
 mod library;
 mod lines;
 mod long_scene;
