@@ -15,6 +15,7 @@ mod held;
 mod house;
 mod injection;
 mod library;
+mod limits;
 mod lines;
 mod long_scene;
 mod lore;
