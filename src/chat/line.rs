@@ -54,8 +54,8 @@ impl Chat {
     /// Begins a scene in another place with a copy of this one up to a turn.
     ///
     /// # Errors
-    /// The scene has no such turn, one is being played in that place, the title is
-    /// empty, or the database fails.
+    /// The scene has no such turn, one is being played in that place, whoever began the
+    /// scene has as many open as they may, the title is empty, or the database fails.
     pub async fn branch_scene(
         &self,
         guild: GuildId,
@@ -64,6 +64,11 @@ impl Chat {
         channel: &str,
         title: &str,
     ) -> Result<Scene, ChatError> {
+        // A branch begins with the people of its scene: it is another of the same person.
+        if let Some(first) = self.store.list_participants(guild, scene).await?.first() {
+            let policy = self.library.rules(guild, Some(scene)).await?.policy;
+            self.heed_scenes_begun(guild, &policy, first.person.id).await?;
+        }
         let branch = NewBranch { channel: channel.to_owned(), title: clean_title(title)? };
         Ok(self.store.branch_scene(guild, scene, at, &branch).await?)
     }

@@ -23,6 +23,7 @@ mod generate;
 mod held;
 mod jobs;
 mod library;
+mod limits;
 mod line;
 mod lore;
 mod moderation;
@@ -67,7 +68,7 @@ use crate::engine::LengthRange;
 use crate::lore::LoreSettings;
 use crate::pool::Pool;
 use crate::sampling::SamplerParams;
-use crate::store::{Noun, QueueLimits, Stop, Store, StoreError, Surroundings};
+use crate::store::{HourlyLimits, Noun, QueueLimits, Stop, Store, StoreError, Surroundings};
 use crate::telemetry::metrics::Metrics;
 
 pub use arrivals::{Arrival, Offered};
@@ -138,6 +139,7 @@ struct Settings {
     poll: std::time::Duration,
     max_attempts: u32,
     limits: QueueLimits,
+    max_replies_in_a_row: u32,
     /// For how long a guild that removed us is kept.
     guild_grace: TimeDelta,
 }
@@ -217,7 +219,9 @@ impl Settings {
                 per_person: chat.max_waiting_per_person,
                 per_guild: chat.max_waiting_per_guild,
                 in_all: chat.max_waiting,
+                hourly: HourlyLimits::NONE,
             },
+            max_replies_in_a_row: chat.max_replies_in_a_row,
             guild_grace: privacy.guild_grace(),
         })
     }

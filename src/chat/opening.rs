@@ -2,8 +2,8 @@
 
 use crate::domain::{Character, GuildId, Length, Scene, Speaker, SwipeOrigin};
 use crate::moderation::Door;
-use crate::prompt::{MacroContext, StoryMacros, expand};
-use crate::store::{NewScene, NewTurn, Surroundings, name_key};
+use crate::prompt::{MacroContext, StoryMacros, expand, look_alike};
+use crate::store::{NewScene, NewTurn, Surroundings};
 
 use super::library::facts_of;
 use super::{Chat, ChatError, starters};
@@ -155,15 +155,16 @@ pub(super) fn clean_title(title: &str) -> Result<String, ChatError> {
 
 /// Two under one name cannot be told apart by the model, nor by its stops.
 fn told_apart(cast: &[Character], user: &str) -> Result<(), ChatError> {
-    let mut names = std::collections::HashSet::from([name_key(user)]);
+    let mut names = vec![user];
     for character in cast {
         let name = character.sheet.stage_name();
-        if !names.insert(name_key(name)) {
+        if names.iter().any(|other| look_alike(other, name)) {
             return Err(ChatError::refused(format!(
                 "two in the scene would be called {name}; choose another character, or let \
                  /persona give you another name"
             )));
         }
+        names.push(name);
     }
     Ok(())
 }

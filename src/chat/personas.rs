@@ -2,7 +2,7 @@
 
 use crate::domain::{GuildId, Participant, PersonId, Persona, SceneId};
 use crate::moderation::Door;
-use crate::store::name_key;
+use crate::prompt::look_alike;
 
 use super::{Chat, ChatError, clean_name};
 
@@ -116,7 +116,7 @@ impl Chat {
             .iter()
             .map(|member| member.character.sheet.stage_name())
             .chain(others.map(Participant::name));
-        match taken.find(|taken| name_key(taken) == name_key(name)) {
+        match taken.find(|taken| look_alike(taken, name)) {
             Some(taken) => Err(ChatError::refused(format!(
                 "somebody called {taken} is in the scene already; choose another name"
             ))),

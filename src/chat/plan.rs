@@ -37,7 +37,8 @@ impl Chat {
         }
     }
 
-    /// A new turn. Where several are to answer, the others are queued behind.
+    /// A new turn. Where several are to answer, the others are queued behind, as far as
+    /// replies may follow one another.
     async fn plan_turn(
         &self,
         claim: &Claim,
@@ -45,6 +46,8 @@ impl Chat {
         once: Option<Length>,
     ) -> Result<Plan, ChatError> {
         let view = self.view(claim.guild_id, claim.scene_id, None).await?;
+        let rules = self.rules_of(&view).await?;
+        let room = self.room_in_row(&rules.policy, &view.line)?;
         let answering = match character {
             Some(character) => view.index_of(character)?,
             None => {
@@ -52,7 +55,7 @@ impl Chat {
                 let (&first, others) = order.split_first().ok_or_else(|| {
                     ChatError::refused("nobody is in the scene; /cast add NAME brings somebody in")
                 })?;
-                for &other in others {
+                for &other in others.iter().take(room - 1) {
                     let character = Some(view.cast[other].character.id);
                     let work = Work::Reply { character, length: once };
                     let Claim { guild_id, scene_id, .. } = *claim;
@@ -71,7 +74,7 @@ impl Chat {
             origin: SwipeOrigin::Generated,
             length: view.length(answering, once),
             standing_text: String::new(),
-            rules: self.rules_of(&view).await?,
+            rules,
             view,
         })
     }

@@ -2,8 +2,8 @@
 
 use crate::domain::{Character, CharacterId, GuildId, Length, Note, Scene, SceneId};
 use crate::moderation::Door;
-use crate::prompt::Prompt;
-use crate::store::{SceneUpdate, StoreError, name_key};
+use crate::prompt::{Prompt, look_alike};
+use crate::store::{SceneUpdate, StoreError};
 
 use super::lore::LoreReport;
 use super::view::{Casting, Made};
@@ -119,7 +119,7 @@ impl Chat {
     ) -> Result<(), ChatError> {
         let name = character.sheet.stage_name();
         let people = self.store.list_participants(guild, scene).await?;
-        if people.iter().any(|person| name_key(person.name()) == name_key(name)) {
+        if people.iter().any(|person| look_alike(person.name(), name)) {
             return Err(ChatError::refused(format!(
                 "somebody plays under the name {name} already; /persona chooses another"
             )));
@@ -127,7 +127,7 @@ impl Chat {
         // Names are unique in a guild's library, nicknames are not.
         let cast = self.store.list_cast(guild, scene).await?;
         let others = cast.iter().map(|member| &member.character).filter(|c| c.id != character.id);
-        if others.into_iter().any(|other| name_key(other.sheet.stage_name()) == name_key(name)) {
+        if others.into_iter().any(|other| look_alike(other.sheet.stage_name(), name)) {
             return Err(ChatError::refused(format!(
                 "another character called {name} is in the scene already"
             )));

@@ -108,7 +108,7 @@ impl Chat {
     /// Asks for a turn without saying anything: a character's, or whose it is.
     ///
     /// # Errors
-    /// Too many replies wait, or the database fails.
+    /// Too many replies wait or follow one another, or the database fails.
     pub async fn ask_reply(
         &self,
         guild: GuildId,
@@ -117,11 +117,12 @@ impl Chat {
         character: Option<CharacterId>,
         length: Option<Length>,
     ) -> Result<Queued, ChatError> {
+        self.heed_replies_in_a_row(guild, scene).await?;
         let work = Work::Reply { character, length };
         self.ask(guild, scene, person, &work).await
     }
 
-    /// Within the limits of the queue.
+    /// Within the limits of the queue and of the policy.
     async fn ask(
         &self,
         guild: GuildId,
@@ -129,8 +130,8 @@ impl Chat {
         person: PersonId,
         work: &Work,
     ) -> Result<Queued, ChatError> {
-        let limits = &self.settings.limits;
-        let asked = self.store.insert_job_within(guild, scene, person, work, limits).await;
+        let limits = self.limits(&self.library.rules(guild, Some(scene)).await?.policy);
+        let asked = self.store.insert_job_within(guild, scene, person, work, &limits).await;
         if let Err(StoreError::Full(full)) = &asked {
             self.count_refusal(full);
         }

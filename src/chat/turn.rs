@@ -2,7 +2,7 @@
 
 use crate::domain::{CharacterId, GuildId, Length, Participant, SceneId, SceneState};
 use crate::moderation::Door;
-use crate::store::{Accepted, Full, NewMessage, Work};
+use crate::store::{Accepted, Full, NewMessage, StoreError, Work};
 use crate::telemetry::metrics;
 
 use super::library::{Judged, Rules};
@@ -42,22 +42,23 @@ pub fn unanswered(full: Full) -> String {
 
 impl Chat {
     /// Takes a person's words into the story and asks for an answer, as one
-    /// transaction. Once this returns, no crash loses them. Where too many replies wait
-    /// they are taken and not answered, which the person is to be told:
+    /// transaction. Once this returns, no crash loses them. Where too many replies wait, or
+    /// were asked for within the hour, they are taken and not answered, which the person is to be told:
     /// [`unanswered`].
     ///
     /// # Errors
-    /// The words are empty or too many, the scene is over, or the database fails;
-    /// in each case nothing was changed.
+    /// The words are empty or too many, the person said as much within the hour as they may,
+    /// the scene is over, or the database fails; in each case nothing was changed.
     pub async fn accept_turn(&self, message: Message<'_>) -> Result<Accepted, ChatError> {
         let Answer { character, length } = message.answer.unwrap_or_default();
         let text = self.clean_turn(message.text)?;
-        let accepted =
-            self.take_in(&message, text, Some(Work::Reply { character, length })).await?;
-        if let Accepted::New { refused: Some(full), .. } = &accepted {
-            self.count_refusal(full);
+        let taken = self.take_in(&message, text, Some(Work::Reply { character, length })).await;
+        match &taken {
+            Ok(Accepted::New { refused: Some(full), .. })
+            | Err(ChatError::Store(StoreError::Full(full))) => self.count_refusal(full),
+            _ => {}
         }
-        Ok(accepted)
+        taken
     }
 
     /// Takes words into the story that nobody is to answer: an answer was given already.
@@ -88,8 +89,8 @@ impl Chat {
                 return Err(ChatError::refused("this scene is over; begin a new one"));
             }
         };
-        let text = match self.open_rules(guild, scene.id).await?.judge(Door::Message, &text).await?
-        {
+        let rules = self.open_rules(guild, scene.id).await?;
+        let text = match rules.judge(Door::Message, &text).await? {
             Judged::Stands(text) => text,
             Judged::Waits { text: covered, why } => {
                 return self.hold_message(message, &scene, &text, covered, work, why).await;
@@ -101,13 +102,13 @@ impl Chat {
             name: message.author.name().to_owned(),
             text,
             work,
-            limits: self.settings.limits,
+            limits: self.limits(&rules.policy),
         };
         Ok(self.store.accept_message(guild, scene.id, &message).await?)
     }
 
     pub(super) fn count_refusal(&self, full: &Full) {
-        self.metrics.count(metrics::QUEUE_REFUSALS, full.limit.as_str(), 1);
+        self.metrics.count(metrics::QUEUE_REFUSALS, full.as_str(), 1);
     }
 
     /// The rules of a scene, while people may say something in it.

@@ -23,6 +23,8 @@ pub struct ChatConfig {
     pub max_waiting_per_guild: u32,
     /// How many of all guilds together may.
     pub max_waiting: u32,
+    /// How many replies may follow one another until a person says something again.
+    pub max_replies_in_a_row: u32,
 }
 
 impl ChatConfig {
@@ -69,6 +71,12 @@ impl ChatConfig {
             "chat.max_waiting",
             all,
             "a number from chat.max_waiting_per_guild to 100000",
+        )?;
+        require(
+            (1..=1_000).contains(&self.max_replies_in_a_row),
+            "chat.max_replies_in_a_row",
+            self.max_replies_in_a_row,
+            "a number from 1 to 1000",
         )
     }
 }

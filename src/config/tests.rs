@@ -197,6 +197,7 @@ fn the_limits_of_the_queue_are_each_at_most_as_large_as_the_next() {
     let refused = |set: &str| error(&options(&[], &[set]));
     for (set, key) in [
         ("chat.max_waiting_per_person=0", "chat.max_waiting_per_person"),
+        ("chat.max_replies_in_a_row=0", "chat.max_replies_in_a_row"),
         ("chat.max_waiting_per_person=51", "chat.max_waiting_per_person"),
         ("chat.max_waiting_per_guild=501", "chat.max_waiting_per_guild"),
         ("chat.max_waiting=100001", "chat.max_waiting"),

@@ -268,7 +268,11 @@ impl Call {
         let whoever = match deed {
             Deed::StartScene(_) => {
                 let around = self.bot.surroundings(self.channel, false).await?;
-                library.policy_at(self.guild, &around, &self.channel.to_string()).await?.starters
+                let channel = self.channel.to_string();
+                let policy = library.policy_at(self.guild, &around, &channel).await?;
+                let person = self.person().await?.id;
+                self.bot.chat.heed_scenes_begun(self.guild, &policy, person).await?;
+                policy.starters
             }
             Deed::CreateCharacter | Deed::EditCharacter(_) => {
                 match library.rules(self.guild, None).await?.policy.characters {

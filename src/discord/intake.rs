@@ -53,8 +53,8 @@ struct Shared {
     channels: Mutex<HashMap<ChannelId, mpsc::UnboundedSender<Item>>>,
     /// Guilds in which a proxy was seen.
     with_proxies: Mutex<HashSet<GuildId>>,
-    /// When channels were last told what the mark of a held message means.
-    told: Mutex<HashMap<ChannelId, Instant>>,
+    /// When channels were last told what a mark on a message means.
+    told: Mutex<HashMap<(ChannelId, &'static str), Instant>>,
     /// When guilds were last looked through for one.
     looked: Mutex<HashMap<GuildId, Instant>>,
     /// Guilds whose missed messages are still being read; watchers are told when that
@@ -252,12 +252,12 @@ impl Shared {
         looked.insert(guild, now).is_none()
     }
 
-    /// Whether a channel may be told now that something is held.
-    fn may_tell(&self, channel: ChannelId) -> bool {
+    /// Whether a channel may be told now what that mark means.
+    fn may_tell(&self, channel: ChannelId, mark: &'static str) -> bool {
         let mut told = self.told.lock().expect("no holder panics");
         let now = Instant::now();
         told.retain(|_, at| now - *at < TELL_EVERY);
-        match told.entry(channel) {
+        match told.entry((channel, mark)) {
             Entry::Occupied(_) => false,
             Entry::Vacant(entry) => {
                 entry.insert(now);

@@ -5,7 +5,8 @@
 //! zero-width characters; not `@`, `#`, `:`, three backticks, `discord` or `clyde`
 //! anywhere, in any case; not `everyone` or `here`; other rules are not told. So
 //! lookalikes count as the letters they stand for, and one name more that is
-//! refused in practice, `system message`, is avoided too.
+//! refused in practice, `system message`, is avoided too. So are those of whom people
+//! take orders: no character is called `Moderator`.
 //!
 //! What is refused gets a middle dot, where people see it: `Clyde` is shown as
 //! `Cl·yde`, `Unit:7` as `Unit·7`. An invisible change would be a disguise.
@@ -28,7 +29,17 @@ const MAX_CHOICE: usize = 100;
 const FORBIDDEN_WITHIN: [&str; 2] = ["clyde", "discord"];
 
 /// Words that no name of a webhook may be.
-const FORBIDDEN_WHOLE: [&str; 3] = ["everyone", "here", "system message"];
+const FORBIDDEN_WHOLE: [&str; 9] = [
+    "everyone",
+    "here",
+    "system message",
+    "system",
+    "admin",
+    "administrator",
+    "moderator",
+    "mod",
+    "staff",
+];
 
 /// What is put where a name would be refused.
 const MARK: char = '·';
@@ -201,6 +212,9 @@ mod tests {
             ("everyone", "ever·yone"),
             (" Here ", "He·re"),
             ("System  Message", "System ·Message"),
+            ("M\u{200b}oderator", "Mode·rator"),
+            ("АDMIN", "АD·MIN"),
+            ("Staff", "St·aff"),
             ("Unit:7 @home #1", "Unit·7 ·home ·1"),
             ("＠home", "·home"),
             ("```Ada```", "'''Ada'''"),

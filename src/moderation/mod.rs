@@ -9,12 +9,14 @@ mod checker;
 mod classes;
 mod fold;
 mod leet;
+mod limits;
 mod lookalikes;
 mod minors;
 mod needle;
 mod normal;
 mod pattern;
 mod policy;
+mod retention;
 mod rule_set;
 mod rules;
 mod themes;
@@ -27,7 +29,9 @@ pub use age::declares_minor;
 pub use boundary::{line_rule, veil_rule};
 pub use checker::{Checker, Reading, SceneFacts};
 pub use classes::{Categories, Category, Thresholds, classified};
-pub use policy::{Arrivals, Policy, PolicyError, QuietHours, Rating, Retention, Whoever};
+pub use limits::Limits;
+pub use policy::{Arrivals, Policy, PolicyError, QuietHours, Rating, Whoever};
+pub use retention::Retention;
 pub use rule_set::RuleSet;
 pub use rules::{
     LONGEST_PATTERN, LONGEST_TERM, MOST_PATTERNS, MOST_TERMS, PatternRule, Rule, RuleError,

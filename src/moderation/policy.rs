@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Duration, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::limits::Limits;
+use super::retention::Retention;
 use super::rules::{PatternRule, RuleError, WordRule, check_patterns, check_words};
 use super::themes::Theme;
 use super::verdict::Verdict;
@@ -101,42 +103,6 @@ fn time(text: &str) -> Option<NaiveTime> {
     NaiveTime::parse_from_str(text, "%H:%M").ok()
 }
 
-/// How long what was said is kept, in days; what is not named is kept until somebody
-/// deletes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Retention {
-    /// A text, after it was said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub texts_days: Option<u32>,
-    /// A scene with everything in it, after it ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ended_scenes_days: Option<u32>,
-    /// What a person said and who they are, after they left the guild; the guild's own word
-    /// alone counts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub departed_people_days: Option<u32>,
-}
-
-impl Retention {
-    /// Whether everything is kept.
-    pub fn is_endless(&self) -> bool {
-        *self == Self::default()
-    }
-
-    fn stricter(self, other: Self) -> Self {
-        Self {
-            texts_days: least(self.texts_days, other.texts_days),
-            ended_scenes_days: least(self.ended_scenes_days, other.ended_scenes_days),
-            departed_people_days: least(self.departed_people_days, other.departed_people_days),
-        }
-    }
-
-    fn days(self) -> impl Iterator<Item = u32> {
-        [self.texts_days, self.ended_scenes_days, self.departed_people_days].into_iter().flatten()
-    }
-}
-
 /// What a place allows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -159,6 +125,9 @@ pub struct Policy {
     /// How long what was said is kept.
     #[serde(skip_serializing_if = "Retention::is_endless")]
     pub retention: Retention,
+    /// How much one person, and the guild, may have.
+    #[serde(skip_serializing_if = "Limits::is_endless")]
+    pub limits: Limits,
     /// What follows where a theme is met.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub themes: BTreeMap<Theme, Verdict>,
@@ -191,6 +160,9 @@ pub enum PolicyError {
     /// A time that nothing can be kept for.
     #[error("nothing is kept for {0} days; write from 1 to 36500, or leave it out")]
     Days(u32),
+    /// A limit that lets nothing through.
+    #[error("limits.{0} is 0; write at least 1, or leave it out")]
+    NoRoom(&'static str),
 }
 
 impl Policy {
@@ -252,6 +224,7 @@ impl Policy {
             max_reply_tokens: least(self.max_reply_tokens, other.max_reply_tokens),
             quiet_hours: all(&self.quiet_hours, &other.quiet_hours),
             retention: self.retention.stricter(other.retention),
+            limits: self.limits.stricter(other.limits),
             themes,
             words: all(&self.words, &other.words),
             patterns: all(&self.patterns, &other.patterns),
@@ -297,6 +270,9 @@ impl Policy {
         if let Some(days) = self.retention.days().find(|days| !(1..=36_500).contains(days)) {
             return Err(PolicyError::Days(days));
         }
+        if let Some(name) = self.limits.impossible() {
+            return Err(PolicyError::NoRoom(name));
+        }
         match self.max_reply_tokens {
             Some(0) => Err(PolicyError::NoTokens),
             _ => Ok(()),
@@ -304,7 +280,7 @@ impl Policy {
     }
 }
 
-fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+pub(super) fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
@@ -340,6 +316,19 @@ mod tests {
         let retention =
             Retention { texts_days: Some(30), ended_scenes_days: Some(7), ..Retention::default() };
         policies.push(Policy { max_reply_tokens: Some(50), retention, ..Policy::floor(false) });
+        let limits = Limits {
+            turns_per_person_per_hour: Some(60),
+            replies_per_guild_per_hour: Some(200),
+            ..Limits::default()
+        };
+        policies.push(Policy { limits, ..Policy::default() });
+        let limits = Limits {
+            turns_per_person_per_hour: Some(90),
+            scenes_per_person: Some(2),
+            replies_in_a_row: Some(3),
+            ..Limits::default()
+        };
+        policies.push(Policy { limits, ..Policy::default() });
         policies
     }
 
@@ -373,6 +362,8 @@ mod tests {
             ("max_reply_tokens = 0", "write at least 16"),
             ("quiet_hours = [{ from = '25:00', to = '07:00' }]", "“25:00” is no time of day"),
             ("retention = { texts_days = 0 }", "nothing is kept for 0 days"),
+            ("limits = { scenes_per_person = 0 }", "limits.scenes_per_person is 0"),
+            ("limits = { scenes = 1 }", "unknown field `scenes`"),
             ("words = [{ terms = [] }]", "has no terms"),
         ] {
             let error = Policy::from_toml(text).unwrap_err().to_string();

@@ -36,7 +36,7 @@ pub use inputs::{
 };
 pub use instruct::handlebars::StoryStringError;
 pub use macros::{MacroContext, StoryMacros, expand};
-pub use others::OtherLines;
+pub use others::{OtherLines, look_alike};
 pub use receipt::{PromptReceipt, Section, SectionKind, Trimmed, TrimmedLore};
 pub use shipped::{check_template, shipped_template, shipped_templates};
 pub use training::{Lesson, LessonTurn, lesson, visible};

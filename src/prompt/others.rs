@@ -13,6 +13,13 @@ const DECORATION: [char; 9] = ['*', '_', '"', '\'', '[', '(', '>', '#', '-'];
 /// The longest that somebody's manner is, in bytes: `(softly)`.
 const MANNER: usize = 40;
 
+/// Whether two names cannot be told apart by whoever reads them: neither in lookalikes of
+/// other scripts nor by what nobody sees.
+pub fn look_alike(one: &str, other: &str) -> bool {
+    let other = looks(other.trim());
+    looks(one.trim()).iter().any(|form| other.contains(form))
+}
+
 /// The other participants of a scene, whose lines a reply may not hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OtherLines {
@@ -104,6 +111,16 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_look_the_same_are_alike() {
+        for name in ["mira", " Mira ", "M\u{200b}ira", "М\u{456}ra", "\u{2066}Mira\u{2069}"] {
+            assert!(look_alike(name, "Mira"), "{name:?}");
+        }
+        for name in ["Mara", "Mira Holt", ""] {
+            assert!(!look_alike(name, "Mira"), "{name:?}");
+        }
+    }
 
     #[test]
     fn lines_of_others_are_found_in_any_dress() {

@@ -1,5 +1,5 @@
 //! Putting work in, as far as there is room: so many replies may wait in all, of one
-//! guild, for one person.
+//! guild, for one person, and so many may be had within an hour ([`super::hourly`]).
 //!
 //! Counted are jobs that nobody has begun and somebody could begin, in the
 //! transaction that would add one. A person's limit is exact; the other two may be
@@ -11,7 +11,7 @@ use std::fmt;
 use sqlx::PgConnection;
 use tracing::instrument;
 
-use super::{Queued, Store, StoreError, Work, lane, queue, row};
+use super::{HourlyLimits, Queued, Spent, Store, StoreError, Work, hourly, lane, queue, row};
 use crate::domain::{GuildId, JobId, PersonId, SceneId};
 
 /// How many replies may wait to be begun.
@@ -23,11 +23,18 @@ pub struct QueueLimits {
     pub per_guild: u32,
     /// Of all guilds together.
     pub in_all: u32,
+    /// How much may be had within an hour, waiting or not.
+    pub hourly: HourlyLimits,
 }
 
 impl QueueLimits {
     /// As many as there are.
-    pub const NONE: Self = Self { per_person: u32::MAX, per_guild: u32::MAX, in_all: u32::MAX };
+    pub const NONE: Self = Self {
+        per_person: u32::MAX,
+        per_guild: u32::MAX,
+        in_all: u32::MAX,
+        hourly: HourlyLimits::NONE,
+    };
 }
 
 /// Whose limit is reached.
@@ -52,36 +59,60 @@ impl Limit {
     }
 }
 
-/// A limit of the queue is reached: nothing was put in.
+/// A limit is reached: nothing was put in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full {
-    /// Which.
-    pub limit: Limit,
-    /// How many wait that count for it.
-    pub waiting: u32,
-    /// How many wait in all, counted no further than to the limit of all.
-    pub in_all: u32,
+pub enum Full {
+    /// As many wait as may.
+    Waiting {
+        /// Whose limit it is.
+        limit: Limit,
+        /// How many wait that count for it.
+        waiting: u32,
+        /// How many wait in all, counted no further than to the limit of all.
+        in_all: u32,
+    },
+    /// As much was had within the last hour as may be.
+    Spent(Spent),
+}
+
+impl Full {
+    /// A stable label of the limit, for metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Waiting { limit, .. } => limit.as_str(),
+            Self::Spent(spent) => spent.limit.as_str(),
+        }
+    }
+
+    /// What to do, where it does not say itself when there is room again.
+    pub(super) fn advice(&self) -> &'static str {
+        match self {
+            Self::Waiting { .. } => "; ask again in a while",
+            Self::Spent(_) => "",
+        }
+    }
 }
 
 impl fmt::Display for Full {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let replies = |number: u32| match number {
-            1 => "1 reply".to_owned(),
-            number => format!("{number} replies"),
+        let (limit, number, in_all) = match self {
+            Self::Spent(spent) => return spent.fmt(f),
+            Self::Waiting { limit, waiting, in_all } => (limit, *waiting, in_all),
         };
-        let (waiting, wait) =
-            (replies(self.waiting), if self.waiting == 1 { "waits" } else { "wait" });
-        match self.limit {
+        let (waiting, wait) = match number {
+            1 => ("1 reply".to_owned(), "waits"),
+            number => (format!("{number} replies"), "wait"),
+        };
+        match limit {
             Limit::Person => write!(
                 f,
-                "{waiting} that you asked for {wait} already, as many as one person may have; {} \
-                 in all",
-                self.in_all
+                "{waiting} that you asked for {wait} already, as many as one person may have; \
+                 {in_all} in all"
             ),
             Limit::Guild => write!(
                 f,
-                "{waiting} {wait} in this community already, as many as one may have; {} in all",
-                self.in_all
+                "{waiting} {wait} in this community already, as many as one may have; {in_all} in \
+                 all"
             ),
             Limit::All => write!(f, "{waiting} {wait} already, as many as there may be"),
         }
@@ -197,13 +228,16 @@ pub(super) async fn insert(
     Ok(Ok(Queued { job: JobId(id), coalesced: false }))
 }
 
-/// Whether one more may wait; the person's row is locked.
+/// Whether one more may be put in; the person's row is locked.
 async fn check(
     conn: &mut PgConnection,
     guild: GuildId,
     person: Option<PersonId>,
     limits: &QueueLimits,
 ) -> Result<Result<(), Full>, StoreError> {
+    if let Err(spent) = hourly::check_replies(conn, guild, person, &limits.hourly).await? {
+        return Ok(Err(Full::Spent(spent)));
+    }
     // Each count ends at its limit, however long the queue is.
     let counts = sqlx::query!(
         r#"SELECT
@@ -234,7 +268,7 @@ async fn check(
     ];
     let reached = reached.into_iter().find(|&(_, waiting, most)| waiting >= most);
     Ok(match reached {
-        Some((limit, waiting, _)) => Err(Full { limit, waiting, in_all }),
+        Some((limit, waiting, _)) => Err(Full::Waiting { limit, waiting, in_all }),
         None => Ok(()),
     })
 }
@@ -245,7 +279,7 @@ mod tests {
 
     #[test]
     fn people_are_told_which_limit_and_how_many_wait() {
-        let said = |limit, waiting| Full { limit, waiting, in_all: 40 }.to_string();
+        let said = |limit, waiting| Full::Waiting { limit, waiting, in_all: 40 }.to_string();
         insta::assert_snapshot!(said(Limit::Person, 1), @"1 reply that you asked for waits already, as many as one person may have; 40 in all");
         insta::assert_snapshot!(said(Limit::Guild, 20), @"20 replies wait in this community already, as many as one may have; 40 in all");
         insta::assert_snapshot!(said(Limit::All, 40), @"40 replies wait already, as many as there may be");

@@ -2,6 +2,7 @@
 
 use tracing::instrument;
 
+use super::guard::GuildTx;
 use super::seal::GuildSeal;
 use super::text::clean;
 use super::{Noun, Store, StoreError};
@@ -131,10 +132,18 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Vec<Boundary>, StoreError> {
-        let mut conn = self.read(guild).await?;
-        sqlx::query_as!(
-            BoundaryRow,
-            "SELECT id, boundary.person_id, scene_id, kind, text FROM boundary
+        list_in(&mut self.read(guild).await?, guild, scene).await
+    }
+}
+
+pub(super) async fn list_in(
+    conn: &mut GuildTx,
+    guild: GuildId,
+    scene: SceneId,
+) -> Result<Vec<Boundary>, StoreError> {
+    sqlx::query_as!(
+        BoundaryRow,
+        "SELECT id, boundary.person_id, scene_id, kind, text FROM boundary
              WHERE guild_id = $1
                AND (scene_id = $2 OR boundary.person_id IN (
                     SELECT coalesce(person.owner_id, person.id)
@@ -145,13 +154,12 @@ impl Store {
                     WHERE participant.guild_id = $1 AND participant.scene_id = $2
                       AND NOT (is_blocked OR is_opted_out OR must_agree)))
              ORDER BY id",
-            guild.0,
-            scene.0,
-        )
-        .fetch_all(&mut *conn)
-        .await?
-        .into_iter()
-        .map(|row| row.open(&conn.seal))
-        .collect()
-    }
+        guild.0,
+        scene.0,
+    )
+    .fetch_all(&mut **conn)
+    .await?
+    .into_iter()
+    .map(|row| row.open(&conn.seal))
+    .collect()
 }

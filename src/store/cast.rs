@@ -1,5 +1,6 @@
 //! The cast of a scene.
 
+use sqlx::PgConnection;
 use tracing::instrument;
 
 use super::character::character;
@@ -96,26 +97,33 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Vec<CastMember>, StoreError> {
-        let mut conn = self.read(guild).await?;
-        let rows = sqlx::query!(
-            "SELECT character.id, character.sheet, cast_member.length
+        list(&mut *self.read(guild).await?, guild, scene).await
+    }
+}
+
+pub(super) async fn list(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    scene: SceneId,
+) -> Result<Vec<CastMember>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT character.id, character.sheet, cast_member.length
              FROM cast_member
              JOIN character ON character.guild_id = cast_member.guild_id
                            AND character.id = cast_member.character_id
              WHERE cast_member.guild_id = $1 AND cast_member.scene_id = $2
              ORDER BY cast_member.joined_at, character.id",
-            guild.0,
-            scene.0,
-        )
-        .fetch_all(&mut *conn)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(CastMember {
-                    character: character(guild, CharacterId(row.id), row.sheet)?,
-                    length: row::length(Noun::CastMember, row.length)?,
-                })
+        guild.0,
+        scene.0,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(CastMember {
+                character: character(guild, CharacterId(row.id), row.sheet)?,
+                length: row::length(Noun::CastMember, row.length)?,
             })
-            .collect()
-    }
+        })
+        .collect()
 }

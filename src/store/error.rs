@@ -144,8 +144,8 @@ pub enum StoreError {
     /// Something of that name, or in that place, is there already.
     #[error("{}", taken(*.0))]
     Taken(Noun),
-    /// A limit of the queue is reached; nothing was queued.
-    #[error("{0}; ask again in a while")]
+    /// A limit is reached; nothing was put in.
+    #[error("{full}{advice}", full = .0, advice = .0.advice())]
     Full(Full),
     /// The lane was claimed by another worker since, or its job was cancelled.
     #[error("the claim on the scene is no longer held; nothing was written")]

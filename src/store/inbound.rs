@@ -6,7 +6,7 @@ use super::guard::GuildTx;
 use super::live::raise_cursor;
 use super::moves::{NewTurn, append};
 use super::text::clean;
-use super::{Full, QueueLimits, Queued, Store, StoreError, Work, admission, lane};
+use super::{Full, QueueLimits, Queued, Store, StoreError, Work, admission, hourly, lane};
 use crate::domain::{GuildId, PersonId, SceneId, Speaker, SwipeOrigin, TurnId};
 
 /// A message of a person, about to become a turn.
@@ -22,7 +22,7 @@ pub struct NewMessage {
     pub text: String,
     /// What it asks for: mostly [`Work::REPLY`], nothing in a paused scene.
     pub work: Option<Work>,
-    /// How many replies may wait for it to be answered.
+    /// How many replies may wait for it to be answered, and how much may be said in an hour.
     pub limits: QueueLimits,
 }
 
@@ -49,11 +49,12 @@ impl Store {
     /// Takes a message in one transaction: the inbound row, the turn at the
     /// scene's head, the author among the participants, the job in the lane, and the
     /// scene's cursor where the id is a number. Once this returns, no crash loses it;
-    /// delivered again, it changes nothing. Where a limit of the queue is reached all of
+    /// delivered again, it changes nothing. Where a limit of replies is reached all of
     /// it is stored but the job.
     ///
     /// # Errors
-    /// `NotFound` where the guild has no such scene or person.
+    /// `NotFound` where the guild has no such scene or person; `Full` where the person said
+    /// as much within an hour as they may.
     #[instrument(name = "db.inbound.accept", skip(self, message), err(level = "debug"))]
     pub async fn accept_message(
         &self,
@@ -143,6 +144,9 @@ pub(super) async fn take(
         .await?;
         return Ok(Accepted::Duplicate { turn: TurnId(turn) });
     };
+    hourly::check_turns(conn, guild, message.person, &message.limits.hourly)
+        .await?
+        .map_err(Full::Spent)?;
     let new = NewTurn {
         speaker: Speaker::Person { id: message.person, name: message.name.clone() },
         text: message.text.clone(),

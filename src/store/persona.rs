@@ -4,7 +4,7 @@ use tracing::instrument;
 
 use super::seal::GuildSeal;
 use super::text::{clean, name_key};
-use super::{Noun, Store, StoreError};
+use super::{Noun, Store, StoreError, row};
 use crate::domain::{GuildId, Participant, Person, PersonId, Persona, PersonaId, SceneId};
 
 struct ParticipantRow {
@@ -273,6 +273,36 @@ impl Store {
         .fetch_all(&mut *conn)
         .await?;
         Ok(ids.into_iter().map(SceneId).collect())
+    }
+
+    /// How many scenes that are not over a person began: those in which they take part before
+    /// anybody else.
+    #[instrument(name = "db.participant.count_begun", skip(self), err(level = "debug"))]
+    pub async fn count_scenes_begun(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+    ) -> Result<u32, StoreError> {
+        let mut conn = self.read(guild).await?;
+        let count = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!"
+               FROM participant
+               JOIN scene ON scene.guild_id = participant.guild_id
+                         AND scene.id = participant.scene_id
+               WHERE participant.guild_id = $1 AND participant.person_id = $2
+                 AND scene.state <> 'ended'
+                 AND NOT EXISTS (
+                    SELECT FROM participant AS other
+                    WHERE other.guild_id = participant.guild_id
+                      AND other.scene_id = participant.scene_id
+                      AND (other.joined_at, other.person_id)
+                          < (participant.joined_at, participant.person_id))"#,
+            guild.0,
+            person.0,
+        )
+        .fetch_one(&mut *conn)
+        .await?;
+        Ok(row::count(count))
     }
 
     /// The people of a scene, in the order of joining, each with whom they play

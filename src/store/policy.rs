@@ -1,11 +1,12 @@
 //! What is allowed in a guild's places, as its staff wrote it down.
 
 use serde_json::Value;
+use sqlx::PgConnection;
 use tracing::instrument;
 
 use super::text::{clean, clean_json};
-use super::{Noun, Store, StoreError};
-use crate::domain::{GuildId, SceneId};
+use super::{Noun, Store, StoreError, boundary, cast};
+use crate::domain::{Boundary, CastMember, GuildId, SceneId};
 
 /// The rules of one place.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,19 +26,68 @@ pub struct Surroundings {
     pub age_restricted: bool,
 }
 
+/// All that the rules of a scene are made of.
+#[derive(Debug, Clone)]
+pub struct SceneGround {
+    /// The platform's id of its place.
+    pub channel: String,
+    /// The guild's platform.
+    pub platform: String,
+    /// What stands around it.
+    pub around: Surroundings,
+    /// The rules of all places of the guild.
+    pub policies: Vec<PlacePolicy>,
+    /// Who plays in it.
+    pub cast: Vec<CastMember>,
+    /// The lines and veils that hold in it.
+    pub boundaries: Vec<Boundary>,
+}
+
+async fn list(conn: &mut PgConnection, guild: GuildId) -> Result<Vec<PlacePolicy>, StoreError> {
+    let policies = sqlx::query_as!(
+        PlacePolicy,
+        "SELECT place, body FROM policy WHERE guild_id = $1 ORDER BY place",
+        guild.0,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(policies)
+}
+
 impl Store {
     /// The rules of all places of a guild, the guild's own first.
     #[instrument(name = "db.policy.list", skip(self), err(level = "debug"))]
     pub async fn list_policies(&self, guild: GuildId) -> Result<Vec<PlacePolicy>, StoreError> {
+        list(&mut *self.read(guild).await?, guild).await
+    }
+
+    /// All that the rules of a scene are made of, as of one moment; `None` where the guild
+    /// has no such scene.
+    #[instrument(name = "db.scene.ground", skip(self), err(level = "debug"))]
+    pub async fn get_scene_ground(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+    ) -> Result<Option<SceneGround>, StoreError> {
         let mut conn = self.read(guild).await?;
-        let policies = sqlx::query_as!(
-            PlacePolicy,
-            "SELECT place, body FROM policy WHERE guild_id = $1 ORDER BY place",
+        let found = sqlx::query!(
+            "SELECT channel, places, age_restricted, platform
+             FROM scene JOIN guild ON guild.id = scene.guild_id
+             WHERE scene.guild_id = $1 AND scene.id = $2",
             guild.0,
+            scene.0,
         )
-        .fetch_all(&mut *conn)
+        .fetch_optional(&mut *conn)
         .await?;
-        Ok(policies)
+        let Some(found) = found else { return Ok(None) };
+        Ok(Some(SceneGround {
+            channel: found.channel,
+            platform: found.platform,
+            around: Surroundings { places: found.places, age_restricted: found.age_restricted },
+            policies: list(&mut conn, guild).await?,
+            cast: cast::list(&mut conn, guild, scene).await?,
+            boundaries: boundary::list_in(&mut conn, guild, scene).await?,
+        }))
     }
 
     /// Writes the rules of a place down, instead of those that stood there.

@@ -86,13 +86,13 @@ impl Library {
             let around = Surroundings { age_restricted: true, ..Surroundings::default() };
             return self.rules_at(guild, &around, "", SceneFacts::default()).await;
         };
-        let found = self.store.get_scene(guild, scene).await?;
-        let found = found.ok_or(StoreError::NotFound(Noun::Scene))?;
-        let cast = self.store.list_cast(guild, scene).await?;
-        let facts = facts_of(cast.iter().map(|member| &member.character.sheet));
-        let around = self.store.get_surroundings(guild, scene).await?;
-        let rules = self.rules_at(guild, &around, &found.channel, facts).await?;
-        self.within(rules, &self.store.list_boundaries_in(guild, scene).await?)
+        let ground = self.store.get_scene_ground(guild, scene).await?;
+        let ground = ground.ok_or(StoreError::NotFound(Noun::Scene))?;
+        let facts = facts_of(ground.cast.iter().map(|member| &member.character.sheet));
+        let is_own = ground.platform == PLATFORM;
+        let rules =
+            self.rules_of(&ground.policies, is_own, &ground.around, &ground.channel, facts)?;
+        self.within(rules, &ground.boundaries)
     }
 
     /// The same rules with the lines and veils of a scene.
@@ -148,10 +148,21 @@ impl Library {
         facts: SceneFacts,
     ) -> Result<Rules, ChatError> {
         let policies = self.store.list_policies(guild).await?;
-        // One's own machine is nobody else's business.
         let known = self.store.get_guild(guild).await?;
         let is_own = known.is_some_and(|guild| guild.platform == PLATFORM);
-        let written = effective(&policies, around, channel, is_own || around.age_restricted);
+        self.rules_of(&policies, is_own, around, channel, facts)
+    }
+
+    /// The rules that those policies make; one's own machine is nobody else's business.
+    fn rules_of(
+        &self,
+        policies: &[PlacePolicy],
+        is_own: bool,
+        around: &Surroundings,
+        channel: &str,
+        facts: SceneFacts,
+    ) -> Result<Rules, ChatError> {
+        let written = effective(policies, around, channel, is_own || around.age_restricted);
         let made = written.and_then(|policy| Ok((self.compiled(&policy, &[])?, policy)));
         let (checker, policy, unread) = match made {
             Ok((checker, policy)) => (checker, policy, None),

@@ -5,6 +5,7 @@ use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
 use super::super::permissions::Deed;
 use super::files::attached;
+use super::setup::own_channel;
 use crate::moderation::{Door, Policy, Verdict};
 
 /// The place that an option names: a channel, category or thread; without one the server.
@@ -89,6 +90,10 @@ pub(super) async fn test(call: &Call, options: &Options) -> Result<Answer, Refus
 
 async fn set(call: &Call, options: &Options, policy: Option<&Policy>) -> Result<Answer, Refusal> {
     let (place, name) = place(options);
+    // What is gone can still be cleared away.
+    if let (Some(channel), Some(_)) = (options.id("channel"), policy) {
+        own_channel(call, channel).await?;
+    }
     let by = call.person().await?.id;
     call.bot.chat.set_policy(call.guild, &place, policy, by).await?;
     Ok(Answer::text(match policy {

@@ -94,7 +94,7 @@ pub(super) async fn channel(call: &Call, options: &Options) -> Result<Answer, Re
 }
 
 /// A channel of this guild that the bot can see.
-async fn own_channel(call: &Call, id: u64) -> Result<Channel, Refusal> {
+pub(super) async fn own_channel(call: &Call, id: u64) -> Result<Channel, Refusal> {
     let channel = call.bot.api.channel(ChannelId::new(id)).await?;
     if channel.guild_id != Some(call.guild_id) {
         return Err(Refusal::plain("that channel is not on this server"));

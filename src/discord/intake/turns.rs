@@ -15,7 +15,7 @@ use crate::discord::decisions::{HELD, NOT_TAKEN};
 use crate::discord::marks::Spot;
 use crate::discord::proxies::{By, Said, Step};
 use crate::domain::Speaker;
-use crate::store::{Accepted, JobKey, MessageOrigin, OutboxState};
+use crate::store::{Accepted, JobKey, MessageOrigin, OutboxState, StoreError};
 
 /// How long after a failure it is tried again at first, and at most.
 const TRY_AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(10)];
@@ -81,7 +81,9 @@ impl Shared {
         self.mark(channel, *id, if is_held { HELD } else { NOT_TAKEN }).await;
         if is_held {
             self.bot.case_bell.notify_one();
-            self.tell_held(channel, error).await;
+            self.tell(channel, HELD, error).await;
+        } else if matches!(error, ChatError::Store(StoreError::Full(_))) {
+            self.tell(channel, NOT_TAKEN, error).await;
         }
         if let (Step::Accept { said, .. }, Ok(Some(place))) =
             (step, self.bot.place(guild, channel).await)
@@ -98,12 +100,12 @@ impl Shared {
     }
 
     /// Says in words what the mark means, not for each of many.
-    async fn tell_held(&self, channel: ChannelId, error: &ChatError) {
-        if !self.may_tell(channel) {
+    async fn tell(&self, channel: ChannelId, mark: &'static str, error: &ChatError) {
+        if !self.may_tell(channel, mark) {
             return;
         }
         let told = async {
-            let words = format!("-# {HELD} {}", sentence(&error.notice()));
+            let words = format!("-# {mark} {}", sentence(&error.notice()));
             let payload = Payload::new(words, Mentions::NONE)?.without_embeds();
             self.bot.api.create_message(channel, &payload, None).await
         };

@@ -85,6 +85,9 @@ async fn open_post(bot: &Bot, guild_id: GuildId, thread: &Channel) -> Result<(),
         }
         heard => heard?,
     }
+    let around = bot.surroundings(thread.id, false).await.unwrap_or_default();
+    let policy = bot.chat.library().policy_at(guild, &around, &thread.id.to_string()).await?;
+    bot.chat.heed_scenes_begun(guild, &policy, person).await?;
     let title = title(&wish);
     let scene = open(bot, guild, thread.id, &author, wish, title).await?;
     // The post's own message has the thread's id.

@@ -131,13 +131,20 @@ fn ends_header(rest: &str) -> bool {
 }
 
 /// Markers of other formats, which a model may know from its training: ChatML
-/// and its kin, Mistral's and Llama's brackets, sentencepiece's control tokens.
+/// and its kin, Mistral's and Llama's brackets, sentencepiece's control tokens, and those
+/// by which StarCoder's kin part files.
 static MARKER: LazyLock<Regex> = LazyLock::new(|| {
     // As the skeleton spells them: `l` is `i`, `m` is `rn`.
     let brackets = "inst|systern_prornpt|avaiiabie_toois|tooi_caiis|tooi_resuits";
-    let tags = "s|unk|pad|bos|eos|irn_start|irn_end|irn_sep|start_of_turn|end_of_turn|endoftext";
-    Regex::new(&format!(r"<\|[^|<>\n]{{1,64}}\|>|<</?sys>>|\[/?(?:{brackets})\]|</?(?:{tags})>"))
-        .expect("the pattern is constant and valid")
+    let tags = "s|unk|pad|bos|eos|rnask|irn_start|irn_end|irn_sep|start_of_turn|end_of_turn|\
+                endoftext";
+    let files = "fiie_sep|fiienarne|repo_?narne|gh_stars|issue_(?:start|cornrnent|ciosed)|\
+                 jupyter_(?:start|text|code|output|script)|ernpty_output|\
+                 firn_(?:prefix|rniddie|suffix|pad)";
+    Regex::new(&format!(
+        r"<\|[^|<>\n]{{1,64}}\|>|<</?sys>>|\[/?(?:{brackets})\]|</?(?:{tags}|{files})>"
+    ))
+    .expect("the pattern is constant and valid")
 });
 
 /// Puts a space into every header and marker, and into the template's own words.

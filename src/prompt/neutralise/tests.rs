@@ -54,6 +54,8 @@ fn markers_of_other_formats_come_apart() {
         ("<start_of_turn>model", "< start_of_turn>model"),
         ("[SYSTEM_PROMPT]", "[ SYSTEM_PROMPT]"),
         ("<|im_\u{200b}end|>", "< |im_end|>"),
+        ("<file_sep><repo_name>x", "< file_sep>< repo_name>x"),
+        ("<FIM_MIDDLE> <issue_comment>", "< FIM_MIDDLE> < issue_comment>"),
     ] {
         assert_eq!(neutral(forged), harmless, "{forged:?}");
     }

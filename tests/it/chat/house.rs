@@ -44,6 +44,16 @@ pub(super) fn chat(store: Store, pool: Pool) -> Arc<Chat> {
 
 /// The same with other settings.
 pub(super) fn chat_with(store: Store, pool: Pool, settings: &[(&str, &str)]) -> Arc<Chat> {
+    chat_in(store, pool, Template::Limarp, settings)
+}
+
+/// The same in another format of prompts.
+pub(super) fn chat_in(
+    store: Store,
+    pool: Pool,
+    template: Template,
+    settings: &[(&str, &str)],
+) -> Arc<Chat> {
     let usual = [
         ("generation.max_tokens.medium", "24"),
         ("generation.max_tokens.auto", "20"),
@@ -60,8 +70,7 @@ pub(super) fn chat_with(store: Store, pool: Pool, settings: &[(&str, &str)]) -> 
     let config = Config::load(&options).unwrap();
     let clock = Arc::new(SystemClock);
     Arc::new(
-        Chat::new(store, pool, clock, ChatOptions::new(&config, Template::Limarp), Arc::default())
-            .unwrap(),
+        Chat::new(store, pool, clock, ChatOptions::new(&config, template), Arc::default()).unwrap(),
     )
 }
 

@@ -11,6 +11,7 @@ mod faults;
 mod files;
 mod hearing;
 mod held;
+mod limits;
 mod lore;
 mod many;
 mod matrix;

@@ -10,10 +10,10 @@ use dramatis::domain::{
 };
 use dramatis::store::{
     Accepted, Approval, AuditHead, ChannelSettings, CharacterAsset, CharacterFile, Consent,
-    Generated, GuildSettings, Held, ImportedMember, ImportedTurn, JobKey, Line, LoreScope, NewBook,
-    NewBranch, NewCase, NewHeld, NewImport, NewMessage, NewPost, NewScene, NewSwipe, PostOwner,
-    PostRoute, Preset, QueueLimits, SceneOpening, SceneSource, SceneUpdate, Sealing, StoreError,
-    Surroundings, Target, Work,
+    Generated, GuildSettings, Held, HourlyLimits, ImportedMember, ImportedTurn, JobKey, Line,
+    LoreScope, NewBook, NewBranch, NewCase, NewHeld, NewImport, NewMessage, NewPost, NewScene,
+    NewSwipe, PostOwner, PostRoute, Preset, QueueLimits, SceneOpening, SceneSource, SceneUpdate,
+    Sealing, StoreError, Surroundings, Target, Work,
 };
 use serde_json::{Value, json};
 
@@ -223,6 +223,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert_eq!(store.get_turn_by_message(us, "p").await.unwrap(), None);
     assert!(store.list_tree(us, scene).await.unwrap().is_empty());
     assert_eq!(store.get_guild_persona(us, own.person.id).await.unwrap(), None);
+    assert_eq!(store.count_scenes_begun(us, own.person.id).await.unwrap(), 0);
     assert!(store.list_scenes_as_in_guild(us, own.person.id, 9).await.unwrap().is_empty());
     assert!(store.list_children(us, scene, None).await.unwrap().is_empty());
     assert!(store.list_swipes(us, turn.id).await.unwrap().is_empty());
@@ -303,7 +304,8 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     refused(store.accept_message(us, our_scene, &message).await);
     refused(store.insert_job(us, scene, None, &Work::REPLY).await);
     refused(store.insert_job(us, our_scene, theirs, &Work::REPLY).await);
-    let within = &QueueLimits { per_person: 9, per_guild: 9, in_all: 9 };
+    let within =
+        &QueueLimits { per_person: 9, per_guild: 9, in_all: 9, hourly: HourlyLimits::NONE };
     refused(store.insert_job_within(us, scene, we, &Work::REPLY, within).await);
     refused(store.insert_job_within(us, our_scene, own.person.id, &Work::REPLY, within).await);
     assert!(!store.ask_stop(us, scene).await.unwrap());
@@ -367,6 +369,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     store.upsert_policy(us, "here", &json!({ "ours": true })).await.unwrap();
     store.delete_policy(us, "here").await.unwrap();
     refused(store.get_surroundings(us, scene).await);
+    assert!(store.get_scene_ground(us, scene).await.unwrap().is_none());
     refused(store.is_frozen(us, scene).await);
     let adults = Surroundings { places: vec!["x".into()], age_restricted: true };
     store.set_surroundings(us, scene, &adults).await.unwrap();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use dramatis::domain::{GuildId, PersonId, SceneId, SceneState};
 use dramatis::store::{
-    Accepted, Claim, Full, JobKey, Limit, Line, NewMessage, QueueLimits, Queued, Standing, Store,
-    StoreError, Work,
+    Accepted, Claim, Full, HourlyLimits, JobKey, Limit, Line, NewMessage, QueueLimits, Queued,
+    Standing, Store, StoreError, Work,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -13,7 +13,15 @@ use proptest::test_runner::TestRunner;
 use super::{scene, stage};
 use crate::support::postgres::TestDatabase;
 
-const LIMITS: QueueLimits = QueueLimits { per_person: 2, per_guild: 3, in_all: 5 };
+const LIMITS: QueueLimits =
+    QueueLimits { per_person: 2, per_guild: 3, in_all: 5, hourly: HourlyLimits::NONE };
+
+fn limit(full: Full) -> Limit {
+    match full {
+        Full::Waiting { limit, .. } => limit,
+        Full::Spent(spent) => panic!("{spent:?}"),
+    }
+}
 
 /// A guild with some people and scenes.
 struct Community {
@@ -87,20 +95,20 @@ async fn beyond_each_limit_words_are_kept_and_no_reply_is_queued() {
     ours.say(store, 0, 0).await.unwrap();
     ours.say(store, 0, 1).await.unwrap();
     let full = ours.say(store, 0, 2).await.unwrap_err();
-    assert_eq!(full, Full { limit: Limit::Person, waiting: 2, in_all: 2 });
+    assert_eq!(full, Full::Waiting { limit: Limit::Person, waiting: 2, in_all: 2 });
     assert_eq!(ours.num_turns(store, 2).await, 1, "what was said is kept");
     assert!(store.list_open_jobs(ours.guild, ours.scenes[2]).await.unwrap().is_empty());
     assert!(ours.say(store, 0, 1).await.unwrap().coalesced, "which is no further reply");
 
     ours.say(store, 1, 3).await.unwrap();
     let full = ours.say(store, 1, 4).await.unwrap_err();
-    assert_eq!(full, Full { limit: Limit::Guild, waiting: 3, in_all: 3 });
+    assert_eq!(full, Full::Waiting { limit: Limit::Guild, waiting: 3, in_all: 3 });
     assert!(ours.say(store, 2, 0).await.unwrap().coalesced);
 
     theirs.say(store, 0, 0).await.unwrap();
     theirs.say(store, 1, 1).await.unwrap();
     let full = theirs.say(store, 2, 2).await.unwrap_err();
-    assert_eq!(full, Full { limit: Limit::All, waiting: 5, in_all: 5 });
+    assert_eq!(full, Full::Waiting { limit: Limit::All, waiting: 5, in_all: 5 });
 
     // What a command asks for is refused alike.
     let (guild, elsewhere, person) = (theirs.guild, theirs.scenes[3], theirs.people[3]);
@@ -109,7 +117,7 @@ async fn beyond_each_limit_words_are_kept_and_no_reply_is_queued() {
     // What is begun waits no more.
     let held = claim(store).await;
     assert!(ask().await.is_ok());
-    assert!(matches!(ours.say(store, 0, 5).await.unwrap_err().limit, Limit::All | Limit::Person));
+    assert!(matches!(limit(ours.say(store, 0, 5).await.unwrap_err()), Limit::All | Limit::Person));
     // What only shows is no reply, and what the service itself puts in is not refused.
     store.insert_job(guild, theirs.scenes[2], None, &Work::Show).await.unwrap();
     store.insert_job(guild, theirs.scenes[2], None, &Work::REPLY).await.unwrap();
@@ -129,7 +137,7 @@ async fn what_nobody_can_begin_keeps_nobody_out() {
     ours.say(store, 0, 2).await.unwrap();
     assert_eq!(ours.standing(store, 0).await, Standing::Resting);
     set(0, SceneState::Active).await.unwrap();
-    assert_eq!(ours.say(store, 0, 3).await.unwrap_err().limit, Limit::Person);
+    assert_eq!(limit(ours.say(store, 0, 3).await.unwrap_err()), Limit::Person);
 
     store.set_guild_left(ours.guild, true).await.unwrap();
     for n in 0..3 {
@@ -142,7 +150,7 @@ async fn what_nobody_can_begin_keeps_nobody_out() {
     }
     store.set_guild_left(ours.guild, false).await.unwrap();
     let full = theirs.say(store, 0, 4).await.unwrap_err();
-    assert_eq!((full.limit, full.in_all), (Limit::All, 5), "they count again");
+    assert!(matches!(full, Full::Waiting { limit: Limit::All, in_all: 5, .. }), "they count again");
 }
 
 #[tokio::test]

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use dramatis::domain::{CharacterId, GuildId, PersonId, SceneId, SceneState, TurnId};
 use dramatis::store::{
-    ChannelSettings, Database, GuildSettings, Line, LoreScope, NewBranch, NewPost, NewSwipe,
-    PostOwner, PostRoute, QueueLimits, SceneOpening, SceneUpdate, Store, StoreOptions, Work,
+    ChannelSettings, Database, GuildSettings, HourlyLimits, Line, LoreScope, NewBranch, NewPost,
+    NewSwipe, PostOwner, PostRoute, QueueLimits, SceneOpening, SceneUpdate, Store, StoreOptions,
+    Work,
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
@@ -279,7 +280,12 @@ async fn act(store: &Store, guild: GuildId, names: &mut Names, dice: &mut Dice) 
         6 => drop(store.remove_turn(guild, scene, turn.id).await),
         7 => drop(store.insert_job(guild, scene, Some(person), &Work::REPLY).await),
         8 => {
-            let limits = QueueLimits { per_person: 2, per_guild: 3, in_all: 4 };
+            let hourly = HourlyLimits {
+                turns_per_person: None,
+                replies_per_person: Some(6),
+                replies_per_guild: Some(9),
+            };
+            let limits = QueueLimits { per_person: 2, per_guild: 3, in_all: 4, hourly };
             let _ = store.insert_job_within(guild, scene, person, &Work::REPLY, &limits).await;
         }
         9 => drop(store.cancel_jobs(guild, scene).await),

@@ -6,7 +6,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod call;
-mod changes;
+pub(crate) mod changes;
 pub(crate) mod checks;
 mod clock;
 mod command_rules;
