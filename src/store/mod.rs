@@ -5,8 +5,8 @@
 //! platform. Everything that a command can name is asked for together with its
 //! guild, here and in the keys of the tables, so that no guild sees another.
 //!
-//! What is done for a guild is done in a transaction of its own, [`Store::begin`] or
-//! [`Store::read`], under a role for which the tables' row-level security shows that
+//! What is done for a guild is done in a transaction of its own, `Store::begin` or
+//! `Store::read`, under a role for which the tables' row-level security shows that
 //! guild alone (`guard`). The pool itself, as the tables' owner, is for what is about
 //! all guilds: claiming lanes and one's place among them ([`Store::queue_place`] counts
 //! in front of it what other guilds have waiting, and gives numbers), the bell, shards,

@@ -12,7 +12,7 @@ use crate::domain::GuildId;
 const PAGE: i64 = 200;
 
 /// What is sealed, by table: texts, and values that are texts where they are sealed.
-/// Prompts are apart: [`reseal_prompts`].
+/// Prompts are apart: `reseal_prompts`.
 const TEXTS: [(&str, &str); 8] = [
     ("swipe", "text"),
     ("boundary", "text"),
