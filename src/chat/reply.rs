@@ -6,7 +6,6 @@
 //! where it stopped and nothing is written twice.
 
 use std::future::Future;
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -111,12 +110,19 @@ impl Chat {
     ) -> Result<T, Ended> {
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut work = pin!(work);
-        loop {
-            tokio::select! {
-                done = &mut work => return Ok(done),
-                _ = heartbeat.tick() => self.store.renew_claim(claim).await?,
+        // Beside the work, never instead of it: work that stands still may hold rows for which
+        // somebody waits who holds the lane.
+        let renewals = async {
+            loop {
+                heartbeat.tick().await;
+                if let Err(error) = self.store.renew_claim(claim).await {
+                    return error;
+                }
             }
+        };
+        tokio::select! {
+            done = work => Ok(done),
+            error = renewals => Err(error.into()),
         }
     }
 
