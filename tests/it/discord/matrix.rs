@@ -204,7 +204,10 @@ async fn keep(home: &Home, guild: GuildId) -> String {
     .unwrap();
     let id = guild.0;
     let mut keep = format!("CREATE SCHEMA kept_{id};");
-    let mut back = "BEGIN; SET LOCAL session_replication_role = replica;".to_owned();
+    let mut back = format!(
+        "BEGIN; SET LOCAL session_replication_role = replica;
+         SELECT FROM public.lane WHERE guild_id = {id} ORDER BY scene_id FOR UPDATE;"
+    );
     for (table, key) in
         tables.iter().map(|table| (table.as_str(), "guild_id")).chain([("guild", "id")])
     {
@@ -220,8 +223,21 @@ async fn keep(home: &Home, guild: GuildId) -> String {
     format!("{back} COMMIT;")
 }
 
+/// The service may be at work on the same rows in another order: whoever is chosen to give
+/// way begins again.
 async fn execute(home: &Home, sql: &str) {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&home.database.pool).await.unwrap();
+    let mut conn = home.database.pool.acquire().await.unwrap();
+    for _ in 0..20 {
+        match sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut *conn).await {
+            Ok(_) => return,
+            Err(error) => {
+                let code = error.as_database_error().and_then(|error| error.code());
+                assert_eq!(code.as_deref(), Some("40P01"), "{error}");
+                sqlx::raw_sql("ROLLBACK").execute(&mut *conn).await.unwrap();
+            }
+        }
+    }
+    panic!("somebody is always in the way of {sql}");
 }
 
 async fn outcome(court: &Court, role: usize, place: usize, form: &Form) -> char {
