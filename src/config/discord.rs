@@ -82,11 +82,7 @@ impl DiscordConfig {
     /// # Errors
     /// [`ConfigError::Secret`] if there should be a file and it cannot be read.
     pub fn token(&self) -> Result<Option<SecretString>, ConfigError> {
-        if let Some(token) = given(&self.token) {
-            return Ok(Some(token.clone()));
-        }
-        let Some(path) = self.token_file.set() else { return Ok(None) };
-        secret::read("discord.token_file", path)
+        secret::set_or_read(&self.token, "discord.token_file", &self.token_file)
     }
 
     /// Between two edits of a reply that grows.
@@ -112,9 +108,9 @@ impl DiscordConfig {
     /// Fills what was left at "auto" from the variable that other bots use, and
     /// makes paths absolute.
     pub(super) fn resolve(&mut self, environment: &Environment, working_dir: &Path) {
-        if let Auto::Set(file) = &mut self.token_file {
-            *file = working_dir.join(environment.expand_home(&file.to_string_lossy()));
-        } else if given(&self.token).is_none()
+        environment.place(&mut self.token_file, working_dir);
+        if self.token_file.set().is_none()
+            && given(&self.token).is_none()
             && let Some(token) = environment.get("DISCORD_TOKEN")
         {
             self.token = SecretString::from(token);

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::Auto;
 
 /// Where the configuration file is; not a setting.
 pub(super) const CONFIG_FILE: &str = "DRAMATIS_CONFIG";
@@ -94,6 +96,13 @@ impl Environment {
             (Some(""), Some(home)) => home,
             (Some(rest), Some(home)) if rest.starts_with('/') => home.join(&rest[1..]),
             _ => PathBuf::from(path),
+        }
+    }
+
+    /// Makes a file's path absolute, starting from the home or the working directory.
+    pub(super) fn place(&self, file: &mut Auto<PathBuf>, working_dir: &Path) {
+        if let Auto::Set(file) = file {
+            *file = working_dir.join(self.expand_home(&file.to_string_lossy()));
         }
     }
 

@@ -139,9 +139,7 @@ impl Sections {
             telemetry: self.telemetry,
             settings,
         };
-        if let Auto::Set(file) = &mut config.telemetry.file {
-            *file = working_dir.join(environment.expand_home(&file.to_string_lossy()));
-        }
+        environment.place(&mut config.telemetry.file, working_dir);
         for profile in config.profiles.values_mut() {
             if let Some(template) = &mut profile.template
                 && template.starts_with('~')

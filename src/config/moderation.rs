@@ -36,11 +36,7 @@ impl ModerationConfig {
     /// # Errors
     /// [`ConfigError::Secret`] if there should be a file and it cannot be read.
     pub fn api_key(&self) -> Result<Option<SecretString>, ConfigError> {
-        match (secret::given(&self.api_key), &self.api_key_file) {
-            (Some(key), _) => Ok(Some(key.clone())),
-            (None, Auto::Set(path)) => secret::read("moderation.api_key_file", path),
-            (None, Auto::Auto) => Ok(None),
-        }
+        secret::set_or_read(&self.api_key, "moderation.api_key_file", &self.api_key_file)
     }
 
     /// How long an answer is waited for.
@@ -50,9 +46,7 @@ impl ModerationConfig {
 
     /// Makes paths absolute.
     pub(super) fn resolve(&mut self, environment: &Environment, working_dir: &Path) {
-        if let Auto::Set(file) = &mut self.api_key_file {
-            *file = working_dir.join(environment.expand_home(&file.to_string_lossy()));
-        }
+        environment.place(&mut self.api_key_file, working_dir);
     }
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {

@@ -36,9 +36,7 @@ impl PrivacyConfig {
 
     /// Makes paths absolute.
     pub(super) fn resolve(&mut self, environment: &Environment, working_dir: &Path) {
-        if let Auto::Set(file) = &mut self.key_file {
-            *file = working_dir.join(environment.expand_home(&file.to_string_lossy()));
-        }
+        environment.place(&mut self.key_file, working_dir);
     }
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {

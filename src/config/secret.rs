@@ -1,10 +1,10 @@
 //! Secrets: whether one was given, and files that hold one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::ConfigError;
+use super::{Auto, ConfigError};
 
 /// A secret that was given: neither left out nor "auto".
 pub(super) fn given(secret: &SecretString) -> Option<&SecretString> {
@@ -20,4 +20,17 @@ pub(super) fn read(key: &'static str, path: &Path) -> Result<Option<SecretString
         source,
     })?;
     Ok(Some(SecretString::from(text.trim())).filter(|secret| given(secret).is_some()))
+}
+
+/// What is set, else what the file holds that the setting `key` names.
+pub(super) fn set_or_read(
+    secret: &SecretString,
+    key: &'static str,
+    file: &Auto<PathBuf>,
+) -> Result<Option<SecretString>, ConfigError> {
+    match (given(secret), file) {
+        (Some(secret), _) => Ok(Some(secret.clone())),
+        (None, Auto::Set(path)) => read(key, path),
+        (None, Auto::Auto) => Ok(None),
+    }
 }

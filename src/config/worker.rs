@@ -43,11 +43,7 @@ impl WorkerConfig {
     /// There should be a file and it cannot be read; the key is none; there is none, and
     /// other machines can connect.
     pub fn api_key(&self) -> Result<Option<SecretString>, ConfigError> {
-        let key = match (secret::given(&self.api_key), &self.api_key_file) {
-            (Some(key), _) => Some(key.clone()),
-            (None, Auto::Set(path)) => secret::read("worker.api_key_file", path)?,
-            (None, Auto::Auto) => None,
-        };
+        let key = secret::set_or_read(&self.api_key, "worker.api_key_file", &self.api_key_file)?;
         match &key {
             Some(key) if !is_key(key.expose_secret()) => Err(ConfigError::ApiKeyShape),
             None if !self.listen().ip().is_loopback() => {
@@ -69,9 +65,9 @@ impl WorkerConfig {
 
     /// Fills what was left at "auto" from the environment, and makes paths absolute.
     pub(super) fn resolve(&mut self, environment: &Environment, working_dir: &Path) {
-        if let Auto::Set(file) = &mut self.api_key_file {
-            *file = working_dir.join(environment.expand_home(&file.to_string_lossy()));
-        } else if secret::given(&self.api_key).is_none()
+        environment.place(&mut self.api_key_file, working_dir);
+        if self.api_key_file.set().is_none()
+            && secret::given(&self.api_key).is_none()
             && let Some(key) = environment.get(API_KEY)
         {
             self.api_key = SecretString::from(key);

@@ -75,11 +75,7 @@ impl WorkersConfig {
     /// # Errors
     /// [`ConfigError::Secret`] if there should be a file and it cannot be read.
     pub fn api_key(&self) -> Result<Option<SecretString>, ConfigError> {
-        match (secret::given(&self.api_key), &self.api_key_file) {
-            (Some(key), _) => Ok(Some(key.clone())),
-            (None, Auto::Set(path)) => secret::read("workers.api_key_file", path),
-            (None, Auto::Auto) => Ok(None),
-        }
+        secret::set_or_read(&self.api_key, "workers.api_key_file", &self.api_key_file)
     }
 
     /// How long a request waits for a worker to become ready.
@@ -100,9 +96,7 @@ impl WorkersConfig {
     /// Makes paths absolute.
     pub(super) fn resolve(&mut self, environment: &Environment, working_dir: &Path) {
         for path in [&mut self.api_key_file, &mut self.tokenizer] {
-            if let Auto::Set(file) = path {
-                *file = working_dir.join(environment.expand_home(&file.to_string_lossy()));
-            }
+            environment.place(path, working_dir);
         }
     }
 
