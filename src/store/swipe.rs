@@ -1,11 +1,13 @@
 //! Swipes: the alternative texts of a turn.
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tracing::instrument;
 
 use super::guard::GuildTx;
 use super::live::mark_stale;
 use super::moves::select;
+use super::seal::GuildSeal;
 use super::text::clean_json;
 use super::{Noun, Store, StoreError, lane, row, turn};
 use crate::domain::{GuildId, SceneId, Swipe, SwipeId, SwipeOrigin, Turn, TurnId};
@@ -21,6 +23,29 @@ pub struct NewSwipe {
     pub receipt: Option<Value>,
 }
 
+/// A swipe from the columns that hold it.
+pub(super) struct SwipeRow {
+    pub(super) id: i64,
+    pub(super) ordinal: i32,
+    pub(super) text: String,
+    pub(super) origin: String,
+    pub(super) receipt: Option<Value>,
+    pub(super) created_at: DateTime<Utc>,
+}
+
+impl SwipeRow {
+    pub(super) fn open(self, seal: &GuildSeal) -> Result<Swipe, StoreError> {
+        Ok(Swipe {
+            id: SwipeId(self.id),
+            ordinal: row::count(self.ordinal.into()),
+            text: seal.open(self.text)?,
+            origin: row::swipe_origin(&self.origin)?,
+            receipt: self.receipt,
+            created_at: self.created_at,
+        })
+    }
+}
+
 impl Store {
     /// All alternatives of a turn, in order.
     #[instrument(name = "db.swipe.list", skip(self), err(level = "debug"))]
@@ -30,7 +55,8 @@ impl Store {
         turn: TurnId,
     ) -> Result<Vec<Swipe>, StoreError> {
         let mut conn = self.read(guild).await?;
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            SwipeRow,
             "SELECT id, ordinal, text, origin, receipt, created_at FROM swipe
              WHERE guild_id = $1 AND turn_id = $2 ORDER BY ordinal",
             guild.0,
@@ -38,18 +64,7 @@ impl Store {
         )
         .fetch_all(&mut *conn)
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(Swipe {
-                    id: SwipeId(row.id),
-                    ordinal: row::count(row.ordinal.into()),
-                    text: conn.seal.open(row.text)?,
-                    origin: row::swipe_origin(&row.origin)?,
-                    receipt: row.receipt,
-                    created_at: row.created_at,
-                })
-            })
-            .collect()
+        rows.into_iter().map(|row| row.open(&conn.seal)).collect()
     }
 
     /// Gives a turn another text and lets it stand. An edit is this, with the

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use tracing::instrument;
 
 use super::guard::GuildTx;
-use super::{Noun, Store, StoreError, row};
+use super::swipe::SwipeRow;
+use super::{Noun, Store, StoreError};
 use crate::domain::{CharacterId, GuildId, PersonId, SceneId, Speaker, Swipe, SwipeId, TurnId};
 
 /// A turn of the tree with all its texts.
@@ -92,14 +93,15 @@ async fn tree_swipes(
     .await?;
     let mut swipes: HashMap<i64, Vec<Swipe>> = HashMap::new();
     for row in rows {
-        swipes.entry(row.turn_id).or_default().push(Swipe {
-            id: SwipeId(row.id),
-            ordinal: row::count(row.ordinal.into()),
-            text: conn.seal.open(row.text)?,
-            origin: row::swipe_origin(&row.origin)?,
+        let swipe = SwipeRow {
+            id: row.id,
+            ordinal: row.ordinal,
+            text: row.text,
+            origin: row.origin,
             receipt: row.receipt,
             created_at: row.created_at,
-        });
+        };
+        swipes.entry(row.turn_id).or_default().push(swipe.open(&conn.seal)?);
     }
     Ok(swipes)
 }

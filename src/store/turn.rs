@@ -6,11 +6,10 @@ use tracing::instrument;
 
 use super::guard::GuildTx;
 use super::seal::GuildSeal;
+use super::swipe::SwipeRow;
 use super::text::clean;
 use super::{Noun, Store, StoreError, row};
-use crate::domain::{
-    CharacterId, GuildId, PersonId, SceneId, Speaker, Swipe, SwipeId, Turn, TurnId,
-};
+use crate::domain::{CharacterId, GuildId, PersonId, SceneId, Speaker, Turn, TurnId};
 
 /// Which stretch of a scene's line to read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,14 +64,15 @@ impl TurnRow {
             scene_id: SceneId(row.scene_id),
             parent: row.parent_id.map(TurnId),
             speaker,
-            swipe: Swipe {
-                id: SwipeId(row.swipe_id),
-                ordinal: row::count(row.ordinal.into()),
-                text: seal.open(row.text)?,
-                origin: row::swipe_origin(&row.origin)?,
+            swipe: SwipeRow {
+                id: row.swipe_id,
+                ordinal: row.ordinal,
+                text: row.text,
+                origin: row.origin,
                 receipt: row.receipt,
                 created_at: row.created_at,
-            },
+            }
+            .open(seal)?,
             num_swipes: row::count(row.num_swipes),
         })
     }
