@@ -1,7 +1,5 @@
 //! With an operator's keys nothing that people or models wrote can be read in the database.
 
-use std::process::Command;
-
 use dramatis::chat::PersonaScope;
 use dramatis::domain::{Note, SceneId};
 use dramatis::store::{Keyring, SceneUpdate, Sealing, Store, StoreError};
@@ -106,20 +104,10 @@ async fn what_was_there_before_is_sealed_by_a_command() {
     let said = read(&house, &house.db.store, scene).await;
     assert!(house.db.dump().await.contains(CANARY));
     let home = tempfile::tempdir().unwrap();
-    let url = format!("database.url={}", house.db.url());
     let dramatis = |set: &[&str], arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_dramatis"))
-            .args(["--set", &url])
-            .args(set.iter().flat_map(|set| ["--set", set]))
-            .args(arguments)
-            .env_clear()
-            .env("HOME", home.path())
-            .env("PATH", "/usr/bin:/bin")
-            .current_dir(home.path())
-            .output()
-            .unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.success(), text(output.stdout), text(output.stderr))
+        let set = set.iter().flat_map(|set| ["--set", *set]).collect::<Vec<_>>();
+        let (code, stdout, stderr) = house.db.dramatis(home.path(), &[&set, arguments].concat());
+        (code == Some(0), stdout, stderr)
     };
     let (done, key, _) = dramatis(&[], &["seal", "key", "--name", "mine"]);
     assert!(done && key.starts_with("mine:"), "{key}");

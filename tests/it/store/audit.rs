@@ -1,7 +1,5 @@
 //! The chain of the audit: what stands in it, and what is noticed.
 
-use std::process::Command;
-
 use dramatis::domain::GuildId;
 use dramatis::store::{AuditFault, AuditHead, AuditVerdict, Store};
 use serde_json::{Value, json};
@@ -222,17 +220,7 @@ async fn many_at_once_make_one_chain() {
 /// Exit code, standard output and standard error of `dramatis audit …`.
 fn audit(db: &TestDatabase, arguments: &[&str]) -> (Option<i32>, String, String) {
     let home = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_dramatis"))
-        .args(["--set", &format!("database.url={}", db.url()), "audit"])
-        .args(arguments)
-        .env_clear()
-        .env("HOME", home.path())
-        .env("PATH", "/usr/bin:/bin")
-        .current_dir(home.path())
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
+    db.dramatis(home.path(), &[&["audit"], arguments].concat())
 }
 
 #[tokio::test(flavor = "multi_thread")]

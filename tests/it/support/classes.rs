@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
-use super::script::{read, whole};
+use super::answering::{Answering, read, whole};
 
 /// How it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +23,8 @@ pub(crate) enum Fault {
 
 /// The server, until it is dropped.
 pub(crate) struct Classes {
-    port: u16,
+    server: Answering,
     state: Arc<State>,
-    task: JoinHandle<()>,
 }
 
 struct State {
@@ -41,8 +39,6 @@ struct State {
 
 impl Classes {
     pub(crate) async fn start(words: &[(&'static str, &'static str)]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
             words: words.to_vec(),
             fault: Mutex::default(),
@@ -51,20 +47,12 @@ impl Classes {
             headers: Mutex::default(),
         });
         let shared = state.clone();
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let state = shared.clone();
-                tokio::spawn(async move {
-                    // Whoever hangs up has waited enough.
-                    let _ = answer(stream, &state).await;
-                });
-            }
-        });
-        Self { port, state, task }
+        let server = Answering::start(move |stream| answer(stream, shared.clone())).await;
+        Self { server, state }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.server.url()
     }
 
     pub(crate) fn fail(&self, fault: Option<Fault>) {
@@ -94,13 +82,7 @@ impl Classes {
     }
 }
 
-impl Drop for Classes {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn answer(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
+async fn answer(mut stream: TcpStream, state: Arc<State>) -> std::io::Result<()> {
     let (head, body) = read(&mut stream).await?;
     if !head.starts_with("post /v1/moderations ") {
         return whole(&mut stream, "404 Not Found", &json!({})).await;

@@ -1,6 +1,7 @@
 //! What the tests share: servers, files that are fetched, models that are made.
 
 pub(crate) mod adapters;
+pub(crate) mod answering;
 pub(crate) mod classes;
 pub(crate) mod discord;
 pub(crate) mod hub;

@@ -65,6 +65,26 @@ impl TestDatabase {
         self.server.url(&self.name)
     }
 
+    /// What `dramatis` does on it, from that home: exit code, standard output and standard
+    /// error.
+    pub(crate) fn dramatis(
+        &self,
+        home: &Path,
+        arguments: &[&str],
+    ) -> (Option<i32>, String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_dramatis"))
+            .args(["--set", &format!("database.url={}", self.url())])
+            .args(arguments)
+            .env_clear()
+            .env("HOME", home)
+            .env("PATH", "/usr/bin:/bin")
+            .current_dir(home)
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
     /// Every row of every table, as text.
     pub(crate) async fn dump(&self) -> String {
         let tables: Vec<String> = sqlx::query_scalar(

@@ -5,15 +5,15 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use super::answering::{Answering, read, whole};
 
 /// The server, until it is dropped.
 pub(crate) struct Script {
-    port: u16,
+    server: Answering,
     state: Arc<State>,
-    task: JoinHandle<()>,
 }
 
 #[derive(Default)]
@@ -26,25 +26,15 @@ struct State {
 
 impl Script {
     pub(crate) async fn start(replies: &[&str]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State::default());
         state.replies.lock().unwrap().extend(replies.iter().map(|reply| (*reply).to_owned()));
         let shared = state.clone();
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let state = shared.clone();
-                tokio::spawn(async move {
-                    // Whoever hangs up has heard enough.
-                    let _ = answer(stream, &state).await;
-                });
-            }
-        });
-        Self { port, state, task }
+        let server = Answering::start(move |stream| answer(stream, shared.clone())).await;
+        Self { server, state }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.server.url()
     }
 
     /// The bodies of the requests for replies so far.
@@ -53,13 +43,7 @@ impl Script {
     }
 }
 
-impl Drop for Script {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn answer(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
+async fn answer(mut stream: TcpStream, state: Arc<State>) -> std::io::Result<()> {
     let (head, body) = read(&mut stream).await?;
     let path = head.split_whitespace().nth(1).unwrap_or_default().to_owned();
     match path.as_str() {
@@ -70,44 +54,9 @@ async fn answer(mut stream: TcpStream, state: &State) -> std::io::Result<()> {
         "/api/extra/true_max_context_length" => {
             whole(&mut stream, "200 OK", &json!({ "value": 1024 })).await
         }
-        "/v1/completions" => complete(&mut stream, state, serde_json::from_slice(&body)?).await,
+        "/v1/completions" => complete(&mut stream, &state, serde_json::from_slice(&body)?).await,
         _ => whole(&mut stream, "404 Not Found", &json!({})).await,
     }
-}
-
-pub(super) async fn read(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
-    let mut bytes = Vec::new();
-    let end = loop {
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            break end + 4;
-        }
-        if stream.read_buf(&mut bytes).await? == 0 {
-            return Ok(Default::default());
-        }
-    };
-    let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-    let length: usize = length.map_or(0, |length| length.trim().parse().unwrap());
-    while bytes.len() < end + length {
-        if stream.read_buf(&mut bytes).await? == 0 {
-            return Ok(Default::default());
-        }
-    }
-    Ok((head, bytes.split_off(end)))
-}
-
-pub(super) async fn whole(
-    stream: &mut TcpStream,
-    status: &str,
-    body: &Value,
-) -> std::io::Result<()> {
-    let body = body.to_string();
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n",
-        body.len()
-    );
-    stream.write_all((head + &body).as_bytes()).await
 }
 
 async fn complete(stream: &mut TcpStream, state: &State, body: Value) -> std::io::Result<()> {
