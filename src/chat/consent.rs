@@ -12,7 +12,8 @@ use super::{Chat, ChatError};
 pub const AGREEMENT: &str = "Before I take anything that you say into a scene on this server, I \
     ask you once.\n\
     • Kept: what you say in scenes, every version of it, and the name and id that you have here.\n\
-    • Read by: a language model, which replies from it; everybody who can read the channel; \
+    • Read by: a language model, which replies from it; a program that looks for what is not \
+    allowed here; everybody who can read the channel; \
     moderators; whoever runs this bot. It trains no model unless you agree to that, too.\n\
     • You can leave at any time: /privacy optout has you heard no more and takes what you said out \
     of every scene's next prompt, /privacy show and /privacy delete are for what is kept.\n\

@@ -101,7 +101,7 @@ impl Chat {
         let held = self.store.get_held(guild, number).await?;
         if held.is_none()
             && let (Some(scene), Some(turn)) = (case.scene, case.turn)
-            && self.remove_turn(guild, scene, turn).await?
+            && self.take_out(guild, scene, turn).await?
         {
             self.ask_show(guild, scene).await?;
         }
@@ -140,16 +140,8 @@ impl Chat {
                 self.open_case(guild, moderator, case, "").await
             }
             Upon::Block => {
-                let person = person?;
-                if person == moderator {
-                    return Err(ChatError::refused("you cannot block yourself"));
-                }
-                if !self.store.set_person_blocked(guild, person, true).await? {
-                    return Err(ChatError::refused("they are blocked already"));
-                }
-                let person = Some(person);
-                let case = NewCase { kind: "block", person, follows, ..NewCase::default() };
-                self.open_case(guild, moderator, case, "").await
+                let blocked = self.block(guild, person?, true, moderator, "", follows).await?;
+                blocked.ok_or_else(|| ChatError::refused("they are blocked already"))
             }
             Upon::Freeze => {
                 let scene = case.scene;
@@ -191,8 +183,7 @@ impl Chat {
         match held {
             Held::Message { external_id, name, text, work } => {
                 let person = case.person.ok_or(StoreError::NotFound(Noun::Person))?;
-                let standing = self.store.get_standing(guild, person).await?;
-                if standing.is_blocked || standing.is_opted_out {
+                if !self.store.list_absent(guild, &[person]).await?.is_empty() {
                     return Err(ChatError::refused(
                         "its person is not heard now: they are blocked, or wanted so themselves",
                     ));
@@ -263,9 +254,11 @@ impl Chat {
         case: &Case,
     ) -> Result<(SceneId, SceneState), ChatError> {
         let scene = case.scene.ok_or(StoreError::NotFound(Noun::Scene))?;
+        if self.store.is_frozen(guild, scene).await? {
+            return Err(ChatError::refused("its scene is frozen, or everything here is"));
+        }
         match self.scene(guild, scene).await?.state {
             SceneState::Ended => Err(ChatError::refused("its scene is over")),
-            SceneState::Frozen => Err(ChatError::refused("its scene is frozen")),
             state => Ok((scene, state)),
         }
     }

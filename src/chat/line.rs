@@ -51,6 +51,21 @@ impl Chat {
         Ok(removed.is_some())
     }
 
+    /// The same for good: no undo brings it back.
+    ///
+    /// # Errors
+    /// There is no such scene, or the database fails.
+    pub(super) async fn take_out(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        turn: TurnId,
+    ) -> Result<bool, ChatError> {
+        let removed = self.remove_turn(guild, scene, turn).await?;
+        self.store.bar_undo(guild, scene, turn).await?;
+        Ok(removed)
+    }
+
     /// Begins a scene in another place with a copy of this one up to a turn.
     ///
     /// # Errors

@@ -121,7 +121,7 @@ impl Chat {
     /// or `None` where that was so.
     ///
     /// # Errors
-    /// The guild has no such person, or the database fails.
+    /// The guild has no such person, it is the moderator, or the database fails.
     pub async fn block_person(
         &self,
         guild: GuildId,
@@ -130,11 +130,27 @@ impl Chat {
         moderator: PersonId,
         reason: &str,
     ) -> Result<Option<i64>, ChatError> {
+        self.block(guild, person, blocked, moderator, reason, None).await
+    }
+
+    /// The same upon a case.
+    pub(super) async fn block(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        blocked: bool,
+        moderator: PersonId,
+        reason: &str,
+        follows: Option<i64>,
+    ) -> Result<Option<i64>, ChatError> {
+        if blocked && person == moderator {
+            return Err(ChatError::refused("you cannot block yourself"));
+        }
         if !self.store.set_person_blocked(guild, person, blocked).await? {
             return Ok(None);
         }
         let kind = if blocked { "block" } else { "unblock" };
-        let case = NewCase { kind, person: Some(person), ..NewCase::default() };
+        let case = NewCase { kind, person: Some(person), follows, ..NewCase::default() };
         self.open_case(guild, moderator, case, reason).await.map(Some)
     }
 

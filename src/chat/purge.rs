@@ -88,9 +88,8 @@ impl Chat {
             return Err(ChatError::refused("there is nothing of that to take out"));
         }
         for turn in &turns {
-            self.remove_turn(guild, scene, *turn).await?;
+            self.take_out(guild, scene, *turn).await?;
         }
-        self.store.bar_undo(guild, scene, &turns).await?;
         let person = match purge.whom {
             Whom::Person(person) => Some(person),
             Whom::Characters | Whom::Character(_) => None,

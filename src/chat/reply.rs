@@ -273,7 +273,7 @@ impl Chat {
                 self.store.remove_turn(guild, scene, turn.id).await?;
             }
         }
-        self.store.bar_undo(guild, scene, &[turn.id]).await?;
+        self.store.bar_undo(guild, scene, turn.id).await?;
         // What was shown of it by whoever came to the end here before goes, too.
         self.ask_show(guild, scene).await?;
         sink.fail(&error.notice()).await;

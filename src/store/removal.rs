@@ -62,25 +62,27 @@ impl Store {
         }))
     }
 
-    /// Puts what was done to turns out of undo's and redo's reach: nobody who plays brings
+    /// Puts what was done to a turn out of undo's and redo's reach: nobody who plays brings
     /// back what rules or moderators took out.
+    ///
+    /// # Errors
+    /// `NotFound` where the guild has no such scene.
     #[instrument(name = "db.turn.bar_undo", skip(self), err(level = "debug"))]
     pub async fn bar_undo(
         &self,
         guild: GuildId,
         scene: SceneId,
-        turns: &[TurnId],
+        turn: TurnId,
     ) -> Result<(), StoreError> {
-        let turns: Vec<i64> = turns.iter().map(|turn| turn.0).collect();
         let mut tx = self.begin(guild).await?;
         lane::lock(&mut tx, guild, scene).await?;
         sqlx::query!(
             "UPDATE scene_move SET abandoned = true
              WHERE guild_id = $1 AND scene_id = $2 AND kind IN ('remove', 'select')
-               AND to_turn_id = ANY ($3)",
+               AND to_turn_id = $3",
             guild.0,
             scene.0,
-            &turns,
+            turn.0,
         )
         .execute(&mut *tx)
         .await?;

@@ -184,6 +184,16 @@ impl Library {
         })
     }
 
+    /// The guild's rules where that character is in the scene.
+    async fn rules_of_sheet(
+        &self,
+        guild: GuildId,
+        sheet: &CharacterSheet,
+    ) -> Result<Rules, ChatError> {
+        let rules = self.rules(guild, None).await?;
+        Ok(Rules { facts: facts_of([sheet]), ..rules })
+    }
+
     /// Whether a character may come into the guild's library.
     ///
     /// # Errors
@@ -193,8 +203,7 @@ impl Library {
         guild: GuildId,
         sheet: &CharacterSheet,
     ) -> Result<(), ChatError> {
-        let mut rules = self.rules(guild, None).await?;
-        rules.facts = facts_of([sheet]);
+        let rules = self.rules_of_sheet(guild, sheet).await?;
         rules.pass(Door::Card, &words_of(sheet)).await.map(drop)
     }
 
@@ -209,8 +218,7 @@ impl Library {
         sheet: &CharacterSheet,
         by_moderator: bool,
     ) -> Result<Option<String>, ChatError> {
-        let mut rules = self.rules(guild, None).await?;
-        rules.facts = facts_of([sheet]);
+        let rules = self.rules_of_sheet(guild, sheet).await?;
         let is_reviewed = rules.policy.characters == Arrivals::Reviewed && !by_moderator;
         Ok(match rules.judge(Door::Card, &words_of(sheet)).await? {
             Judged::Waits { why, .. } => Some(why),
@@ -230,8 +238,7 @@ impl Library {
         guild: GuildId,
         sheet: &CharacterSheet,
     ) -> Result<(), ChatError> {
-        let mut rules = self.rules(guild, None).await?;
-        rules.facts = facts_of([sheet]);
+        let rules = self.rules_of_sheet(guild, sheet).await?;
         rules.pass_seen(Door::Card, &words_of(sheet)).await.map(drop)
     }
 

@@ -58,9 +58,6 @@ pub(super) async fn block(call: &Call, options: &Options, on: bool) -> Result<An
     call.may(Deed::Moderate).await?;
     let person = person(call, options).await?;
     let moderator = call.person().await?.id;
-    if on && person.id == moderator {
-        return Err(Refusal::plain("you cannot block yourself"));
-    }
     let chat = &call.bot.chat;
     let case = chat.block_person(call.guild, person.id, on, moderator, reason(options)).await?;
     let who = &person.external_id;

@@ -3,7 +3,7 @@
 use dramatis::chat::{Arrival, ChatError, Offered, Upon};
 use dramatis::domain::{CharacterSheet, PersonId, SceneId};
 use dramatis::moderation::{Arrivals, Policy, Verdict, WordRule};
-use dramatis::store::{Accepted, Held, Surroundings};
+use dramatis::store::{Accepted, Consent, Held, Surroundings};
 
 use super::house::House;
 use super::models::tiny;
@@ -60,6 +60,18 @@ async fn a_held_message_comes_in_when_it_is_approved_and_stays_out_when_it_is_no
     let twice = house.deliver(scene, "h1".into(), "Some black salt, please.").await.unwrap();
     assert!(matches!(twice, Accepted::Duplicate { .. }));
     assert_eq!(house.texts(scene).await, texts);
+
+    // Nothing comes in while everything is stopped, nor from whoever takes their word back.
+    let waits = say_held(&house, scene, "h0", "Black salt, I said.").await;
+    chat.freeze_guild(guild, mo, "").await.unwrap();
+    let frozen = chat.approve_case(guild, waits, mo, None).await.unwrap_err().notice();
+    assert!(frozen.contains("frozen"), "{frozen}");
+    chat.unfreeze_guild(guild, mo).await.unwrap();
+    store.set_guild_consent(guild, Consent::Asked).await.unwrap();
+    let absent = chat.approve_case(guild, waits, mo, None).await.unwrap_err().notice();
+    assert!(absent.contains("not heard"), "{absent}");
+    store.set_guild_consent(guild, Consent::Assumed).await.unwrap();
+    chat.reject_case(guild, waits, mo, "rejected").await.unwrap();
 
     let second = say_held(&house, scene, "h2", "More black salt!").await;
     chat.reject_case(guild, second, mo, "rejected").await.unwrap();

@@ -134,6 +134,10 @@ async fn a_report_pins_its_evidence() {
     // Whoever decides the case settles the report.
     let mo = moderator(&house).await;
     assert_eq!(house.db.store.list_reports(guild, true).await.unwrap().len(), 1);
-    chat.decide_case(guild, case.number, mo, "taken out").await.unwrap();
+    chat.reject_case(guild, case.number, mo, "taken out").await.unwrap();
     assert!(house.db.store.list_reports(guild, true).await.unwrap().is_empty());
+    // And nobody who plays brings it back.
+    while chat.undo(guild, scene).await.unwrap().is_some() {}
+    while chat.redo(guild, scene).await.unwrap().is_some() {}
+    assert_eq!(house.speakers(scene).await, ["Ann"]);
 }

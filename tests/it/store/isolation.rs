@@ -420,7 +420,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(store.list_scene_ages(us).await.unwrap().iter().all(|age| age.id != scene));
     refused(store.empty_turns_before(us, scene, later).await);
     assert_eq!(store.delete_ended_scenes(us, &[scene]).await.unwrap(), 0);
-    refused(store.bar_undo(us, scene, &[turn.id]).await);
+    refused(store.bar_undo(us, scene, turn.id).await);
     refused(store.set_person_left(us, own.person.id, true).await);
     let missed = store.list_people_to_look_for(us, later, 99).await.unwrap();
     assert!(missed.iter().all(|(person, _)| *person != own.person.id));
