@@ -71,8 +71,8 @@ impl Chat {
         Ok(found.take(purge.last as usize).collect())
     }
 
-    /// Takes turns out of a scene, as each by itself would be: /undo brings them back one
-    /// by one. What is shown is left to [`Chat::ask_show`].
+    /// Takes turns out of a scene for good: no undo brings them back. What is shown is left
+    /// to [`Chat::ask_show`].
     ///
     /// # Errors
     /// There is nothing to take out, or the database fails.

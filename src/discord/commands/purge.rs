@@ -50,8 +50,8 @@ pub(super) async fn ask_purge(call: &Call, options: &Options) -> Result<Answer, 
     Ok(Answer {
         rows: controls::confirm_rows(confirm, call.locale),
         ..Answer::text(format!(
-            "Shall {} go from this scene, and their messages from Discord? The story gets them \
-             back by /undo, one after another; messages of people stay deleted.",
+            "Shall {} go from this scene, and their messages from Discord? That is for good: no \
+             /undo brings them back.",
             turns_words(turns.len())
         ))
     })
