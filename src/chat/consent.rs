@@ -38,7 +38,8 @@ impl Chat {
         Ok(is_new)
     }
 
-    /// Chooses how a guild comes by people's consent.
+    /// Chooses how a guild comes by people's consent. Replies in the making that have read
+    /// somebody who is to be asked now are begun anew.
     ///
     /// # Errors
     /// There is no such guild, or the database fails.
@@ -49,6 +50,7 @@ impl Chat {
         by: PersonId,
     ) -> Result<(), ChatError> {
         self.store.set_guild_consent(guild, consent).await?;
+        self.store.heed_absence(guild, None).await?;
         let detail = json!({ "consent": consent.as_str() });
         Ok(self.store.insert_audit(guild, Some(by), "guild.consent", &detail).await?)
     }

@@ -19,6 +19,7 @@ mod difference;
 mod edit;
 mod error;
 mod file_out;
+mod forgetting;
 mod generate;
 mod held;
 mod jobs;
@@ -81,6 +82,7 @@ pub use decisions::{Decided, Upon};
 pub use dice::{Rolled, roll};
 pub use error::ChatError;
 pub use file_out::{FileOut, file_name};
+pub use forgetting::run_forgetting;
 pub use jobs::run_jobs;
 pub use library::{
     CONSENT_WORDS, CardInHand, ChatInHand, ChatPlace, EntryChange, Export, ImportedCharacter,

@@ -117,8 +117,8 @@ impl Chat {
     }
 
     /// Has a person not heard in any scene of the guild, or heard again: what they say is
-    /// not taken, and what they said is in no prompt. Gives the case's number,
-    /// or `None` where that was so.
+    /// not taken, and what they said is in no prompt: replies in the making that have read it
+    /// are begun anew. Gives the case's number, or `None` where that was so.
     ///
     /// # Errors
     /// The guild has no such person, it is the moderator, or the database fails.
@@ -148,6 +148,9 @@ impl Chat {
         }
         if !self.store.set_person_blocked(guild, person, blocked).await? {
             return Ok(None);
+        }
+        if blocked {
+            self.store.heed_absence(guild, Some(person)).await?;
         }
         let kind = if blocked { "block" } else { "unblock" };
         let case = NewCase { kind, person: Some(person), follows, ..NewCase::default() };

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::domain::{BoundaryOf, GuildId, PersonId, SceneId};
+use crate::domain::{BoundaryOf, GuildId, PersonId};
 use crate::formats::archive;
 use crate::store::{Noun, PersonText, StoreError};
 
@@ -111,7 +111,8 @@ impl Chat {
     }
 
     /// Deletes what a person said in a guild and who they are, from the tables and from the
-    /// caches of this process's workers. The turns of others stay as they are.
+    /// caches of workers: of this process at once, of others as soon as they hear of it
+    /// ([`run_forgetting`](super::run_forgetting)). The turns of others stay as they are.
     ///
     /// # Errors
     /// There is no such person, or the database fails.
@@ -134,7 +135,11 @@ impl Chat {
         for scene in &erased.scenes {
             self.stop_reply(*scene);
         }
-        let num_not_reached = self.forget_caches(&erased.scenes).await;
+        // The others hear of it; here it is done before somebody is told so.
+        let mut num_not_reached = 0;
+        for scene in &erased.scenes {
+            num_not_reached += usize::from(!self.forget_cache(*scene).await);
+        }
         for scene in &erased.scenes {
             self.ask_show(guild, *scene).await?;
         }
@@ -143,22 +148,9 @@ impl Chat {
         Ok(Forgotten { num_turns: erased.num_turns, messages: erased.messages, num_not_reached })
     }
 
-    /// Has the workers forget what they keep of scenes; says for how many one was not
-    /// reached.
-    pub(super) async fn forget_caches(&self, scenes: &[SceneId]) -> usize {
-        let mut num_not_reached = 0;
-        for scene in scenes {
-            // Blocks are kept under the scene's key, as replies ask for them.
-            if let Err(error) = self.pool.forget_owner(scene.0.unsigned_abs()).await {
-                tracing::warn!(error.kind = error.kind(), "the cache of a scene was not forgotten");
-                num_not_reached += 1;
-            }
-        }
-        num_not_reached
-    }
-
     /// Has a person heard in no scene, by their own wish, or heard again: where the guild
-    /// asks, once they agree anew. Says whether that is new.
+    /// asks, once they agree anew. Replies in the making that have read their words are begun
+    /// anew. Says whether that is new.
     ///
     /// # Errors
     /// There is no such person, or the database fails.
@@ -170,6 +162,9 @@ impl Chat {
     ) -> Result<bool, ChatError> {
         let is_new = self.store.set_person_opted_out(guild, person, out).await?;
         if is_new {
+            if out {
+                self.store.heed_absence(guild, Some(person)).await?;
+            }
             let action = if out { "person.opt_out" } else { "person.opt_in" };
             self.store.insert_audit(guild, Some(person), action, &json!({})).await?;
         }

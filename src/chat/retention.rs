@@ -15,6 +15,8 @@ use crate::store::{PlacePolicy, Surroundings};
 const EVERY: Duration = Duration::from_secs(3_600);
 /// How long it is believed that somebody is a member.
 const LOOK_AFTER: TimeDelta = TimeDelta::days(1);
+/// How long a process may be away and still hear of which scenes something was deleted.
+const FORGOTTEN_KEPT: TimeDelta = TimeDelta::days(90);
 /// How many people of a guild are looked for at once: a question to the platform each.
 const MAX_LOOKED_FOR: u32 = 50;
 
@@ -72,12 +74,13 @@ impl Chat {
     /// The database fails.
     pub async fn sweep(&self) -> Result<Swept, ChatError> {
         let mut swept = Swept::default();
-        let left_before = self.clock.now() - self.settings.guild_grace;
+        let now = self.clock.now();
+        self.store.prune_forgotten_scenes(now - FORGOTTEN_KEPT).await?;
+        let left_before = now - self.settings.guild_grace;
         for guild in self.store.list_guilds_left(left_before).await? {
-            if let Some(scenes) = self.store.delete_guild_left(guild, left_before).await? {
+            if self.store.delete_guild_left(guild, left_before).await? {
                 tracing::info!(guild = guild.0, "chat.guild.deleted");
                 swept.num_guilds += 1;
-                self.forget_caches(&scenes).await;
             }
         }
         for guild in self.store.list_guilds().await? {
@@ -99,7 +102,6 @@ impl Chat {
         let now = self.clock.now();
         let before = |days: u32| now - TimeDelta::days(days.into());
         let mut ended = Vec::new();
-        let mut changed = Vec::new();
         for scene in self.store.list_scene_ages(guild).await? {
             let retention = retention_at(&policies, &scene.around, &scene.channel)?;
             let is_over = |days| scene.ended_at.is_some_and(|at| at < before(days));
@@ -110,12 +112,9 @@ impl Chat {
             {
                 swept.num_turns +=
                     self.store.empty_turns_before(guild, scene.id, texts_before).await?;
-                changed.push(scene.id);
             }
         }
         swept.num_scenes += self.store.delete_ended_scenes(guild, &ended).await?;
-        changed.extend(ended);
-        self.forget_caches(&changed).await;
         if let Some(days) = departed_days(&policies)? {
             for person in self.store.list_people_left(guild, before(days)).await? {
                 self.erase(guild, person, None).await?;

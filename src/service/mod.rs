@@ -15,7 +15,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::chat::{Chat, ChatOptions, Stage, run_jobs, run_sweeps};
+use crate::chat::{Chat, ChatOptions, Stage, run_forgetting, run_jobs, run_sweeps};
 use crate::clock::SystemClock;
 use crate::config::{Config, DatabaseUrl};
 use crate::fetch::{Fetcher, Progress};
@@ -45,6 +45,7 @@ pub struct Service {
     stopping: watch::Sender<bool>,
     jobs: JoinHandle<()>,
     sweeps: JoinHandle<()>,
+    forgetting: JoinHandle<()>,
 }
 
 /// What a start stands on beside the settings.
@@ -116,8 +117,9 @@ impl Service {
         let (stopping, stopped) = watch::channel(false);
         let stage = stage(&chat);
         let jobs = tokio::spawn(run_jobs(chat.clone(), stage, None, stopped.clone()));
-        let sweeps = tokio::spawn(run_sweeps(chat.clone(), stopped));
-        Ok(Self { chat, stopping, jobs, sweeps })
+        let sweeps = tokio::spawn(run_sweeps(chat.clone(), stopped.clone()));
+        let forgetting = tokio::spawn(run_forgetting(chat.clone(), stopped));
+        Ok(Self { chat, stopping, jobs, sweeps, forgetting })
     }
 
     /// Stops everything. Replies in the making go back to their lanes, and are made
@@ -130,6 +132,9 @@ impl Service {
         }
         if let Err(error) = self.sweeps.await {
             tracing::error!(%error, "the sweeps broke down");
+        }
+        if let Err(error) = self.forgetting.await {
+            tracing::error!(%error, "the forgetting broke down");
         }
         let pool = self.chat.pool().clone();
         if let Err(error) = tokio::task::spawn_blocking(move || pool.shutdown()).await {

@@ -1,4 +1,4 @@
-//! The bell between processes: work is announced and stops are called at once.
+//! The bell between processes: work is announced, stops and deletions are called at once.
 //!
 //! Work is announced to others by a NOTIFY of its own, at most every [`PAUSE`] and
 //! never in a transaction that takes work in: there it would make commits wait for
@@ -26,9 +26,10 @@ const PAUSE: Duration = Duration::from_millis(75);
 /// How long after a failure the bell is hung up again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// What is announced, and what is called.
-const CHANNELS: [&str; 2] = [WORK, STOP];
+const CHANNELS: [&str; 3] = [WORK, STOP, FORGET];
 const WORK: &str = "dramatis_work";
 const STOP: &str = "dramatis_stop";
+const FORGET: &str = "dramatis_forget";
 /// The most stops that wait to be heeded; who is further behind misses the oldest.
 const MAX_STOPS: usize = 1_024;
 
@@ -74,6 +75,8 @@ struct Shared {
     /// Others are to be told so.
     untold: Notify,
     stops: broadcast::Sender<Stop>,
+    /// Something was deleted.
+    forgotten: Notify,
 }
 
 impl Bell {
@@ -96,6 +99,7 @@ impl Bell {
             work: Notify::new(),
             untold: Notify::new(),
             stops: broadcast::Sender::new(MAX_STOPS),
+            forgotten: Notify::new(),
         });
         let telling = tokio::spawn(tell(shared.clone(), pool.clone()));
         let hearing = tokio::spawn(hear(shared.clone(), ear.clone(), listener));
@@ -107,6 +111,11 @@ impl Bell {
     pub(super) fn ring(&self) {
         self.shared.work.notify_one();
         self.shared.untold.notify_one();
+    }
+
+    /// Until something may have been deleted.
+    pub(super) async fn forgotten(&self) {
+        self.shared.forgotten.notified().await;
     }
 
     /// Takes it down and closes its connection.
@@ -123,6 +132,12 @@ impl Drop for Bell {
 }
 
 impl Shared {
+    /// What was said meanwhile is missed.
+    fn was_deaf(&self) {
+        self.work.notify_one();
+        self.forgotten.notify_one();
+    }
+
     fn heard(&self, channel: &str, payload: &str) {
         match channel {
             WORK if payload != self.holder => self.work.notify_one(),
@@ -132,6 +147,7 @@ impl Shared {
                     let _ = self.stops.send(stop);
                 }
             }
+            FORGET => self.forgotten.notify_one(),
             _ => {}
         }
     }
@@ -148,8 +164,8 @@ async fn hear(shared: Arc<Shared>, ear: PgPool, mut listener: PgListener) {
     loop {
         match listener.try_recv().await {
             Ok(Some(said)) => shared.heard(said.channel(), said.payload()),
-            // The connection was lost and is back: what was said meanwhile is missed.
-            Ok(None) => shared.work.notify_one(),
+            // The connection was lost and is back.
+            Ok(None) => shared.was_deaf(),
             Err(error) => {
                 tracing::debug!(%error, "db.bell.lost");
                 drop(listener);
@@ -161,7 +177,7 @@ async fn hear(shared: Arc<Shared>, ear: PgPool, mut listener: PgListener) {
                         Err(_) => {}
                     }
                 };
-                shared.work.notify_one();
+                shared.was_deaf();
             }
         }
     }
@@ -191,6 +207,12 @@ pub(super) async fn call(conn: &mut PgConnection, stop: Stop) -> Result<(), Stor
     sqlx::query_scalar!("SELECT pg_notify('dramatis_stop', $1)::text", stop.to_string())
         .fetch_one(conn)
         .await?;
+    Ok(())
+}
+
+/// Calls that something was deleted, once the transaction is committed.
+pub(super) async fn call_forgetting(conn: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query_scalar!("SELECT pg_notify('dramatis_forget', '')::text").fetch_one(conn).await?;
     Ok(())
 }
 

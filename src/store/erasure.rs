@@ -5,7 +5,7 @@ use tracing::instrument;
 
 use super::guard::GuildTx;
 use super::live::mark_stale;
-use super::{Noun, Store, StoreError, job};
+use super::{Noun, Store, StoreError, forgotten, job};
 use crate::domain::{GuildId, PersonId, SceneId};
 
 /// What went with a person.
@@ -73,6 +73,7 @@ impl Store {
         let num_turns = empty_turns(&mut tx, guild, &turns).await?;
         forget_prompts(&mut tx, guild, &ids).await?;
         forget_who(&mut tx, guild, person).await?;
+        forgotten::note(&mut tx, &ids).await?;
         tx.commit().await?;
         Ok(Erased { scenes, num_turns, messages })
     }

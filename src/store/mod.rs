@@ -14,6 +14,7 @@
 //!
 //! Whoever changes the turns of a scene locks the scene's lane first.
 
+mod absence;
 mod admission;
 mod audit;
 mod audit_chain;
@@ -31,6 +32,7 @@ mod consent;
 pub mod embedded;
 mod erasure;
 mod error;
+mod forgotten;
 mod guard;
 mod guild;
 mod guild_settings;
@@ -88,6 +90,7 @@ pub use connect::{Database, StoreOptions};
 pub use consent::{Agreement, Consent};
 pub use erasure::Erased;
 pub use error::{Noun, StoreError};
+pub use forgotten::ForgottenMark;
 pub use guild_settings::GuildSettings;
 pub use held::{Approval, Held, HeldCase, NewHeld};
 pub use hourly::{HourlyLimit, HourlyLimits, Spent};

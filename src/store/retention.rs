@@ -6,7 +6,7 @@ use tracing::instrument;
 
 use super::erasure::empty_turns;
 use super::policy::Surroundings;
-use super::{Noun, Store, StoreError, lane};
+use super::{Noun, Store, StoreError, forgotten, lane};
 use crate::domain::{GuildId, PersonId, SceneId};
 
 /// A scene as retention sees it.
@@ -97,6 +97,7 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        forgotten::note(&mut tx, &[scene.0]).await?;
         tx.commit().await?;
         Ok(turns.len() as u64)
     }
@@ -167,6 +168,7 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        forgotten::note(&mut tx, &ended).await?;
         tx.commit().await?;
         Ok(ended.len() as u64)
     }
@@ -258,13 +260,13 @@ impl Store {
     }
 
     /// Deletes every row of a guild that we left before that time, its audit too. Says
-    /// which scenes it had; `None` where we are in it, or left it later.
+    /// whether we had left it by then.
     #[instrument(name = "db.guild.delete", skip(self), err(level = "debug"))]
     pub async fn delete_guild_left(
         &self,
         guild: GuildId,
         before: DateTime<Utc>,
-    ) -> Result<Option<Vec<SceneId>>, StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut tx = self.pool.begin().await?;
         let left = sqlx::query_scalar!(
             "SELECT id FROM guild WHERE id = $1 AND left_at < $2 FOR UPDATE",
@@ -274,7 +276,7 @@ impl Store {
         .fetch_optional(&mut *tx)
         .await?;
         if left.is_none() {
-            return Ok(None);
+            return Ok(false);
         }
         let scenes =
             sqlx::query_scalar!("SELECT id FROM scene WHERE guild_id = $1 ORDER BY id", guild.0)
@@ -297,7 +299,8 @@ impl Store {
         sqlx::raw_sql("SET LOCAL dramatis.retention = 'on'").execute(&mut *tx).await?;
         let delete = format!("WITH {} DELETE FROM guild WHERE id = $1", parts.join(", "));
         sqlx::query(AssertSqlSafe(delete)).bind(guild.0).execute(&mut *tx).await?;
+        forgotten::note(&mut tx, &scenes).await?;
         tx.commit().await?;
-        Ok(Some(scenes.into_iter().map(SceneId).collect()))
+        Ok(true)
     }
 }

@@ -59,8 +59,7 @@ pub(in super::super) async fn forget(call: &Call, messages: bool) -> Result<Answ
     let mut told = format!("{} turns of yours are gone.", forgotten.num_turns);
     if forgotten.num_not_reached > 0 {
         told.push_str(
-            " Some workers could not be reached: what they cached goes when it is not used for a \
-             while; the operator can tell them with /v1/cache/forget.",
+            " Some workers could not be reached: what they cached goes as soon as they can be.",
         );
     }
     if messages {

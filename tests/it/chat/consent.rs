@@ -6,6 +6,7 @@ use dramatis::store::{Accepted, Consent, StoreError};
 
 use super::house::House;
 use super::models::tiny;
+use super::stage::Shown;
 
 const CANARY: &str = "the heron of Velmora sleeps";
 
@@ -121,4 +122,67 @@ async fn whoever_is_forgotten_has_agreed_to_nothing() {
     assert_eq!(store.get_agreement(guild, me.id).await.unwrap(), None);
     let again = store.upsert_person(guild, &me.external_id, "Ann").await.unwrap();
     assert!(store.get_standing(guild, again.id).await.unwrap().must_agree);
+}
+
+/// Somebody is gone while a reply is written that has read them.
+async fn gone_meanwhile(house: &House, mo: PersonId, by: &str) {
+    let (guild, chat, me) = (house.guild, &house.chat, house.me.person.id);
+    match by {
+        "opt-out" => assert!(chat.opt_out(guild, me, true).await.unwrap()),
+        "block" => assert!(chat.block_person(guild, me, true, mo, "").await.unwrap().is_some()),
+        _ => chat.set_consent(guild, Consent::Asked, mo).await.unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_has_read_somebody_is_begun_anew_without_them() {
+    for by in ["opt-out", "block", "consent"] {
+        let mut house = House::open(tiny()).await;
+        let scene = house.scene().await;
+        let (guild, store) = (house.guild, house.db.store.clone());
+        let mo = store.upsert_person(guild, "mo", "Mo").await.unwrap().id;
+        let ben = store.upsert_person(guild, "ben", "Ben").await.unwrap();
+        house.chat.agree(guild, ben.id).await.unwrap();
+        let me = std::mem::replace(&mut house.me, Participant { person: ben, persona: None });
+        house.say(scene, "The gulls of Ben are awake.").await;
+        house.me = me;
+        house.say(scene, CANARY).await;
+        house.stage.hold();
+        house.run();
+        house.stage.wait_for_words(scene).await;
+        gone_meanwhile(&house, mo, by).await;
+        house.stage.release();
+        house.settled(scene).await;
+        let prompt = house.prompt_of(&house.latest(scene).await).await;
+        assert!(prompt.contains("gulls") && !prompt.contains(CANARY), "{by}: {prompt}");
+        assert_eq!(house.stage.finished(scene).len(), 1, "{by}");
+        house.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_reply_to_nobody_else_is_called_off() {
+    let (mut house, mo) = asking().await;
+    let (guild, chat, me) = (house.guild, house.chat.clone(), house.me.person.id);
+    chat.agree(guild, me).await.unwrap();
+    // In one it is being written, in the other it waits; what another says is left alone.
+    let [begun, waiting, other] = [house.scene().await, house.scene().await, house.scene().await];
+    house.say(begun, CANARY).await;
+    house.stage.hold();
+    house.run_at_most(1);
+    house.stage.wait_for_words(begun).await;
+    house.say(waiting, CANARY).await;
+    let ben = house.db.store.upsert_person(guild, "ben", "Ben").await.unwrap();
+    chat.agree(guild, ben.id).await.unwrap();
+    house.me = Participant { person: ben, persona: None };
+    house.say(other, "The gulls are awake.").await;
+    chat.block_person(guild, me, true, mo, "").await.unwrap();
+    house.stage.release();
+    house.stage.wait_for(begun, 1, |shown| *shown == Shown::Withdrawn).await;
+    for scene in [begun, waiting, other] {
+        house.settled(scene).await;
+    }
+    assert!(house.stage.finished(begun).is_empty() && house.stage.finished(waiting).is_empty());
+    assert_eq!(house.stage.finished(other).len(), 1);
+    house.stop().await;
 }

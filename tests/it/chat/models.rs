@@ -1,6 +1,7 @@
 //! Two models behind pools that all tests share: a quick one whose words mean
 //! nothing, and the small real one.
 
+use std::path::Path;
 use std::sync::OnceLock;
 
 use candle_core::quantized::GgmlDType;
@@ -32,6 +33,24 @@ pub(super) fn tiny() -> Pool {
 
 /// The same in a pool of the test's own.
 pub(super) fn start_tiny(engine: &EngineOptions) -> Pool {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tiny.gguf");
+    write_tiny(&path);
+    start_tiny_from(&path, engine)
+}
+
+/// The same from such a file.
+pub(super) fn start_tiny_from(path: &Path, engine: &EngineOptions) -> Pool {
+    Pool::start(LocalOptions {
+        model_name: "tiny".into(),
+        model_path: path.to_owned(),
+        load: LoadOptions::default(),
+        engine: engine.clone(),
+    })
+    .unwrap()
+}
+
+pub(super) fn write_tiny(path: &Path) {
     let small = ModelFile::open(&small_model()).unwrap();
     let Some(TokenizerSource::Gguf(vocabulary)) = small.tokenizer() else {
         panic!("a GGUF brings its tokenizer");
@@ -50,16 +69,7 @@ pub(super) fn start_tiny(engine: &EngineOptions) -> Pool {
     for (key, value) in vocabulary.iter().filter(|(key, _)| key.starts_with("tokenizer.")) {
         gguf.set(key, value.clone());
     }
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("tiny.gguf");
-    gguf.write(&path);
-    Pool::start(LocalOptions {
-        model_name: "tiny".into(),
-        model_path: path,
-        load: LoadOptions::default(),
-        engine: engine.clone(),
-    })
-    .unwrap()
+    gguf.write(path);
 }
 
 /// The small real model.

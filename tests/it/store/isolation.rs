@@ -10,10 +10,10 @@ use dramatis::domain::{
 };
 use dramatis::store::{
     Accepted, Approval, AuditHead, ChannelSettings, CharacterAsset, CharacterFile, Consent,
-    Generated, GuildSettings, Held, HourlyLimits, ImportedMember, ImportedTurn, JobKey, Line,
-    LoreScope, NewBook, NewBranch, NewCase, NewHeld, NewImport, NewMessage, NewPost, NewScene,
-    NewSwipe, PostOwner, PostRoute, Preset, QueueLimits, SceneOpening, SceneSource, SceneUpdate,
-    Sealing, StoreError, Surroundings, Target, Work,
+    ForgottenMark, Generated, GuildSettings, Held, HourlyLimits, ImportedMember, ImportedTurn,
+    JobKey, Line, LoreScope, NewBook, NewBranch, NewCase, NewHeld, NewImport, NewMessage, NewPost,
+    NewScene, NewSwipe, PostOwner, PostRoute, Preset, QueueLimits, SceneOpening, SceneSource,
+    SceneUpdate, Sealing, StoreError, Surroundings, Target, Work,
 };
 use serde_json::{Value, json};
 
@@ -416,6 +416,8 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(store.list_person_texts(us, own.person.id).await.unwrap().is_empty());
     assert_eq!(store.get_standing(us, own.person.id).await.unwrap(), Default::default());
     assert!(!store.list_busy_scenes(us).await.unwrap().contains(&scene));
+    assert_eq!(store.heed_absence(us, Some(own.person.id)).await.unwrap(), 0);
+    assert_eq!(store.heed_absence(us, None).await.unwrap(), 0);
     let later = chrono::DateTime::from_timestamp(4_000_000_000, 0).unwrap();
     assert!(store.list_scene_ages(us).await.unwrap().iter().all(|age| age.id != scene));
     refused(store.empty_turns_before(us, scene, later).await);
@@ -438,8 +440,11 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert_eq!(everything(&db, guild).await, before);
 
     // And one that goes takes nothing of another along.
-    assert!(store.delete_guild_left(us, later).await.unwrap().unwrap().contains(&our_scene));
-    assert_eq!(store.delete_guild_left(guild, later).await.unwrap(), None);
+    let (_, mark) = store.list_forgotten_scenes(ForgottenMark::default()).await.unwrap();
+    assert!(store.delete_guild_left(us, later).await.unwrap());
+    assert!(!store.delete_guild_left(guild, later).await.unwrap());
+    let (forgotten, _) = store.list_forgotten_scenes(mark).await.unwrap();
+    assert!(forgotten.contains(&our_scene) && !forgotten.contains(&scene));
     for (table, rows) in rows_of(&db, us).await.as_object().unwrap() {
         assert_eq!(*rows, json!([]), "{table}");
     }

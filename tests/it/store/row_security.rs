@@ -87,7 +87,14 @@ async fn the_role_owns_nothing_and_reaches_nothing_else() {
     .fetch_all(&db.pool)
     .await
     .unwrap();
-    assert_eq!(others, ["fair_clock", "guild"]);
+    assert_eq!(others, ["fair_clock", "forgotten_scene", "guild"]);
+    let reads: bool = sqlx::query_scalar(
+        "SELECT has_table_privilege('dramatis_guild', 'forgotten_scene', 'SELECT, UPDATE, DELETE')",
+    )
+    .fetch_one(&db.pool)
+    .await
+    .unwrap();
+    assert!(!reads, "it adds to that one, and sees nothing of it");
 }
 
 /// Rows of two guilds in every table, made up of nothing but types: what they refer to
