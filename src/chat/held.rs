@@ -3,7 +3,7 @@
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::domain::{GuildId, Scene, Speaker, Turn};
+use crate::domain::{GuildId, Speaker, Turn};
 use crate::store::{Accepted, Claim, Generated, Held, MessageOrigin, NewHeld, Target, Work};
 use crate::telemetry::metrics;
 
@@ -23,7 +23,7 @@ impl Chat {
     pub(super) async fn hold_message(
         &self,
         message: &Message<'_>,
-        scene: &Scene,
+        channel: String,
         said: &str,
         text: String,
         work: Option<Work>,
@@ -37,9 +37,9 @@ impl Chat {
         let name = message.author.name().to_owned();
         let new = NewHeld {
             source: Some(source_of(&external_id)),
-            place: Some(scene.channel.clone()),
+            place: Some(channel),
             person: Some(message.author.person.id),
-            scene: Some(scene.id),
+            scene: Some(message.scene),
             evidence: json!({ "speaker": name, "text": said }),
             held: Held::Message { external_id, name, text, work },
             reason,

@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use crate::domain::{GuildId, PersonId, SceneId, SceneState};
-use crate::store::NewCase;
+use crate::store::{NewCase, PersonStanding};
 
 use super::{Chat, ChatError};
 
@@ -222,20 +222,7 @@ impl Chat {
     /// # Errors
     /// They are not, and why; or the database fails.
     pub async fn heed_standing(&self, guild: GuildId, person: PersonId) -> Result<(), ChatError> {
-        let standing = self.store.get_standing(guild, person).await?;
-        if standing.is_guild_frozen {
-            return Err(ChatError::refused(GUILD_FROZEN));
-        }
-        if standing.is_blocked {
-            return Err(ChatError::refused(BLOCKED));
-        }
-        if standing.is_opted_out {
-            return Err(ChatError::refused(OPTED_OUT));
-        }
-        match standing.must_agree {
-            true => Err(ChatError::MustAgree),
-            false => Ok(()),
-        }
+        heard(self.store.get_standing(guild, person).await?)
     }
 
     /// Whether a scene may be changed by those who play in it.
@@ -264,5 +251,21 @@ impl Chat {
         let detail = json!({ "case": number, "person": case.person, "scene": case.scene });
         self.store.insert_audit(guild, Some(moderator), &action, &detail).await?;
         Ok(number)
+    }
+}
+
+/// Whether somebody is heard who stands like that.
+pub(super) fn heard(standing: PersonStanding) -> Result<(), ChatError> {
+    let PersonStanding { is_blocked, is_opted_out, must_agree, is_guild_frozen } = standing;
+    for (is_so, why) in
+        [(is_guild_frozen, GUILD_FROZEN), (is_blocked, BLOCKED), (is_opted_out, OPTED_OUT)]
+    {
+        if is_so {
+            return Err(ChatError::refused(why));
+        }
+    }
+    match must_agree {
+        true => Err(ChatError::MustAgree),
+        false => Ok(()),
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::domain::{CharacterId, GuildId, Length, Participant, SceneId, SceneState};
 use crate::moderation::Door;
-use crate::store::{Accepted, Full, NewMessage, StoreError, Work};
+use crate::store::{Accepted, Full, NewMessage, Noun, StoreError, Work};
 use crate::telemetry::metrics;
 
 use super::library::{Judged, Rules};
-use super::moderation::FROZEN;
+use super::moderation::{FROZEN, heard};
 use super::{Chat, ChatError};
 
 /// Words of a person, on their way into a scene.
@@ -79,9 +79,10 @@ impl Chat {
         work: Option<Work>,
     ) -> Result<Accepted, ChatError> {
         let (guild, person) = (message.guild, message.author.person.id);
-        self.heed_standing(guild, person).await?;
-        let scene = self.scene(guild, message.scene).await?;
-        let work = match scene.state {
+        let door = self.store.get_scene_door(guild, message.scene, person).await?;
+        let (standing, ground) = door.ok_or(StoreError::NotFound(Noun::Scene))?;
+        heard(standing)?;
+        let work = match ground.state {
             SceneState::Active => work,
             SceneState::Paused => None,
             SceneState::Frozen => return Err(ChatError::refused(FROZEN)),
@@ -89,13 +90,15 @@ impl Chat {
                 return Err(ChatError::refused("this scene is over; begin a new one"));
             }
         };
-        let rules = self.open_rules(guild, scene.id).await?;
+        let rules = self.open(self.library.rules_on(&ground)?)?;
         let text = match rules.judge(Door::Message, &text).await? {
             Judged::Stands(text) => text,
             Judged::Waits { text: covered, why } => {
-                return self.hold_message(message, &scene, &text, covered, work, why).await;
+                let channel = ground.channel;
+                return self.hold_message(message, channel, &text, covered, work, why).await;
             }
         };
+        let scene = message.scene;
         let message = NewMessage {
             external_id: message.external_id.clone(),
             person,
@@ -104,7 +107,7 @@ impl Chat {
             work,
             limits: self.limits(&rules.policy),
         };
-        Ok(self.store.accept_message(guild, scene.id, &message).await?)
+        Ok(self.store.accept_message(guild, scene, &message).await?)
     }
 
     pub(super) fn count_refusal(&self, full: &Full) {
@@ -117,7 +120,10 @@ impl Chat {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Rules, ChatError> {
-        let rules = self.library.rules(guild, Some(scene)).await?;
+        self.open(self.library.rules(guild, Some(scene)).await?)
+    }
+
+    fn open(&self, rules: Rules) -> Result<Rules, ChatError> {
         if rules.policy.is_quiet(self.clock.now()) {
             return Err(ChatError::refused("these are quiet hours here; nothing is taken now"));
         }

@@ -4,9 +4,10 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use tracing::instrument;
 
+use super::guard::GuildTx;
 use super::text::{clean, clean_json};
-use super::{Noun, Store, StoreError, boundary, cast};
-use crate::domain::{Boundary, CastMember, GuildId, SceneId};
+use super::{Noun, PersonStanding, Store, StoreError, boundary, cast, row, standing};
+use crate::domain::{Boundary, CastMember, GuildId, PersonId, SceneId, SceneState};
 
 /// The rules of one place.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Surroundings {
 /// All that the rules of a scene are made of.
 #[derive(Debug, Clone)]
 pub struct SceneGround {
+    /// Whether it is played.
+    pub state: SceneState,
     /// The platform's id of its place.
     pub channel: String,
     /// The guild's platform.
@@ -41,6 +44,32 @@ pub struct SceneGround {
     pub cast: Vec<CastMember>,
     /// The lines and veils that hold in it.
     pub boundaries: Vec<Boundary>,
+}
+
+async fn ground(
+    conn: &mut GuildTx,
+    guild: GuildId,
+    scene: SceneId,
+) -> Result<Option<SceneGround>, StoreError> {
+    let found = sqlx::query!(
+        "SELECT state, channel, places, age_restricted, platform
+         FROM scene JOIN guild ON guild.id = scene.guild_id
+         WHERE scene.guild_id = $1 AND scene.id = $2",
+        guild.0,
+        scene.0,
+    )
+    .fetch_optional(&mut **conn)
+    .await?;
+    let Some(found) = found else { return Ok(None) };
+    Ok(Some(SceneGround {
+        state: row::one_of(Noun::Scene, &SceneState::ALL, SceneState::as_str, &found.state)?,
+        channel: found.channel,
+        platform: found.platform,
+        around: Surroundings { places: found.places, age_restricted: found.age_restricted },
+        policies: list(conn, guild).await?,
+        cast: cast::list(conn, guild, scene).await?,
+        boundaries: boundary::list_in(conn, guild, scene).await?,
+    }))
 }
 
 async fn list(conn: &mut PgConnection, guild: GuildId) -> Result<Vec<PlacePolicy>, StoreError> {
@@ -69,25 +98,21 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Option<SceneGround>, StoreError> {
+        ground(&mut self.read(guild).await?, guild, scene).await
+    }
+
+    /// The same with whether somebody is heard there: all that their words are asked at the
+    /// door.
+    #[instrument(name = "db.scene.door", skip(self), err(level = "debug"))]
+    pub async fn get_scene_door(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        person: PersonId,
+    ) -> Result<Option<(PersonStanding, SceneGround)>, StoreError> {
         let mut conn = self.read(guild).await?;
-        let found = sqlx::query!(
-            "SELECT channel, places, age_restricted, platform
-             FROM scene JOIN guild ON guild.id = scene.guild_id
-             WHERE scene.guild_id = $1 AND scene.id = $2",
-            guild.0,
-            scene.0,
-        )
-        .fetch_optional(&mut *conn)
-        .await?;
-        let Some(found) = found else { return Ok(None) };
-        Ok(Some(SceneGround {
-            channel: found.channel,
-            platform: found.platform,
-            around: Surroundings { places: found.places, age_restricted: found.age_restricted },
-            policies: list(&mut conn, guild).await?,
-            cast: cast::list(&mut conn, guild, scene).await?,
-            boundaries: boundary::list_in(&mut conn, guild, scene).await?,
-        }))
+        let standing = standing::get(&mut conn, guild, person).await?;
+        Ok(ground(&mut conn, guild, scene).await?.map(|ground| (standing, ground)))
     }
 
     /// Writes the rules of a place down, instead of those that stood there.

@@ -1,5 +1,6 @@
 //! What moderators have stopped: guilds at rest, and people who are not heard.
 
+use sqlx::PgConnection;
 use tracing::instrument;
 
 use super::{Noun, Store, StoreError};
@@ -123,22 +124,7 @@ impl Store {
         guild: GuildId,
         person: PersonId,
     ) -> Result<PersonStanding, StoreError> {
-        let mut conn = self.read(guild).await?;
-        let standing = sqlx::query_as!(
-            PersonStanding,
-            r#"SELECT coalesce(is_blocked, false) AS "is_blocked!",
-                      coalesce(is_opted_out, false) AS "is_opted_out!",
-                      coalesce(must_agree, false) AS "must_agree!",
-                      guild.frozen_at IS NOT NULL AS "is_guild_frozen!"
-               FROM guild LEFT JOIN person_standing AS standing
-                    ON standing.guild_id = guild.id AND standing.person_id = $2
-               WHERE guild.id = $1"#,
-            guild.0,
-            person.0,
-        )
-        .fetch_optional(&mut *conn)
-        .await?;
-        Ok(standing.unwrap_or_default())
+        get(&mut *self.read(guild).await?, guild, person).await
     }
 
     /// Who of these people is not heard, by moderators' or their own word, or because they
@@ -163,4 +149,27 @@ impl Store {
         .await?;
         Ok(people.into_iter().map(PersonId).collect())
     }
+}
+
+/// Whether a person is heard in a guild now.
+pub(super) async fn get(
+    conn: &mut PgConnection,
+    guild: GuildId,
+    person: PersonId,
+) -> Result<PersonStanding, StoreError> {
+    let standing = sqlx::query_as!(
+        PersonStanding,
+        r#"SELECT coalesce(is_blocked, false) AS "is_blocked!",
+                  coalesce(is_opted_out, false) AS "is_opted_out!",
+                  coalesce(must_agree, false) AS "must_agree!",
+                  guild.frozen_at IS NOT NULL AS "is_guild_frozen!"
+           FROM guild LEFT JOIN person_standing AS standing
+                ON standing.guild_id = guild.id AND standing.person_id = $2
+           WHERE guild.id = $1"#,
+        guild.0,
+        person.0,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(standing.unwrap_or_default())
 }

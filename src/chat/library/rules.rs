@@ -14,7 +14,7 @@ use crate::moderation::{
     Arrivals, Checker, Door, Outcome, Policy, Rating, Reading, Retention, RuleError, SceneFacts,
     Theme, Verdict, WordRule, declares_minor, line_rule, veil_rule,
 };
-use crate::store::{Noun, PlacePolicy, StoreError, Surroundings};
+use crate::store::{Noun, PlacePolicy, SceneGround, StoreError, Surroundings};
 
 use super::judging::Judged;
 use super::{Library, PLATFORM};
@@ -87,7 +87,14 @@ impl Library {
             return self.rules_at(guild, &around, "", SceneFacts::default()).await;
         };
         let ground = self.store.get_scene_ground(guild, scene).await?;
-        let ground = ground.ok_or(StoreError::NotFound(Noun::Scene))?;
+        self.rules_on(&ground.ok_or(StoreError::NotFound(Noun::Scene))?)
+    }
+
+    /// The rules of a scene, of what they are made of.
+    ///
+    /// # Errors
+    /// A policy cannot be read.
+    pub(in crate::chat) fn rules_on(&self, ground: &SceneGround) -> Result<Rules, ChatError> {
         let facts = facts_of(ground.cast.iter().map(|member| &member.character.sheet));
         let is_own = ground.platform == PLATFORM;
         let rules =

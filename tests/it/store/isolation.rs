@@ -417,6 +417,8 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert_eq!(store.get_standing(us, own.person.id).await.unwrap(), Default::default());
     assert!(!store.list_busy_scenes(us).await.unwrap().contains(&scene));
     assert_eq!(store.heed_absence(us, Some(own.person.id)).await.unwrap(), 0);
+    let door = store.get_scene_door(us, scene, own.person.id).await.unwrap();
+    assert!(door.is_none(), "{door:?}");
     assert_eq!(store.heed_absence(us, None).await.unwrap(), 0);
     let later = chrono::DateTime::from_timestamp(4_000_000_000, 0).unwrap();
     assert!(store.list_scene_ages(us).await.unwrap().iter().all(|age| age.id != scene));
