@@ -1,9 +1,9 @@
 //! The cast of a scene.
 
-use sqlx::PgConnection;
 use tracing::instrument;
 
 use super::character::character;
+use super::guard::GuildTx;
 use super::row;
 use super::{Noun, Store, StoreError};
 use crate::domain::{CastMember, CharacterId, GuildId, Length, SceneId};
@@ -97,12 +97,12 @@ impl Store {
         guild: GuildId,
         scene: SceneId,
     ) -> Result<Vec<CastMember>, StoreError> {
-        list(&mut *self.read(guild).await?, guild, scene).await
+        list(&mut self.read(guild).await?, guild, scene).await
     }
 }
 
 pub(super) async fn list(
-    conn: &mut PgConnection,
+    conn: &mut GuildTx,
     guild: GuildId,
     scene: SceneId,
 ) -> Result<Vec<CastMember>, StoreError> {
@@ -116,12 +116,12 @@ pub(super) async fn list(
         guild.0,
         scene.0,
     )
-    .fetch_all(conn)
+    .fetch_all(&mut **conn)
     .await?;
     rows.into_iter()
         .map(|row| {
             Ok(CastMember {
-                character: character(guild, CharacterId(row.id), row.sheet)?,
+                character: character(&conn.seal, guild, CharacterId(row.id), row.sheet)?,
                 length: row::length(Noun::CastMember, row.length)?,
             })
         })

@@ -4,7 +4,9 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use tracing::instrument;
 
-use super::text::{clean, clean_json, name_key};
+use super::guard::GuildTx;
+use super::seal::GuildSeal;
+use super::text::{clean, name_key};
 use super::{Noun, Store, StoreError};
 use crate::domain::{Character, CharacterId, CharacterSheet, GuildId};
 
@@ -14,37 +16,38 @@ struct CharacterRow {
     sheet: Value,
 }
 
-impl TryFrom<CharacterRow> for Character {
-    type Error = StoreError;
-
-    fn try_from(row: CharacterRow) -> Result<Self, StoreError> {
-        character(GuildId(row.guild_id), CharacterId(row.id), row.sheet)
+impl CharacterRow {
+    fn open(self, seal: &GuildSeal) -> Result<Character, StoreError> {
+        character(seal, GuildId(self.guild_id), CharacterId(self.id), self.sheet)
     }
 }
 
 /// A character from the columns that hold it.
 pub(super) fn character(
+    seal: &GuildSeal,
     guild_id: GuildId,
     id: CharacterId,
     sheet: Value,
 ) -> Result<Character, StoreError> {
-    let sheet: CharacterSheet = serde_json::from_value(sheet).map_err(|error| {
-        StoreError::Unreadable { noun: Noun::Character, reason: error.to_string() }
-    })?;
+    let sheet: CharacterSheet =
+        serde_json::from_value(seal.open_json(sheet)?).map_err(|error| StoreError::Unreadable {
+            noun: Noun::Character,
+            reason: error.to_string(),
+        })?;
     Ok(Character { id, guild_id, sheet })
 }
 
 /// The sheet as its column holds it.
-pub(super) fn sheet_column(sheet: &CharacterSheet) -> Value {
+pub(super) fn sheet_column(sheet: &CharacterSheet, seal: &GuildSeal) -> Value {
     // JSON has no NaN: it would come back as null, which is no number.
     let talkativeness = if sheet.talkativeness.is_finite() { sheet.talkativeness } else { 0.5 };
     let sheet = CharacterSheet { talkativeness, ..sheet.clone() };
-    clean_json(&serde_json::to_value(sheet).expect("a sheet is plain data"))
+    seal.seal_json(&serde_json::to_value(sheet).expect("a sheet is plain data"))
 }
 
 /// Writes down a character and gives its key.
 pub(super) async fn insert(
-    conn: &mut PgConnection,
+    conn: &mut GuildTx,
     guild: GuildId,
     sheet: &CharacterSheet,
 ) -> Result<CharacterId, StoreError> {
@@ -54,21 +57,21 @@ pub(super) async fn insert(
         guild.0,
         &clean(&sheet.name),
         name_key(&sheet.name),
-        sheet_column(sheet),
+        sheet_column(sheet, &conn.seal),
     )
-    .fetch_one(conn)
+    .fetch_one(&mut **conn)
     .await?;
     Ok(CharacterId(id))
 }
 
 /// Replaces what is known of a character.
 pub(super) async fn update(
-    conn: &mut PgConnection,
+    conn: &mut GuildTx,
     guild: GuildId,
     character: CharacterId,
     sheet: &CharacterSheet,
 ) -> Result<Character, StoreError> {
-    sqlx::query_as!(
+    let row = sqlx::query_as!(
         CharacterRow,
         "UPDATE character
          SET name = $3, name_key = $4, sheet = $5, updated_at = now()
@@ -78,12 +81,11 @@ pub(super) async fn update(
         character.0,
         &clean(&sheet.name),
         name_key(&sheet.name),
-        sheet_column(sheet),
+        sheet_column(sheet, &conn.seal),
     )
-    .fetch_optional(conn)
-    .await?
-    .ok_or(StoreError::NotFound(Noun::Character))?
-    .try_into()
+    .fetch_optional(&mut **conn)
+    .await?;
+    row.ok_or(StoreError::NotFound(Noun::Character))?.open(&conn.seal)
 }
 
 /// Puts an archived character on the lists.
@@ -156,7 +158,7 @@ impl Store {
         )
         .fetch_optional(&mut *conn)
         .await?
-        .map(Character::try_from)
+        .map(|row| row.open(&conn.seal))
         .transpose()
     }
 
@@ -177,7 +179,7 @@ impl Store {
         )
         .fetch_optional(&mut *conn)
         .await?
-        .map(Character::try_from)
+        .map(|row| row.open(&conn.seal))
         .transpose()
     }
 
@@ -194,7 +196,7 @@ impl Store {
         .fetch_all(&mut *conn)
         .await?
         .into_iter()
-        .map(Character::try_from)
+        .map(|row| row.open(&conn.seal))
         .collect()
     }
 

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use tracing::instrument;
 
 use super::character::sheet_column;
+use super::guard::GuildTx;
 use super::text::{clean, name_key};
 use super::{Noun, Store, StoreError};
 use crate::domain::{Character, CharacterId, CharacterSheet, GuildId, LorebookId};
@@ -89,7 +90,7 @@ impl Store {
         )
         .fetch_optional(&mut *conn)
         .await?;
-        Ok(card.flatten())
+        card.flatten().map(|card| conn.seal.open_file(card)).transpose()
     }
 
     /// The files of a character, in order.
@@ -252,7 +253,7 @@ pub(super) enum Place {
 
 /// Keeps everything that a file holds.
 pub(super) async fn put(
-    conn: &mut PgConnection,
+    conn: &mut GuildTx,
     guild: GuildId,
     file: &CharacterFile,
     place: Place,
@@ -264,13 +265,14 @@ pub(super) async fn put(
 }
 
 async fn put_sheet(
-    conn: &mut PgConnection,
+    conn: &mut GuildTx,
     guild: GuildId,
     file: &CharacterFile,
     place: Place,
 ) -> Result<CharacterId, StoreError> {
     let (name, key) = (clean(&file.sheet.name), name_key(&file.sheet.name));
-    let sheet = sheet_column(&file.sheet);
+    let sheet = sheet_column(&file.sheet, &conn.seal);
+    let card = conn.seal.seal_file(&file.card);
     let id = match place {
         Place::Offered | Place::Archived => Some(
             sqlx::query_scalar!(
@@ -281,10 +283,10 @@ async fn put_sheet(
                 &name,
                 key,
                 sheet,
-                &file.card,
+                card,
                 matches!(place, Place::Archived),
             )
-            .fetch_one(conn)
+            .fetch_one(&mut **conn)
             .await?,
         ),
         Place::Of(old) => {
@@ -298,9 +300,9 @@ async fn put_sheet(
                 &name,
                 key,
                 sheet,
-                &file.card,
+                card,
             )
-            .fetch_optional(conn)
+            .fetch_optional(&mut **conn)
             .await?
         }
     };

@@ -1,30 +1,52 @@
 //! Sealing anew: with another key, for the first time, or not any more.
 
-use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row as _};
 use tracing::instrument;
 
-use super::seal::{GuildSeal, MARK};
+use super::seal::{JSON_MARK, MARK};
 use super::{Store, StoreError};
 use crate::domain::GuildId;
 
-/// How many rows are written in one transaction.
-const PAGE: i64 = 200;
-
-/// What is sealed, by table: texts, and values that are texts where they are sealed.
-/// Prompts are apart: `reseal_prompts`.
-const TEXTS: [(&str, &str); 8] = [
-    ("swipe", "text"),
-    ("boundary", "text"),
-    ("persona", "description"),
-    ("scene", "scenario"),
-    ("report", "reason"),
-    ("moderation_case", "reason"),
-    ("moderation_case", "appeal"),
-    ("moderation_case", "decision"),
+/// What is sealed, by table. Prompts are apart: `reseal_prompts`.
+const COLUMNS: [(&str, &str, Form); 13] = [
+    ("swipe", "text", Form::Text),
+    ("boundary", "text", Form::Text),
+    ("persona", "description", Form::Text),
+    ("scene", "scenario", Form::Text),
+    ("report", "reason", Form::Text),
+    ("moderation_case", "reason", Form::Text),
+    ("moderation_case", "appeal", Form::Text),
+    ("moderation_case", "decision", Form::Text),
+    ("scene", "note", Form::Json),
+    ("moderation_case", "evidence", Form::Json),
+    ("held", "body", Form::Json),
+    ("character", "sheet", Form::Json),
+    ("character", "card", Form::File),
 ];
-const VALUES: [(&str, &str); 3] =
-    [("scene", "note"), ("moderation_case", "evidence"), ("held", "body")];
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    /// JSON, which is a text where it is sealed.
+    Json,
+    /// The same, of a whole file.
+    File,
+}
+
+impl Form {
+    /// How many rows are written in one transaction.
+    fn page(self) -> i64 {
+        match self {
+            Self::Text | Self::Json => PAGE,
+            Self::File => PAGE_OF_FILES,
+        }
+    }
+}
+
+const PAGE: i64 = 200;
+/// Files may be long.
+const PAGE_OF_FILES: i64 = 8;
 
 /// How texts are to be written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,11 +71,8 @@ impl Store {
         as_wished: Sealing,
     ) -> Result<u64, StoreError> {
         let mut num_texts = 0;
-        for (table, column) in TEXTS {
-            num_texts += self.reseal(guild, as_wished, table, column, false).await?;
-        }
-        for (table, column) in VALUES {
-            num_texts += self.reseal(guild, as_wished, table, column, true).await?;
+        for (table, column, form) in COLUMNS {
+            num_texts += self.reseal(guild, as_wished, table, column, form).await?;
         }
         Ok(num_texts + self.reseal_prompts(guild, as_wished).await?)
     }
@@ -78,47 +97,52 @@ impl Store {
         as_wished: Sealing,
         table: &str,
         column: &str,
-        is_value: bool,
+        form: Form,
     ) -> Result<u64, StoreError> {
-        let text = match is_value {
-            true => format!(
-                "CASE jsonb_typeof({column}) WHEN 'string' THEN {column} #>> '{{}}' ELSE '-' END"
-            ),
-            false => column.to_owned(),
-        };
+        let is_json = form != Form::Text;
+        // JSON is found, and changed, as the text that it is spelled with.
+        let (text, value) = if is_json { ("::text", "$2::text::json") } else { ("", "$2") };
+        let mark = self.mark_of(as_wished);
+        let mark = if is_json { mark.replace(MARK, JSON_MARK) } else { mark };
         let select = format!(
-            "SELECT ctid::text, {text} AS text, {column} AS value FROM {table}
-             WHERE guild_id = $1 AND {column} IS NOT NULL AND {text} <> ''
-               AND starts_with({text}, $2) <> $3
+            "SELECT ctid::text, {column}{text} FROM {table}
+             WHERE guild_id = $1 AND {column}{text} <> ''
+               AND starts_with({column}{text}, $2) <> $3
              LIMIT $4 FOR UPDATE"
         );
         let update =
-            format!("UPDATE {table} SET {column} = $2 WHERE guild_id = $3 AND ctid = $1::tid");
+            format!("UPDATE {table} SET {column} = {value} WHERE guild_id = $3 AND ctid = $1::tid");
         let mut num_texts = 0;
         loop {
             let mut tx = self.begin(guild).await?;
             let rows = sqlx::query(AssertSqlSafe(select.clone()))
                 .bind(guild.0)
-                .bind(self.mark_of(as_wished))
+                .bind(&mark)
                 .bind(as_wished == Sealing::First)
-                .bind(PAGE)
+                .bind(form.page())
                 .fetch_all(&mut *tx)
                 .await?;
             for row in &rows {
-                let place: String = row.try_get(0)?;
-                let change = sqlx::query(AssertSqlSafe(update.clone())).bind(place);
-                let change = if is_value {
-                    let opened = tx.seal.open_json(row.try_get(2)?)?;
-                    change.bind(sealed_value(&tx.seal, opened, as_wished))
-                } else {
-                    let opened = tx.seal.open(row.try_get(1)?)?;
-                    change.bind(sealed_text(&tx.seal, opened, as_wished))
+                let (place, text): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+                let text = match is_json {
+                    true => tx.seal.open_file(text)?,
+                    false => tx.seal.open(text)?,
                 };
-                change.bind(guild.0).execute(&mut *tx).await?;
+                let text = match (as_wished, is_json) {
+                    (Sealing::First, true) => tx.seal.seal_file(&text),
+                    (Sealing::First, false) => tx.seal.seal(&text),
+                    (Sealing::Open, _) => text,
+                };
+                sqlx::query(AssertSqlSafe(update.clone()))
+                    .bind(place)
+                    .bind(text)
+                    .bind(guild.0)
+                    .execute(&mut *tx)
+                    .await?;
             }
             tx.commit().await?;
             num_texts += rows.len() as u64;
-            if (rows.len() as i64) < PAGE {
+            if (rows.len() as i64) < form.page() {
                 return Ok(num_texts);
             }
         }
@@ -175,19 +199,5 @@ impl Store {
             (Sealing::First, Some(name)) => format!("{MARK}{name}:"),
             _ => MARK.to_string(),
         }
-    }
-}
-
-fn sealed_text(seal: &GuildSeal, text: String, as_wished: Sealing) -> String {
-    match as_wished {
-        Sealing::First => seal.seal(&text),
-        Sealing::Open => text,
-    }
-}
-
-fn sealed_value(seal: &GuildSeal, value: Value, as_wished: Sealing) -> Value {
-    match as_wished {
-        Sealing::First => seal.seal_json(&value),
-        Sealing::Open => value,
     }
 }

@@ -3,7 +3,7 @@
 //! With keys of the operator's, stories are in the database as ciphertext: AES-256-GCM,
 //! under a key that is derived for each guild (HKDF-SHA256), a fresh nonce for each text.
 //! The database, its backups and whoever reads its disk hold nothing that can be read
-//! without the keys. Names, titles, characters, lorebooks and settings are not sealed.
+//! without the keys. Names, titles, lorebooks and settings are not sealed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ use crate::domain::GuildId;
 
 /// What a sealed text begins with; no other text does.
 pub(super) const MARK: char = '\u{1}';
+/// What JSON begins with that is a sealed text.
+pub(super) const JSON_MARK: &str = r#""\u0001"#;
 const KEY_BYTES: usize = 32;
 const SALT: &[u8] = b"dramatis seal 1";
 
@@ -114,13 +116,7 @@ impl GuildSeal {
         if text.is_empty() {
             return String::new();
         }
-        let mut nonce = [0; NONCE_LEN];
-        SystemRandom::new().fill(&mut nonce).expect("the system has randomness");
-        let mut bytes = text.into_owned().into_bytes();
-        self.key(secret)
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut bytes)
-            .expect("texts are far shorter than what can be sealed");
-        let sealed = [&nonce[..], &bytes].concat();
+        let sealed = self.close(secret, text.as_bytes());
         format!("{MARK}{name}:{}", BASE64.encode(sealed))
     }
 
@@ -131,18 +127,9 @@ impl GuildSeal {
     pub(super) fn open(&self, text: String) -> Result<String, StoreError> {
         let Some(sealed) = text.strip_prefix(MARK) else { return Ok(text) };
         let (name, bytes) = sealed.split_once(':').unwrap_or((sealed, ""));
-        let lost = || StoreError::Sealed { key: name.to_owned() };
-        let (_, secret) =
-            self.keyring.0.iter().find(|(known, _)| known == name).ok_or_else(lost)?;
-        let mut bytes = BASE64.decode(bytes).map_err(|_| lost())?;
-        if bytes.len() < NONCE_LEN {
-            return Err(lost());
-        }
-        let (nonce, sealed) = bytes.split_at_mut(NONCE_LEN);
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| lost())?;
-        let opened = self.key(secret).open_in_place(nonce, Aad::empty(), sealed);
-        let opened = opened.map_err(|_| lost())?.to_vec();
-        String::from_utf8(opened).map_err(|_| lost())
+        let opened = BASE64.decode(bytes).ok().and_then(|bytes| self.unclose(name, bytes));
+        let text = opened.and_then(|opened| String::from_utf8(opened).ok());
+        text.ok_or_else(|| StoreError::Sealed { key: name.to_owned() })
     }
 
     /// [`GuildSeal::open`] for what may be absent.
@@ -170,6 +157,51 @@ impl GuildSeal {
             }
             value => Ok(value),
         }
+    }
+
+    /// A file's own JSON text as it is written down, to the letter; a sealed one is JSON too.
+    pub(super) fn seal_file(&self, text: &str) -> String {
+        if self.keyring.is_empty() {
+            return text.to_owned();
+        }
+        Value::String(self.seal(text)).to_string()
+    }
+
+    /// The file's text that was written down.
+    ///
+    /// # Errors
+    /// As [`GuildSeal::open`].
+    pub(super) fn open_file(&self, text: String) -> Result<String, StoreError> {
+        if !text.starts_with(JSON_MARK) {
+            return Ok(text);
+        }
+        let sealed = serde_json::from_str(&text);
+        self.open(sealed.map_err(|_| StoreError::Sealed { key: String::new() })?)
+    }
+
+    /// Nonce, ciphertext, tag.
+    fn close(&self, secret: &Prk, bytes: &[u8]) -> Vec<u8> {
+        let mut nonce = [0; NONCE_LEN];
+        SystemRandom::new().fill(&mut nonce).expect("the system has randomness");
+        let mut sealed = [&nonce[..], bytes].concat();
+        let tag = self
+            .key(secret)
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::empty(),
+                &mut sealed[NONCE_LEN..],
+            )
+            .expect("what is sealed is far shorter than what can be");
+        sealed.extend(tag.as_ref());
+        sealed
+    }
+
+    /// What was closed with the key of that name, if it is there and it was.
+    fn unclose(&self, key: &str, mut sealed: Vec<u8>) -> Option<Vec<u8>> {
+        let (_, secret) = self.keyring.0.iter().find(|(known, _)| known == key)?;
+        let (nonce, rest) = sealed.split_at_mut_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        Some(self.key(secret).open_in_place(nonce, Aad::empty(), rest).ok()?.to_vec())
     }
 
     fn key(&self, secret: &Prk) -> LessSafeKey {
