@@ -366,7 +366,7 @@ async fn put_assets(
 
 /// Puts this lore in the place of what came with an earlier card.
 pub(super) async fn put_book(
-    conn: &mut PgConnection,
+    conn: &mut GuildTx,
     guild: GuildId,
     character: CharacterId,
     book: Option<&NewBook>,
@@ -378,7 +378,7 @@ pub(super) async fn put_book(
         guild.0,
         character.0,
     )
-    .execute(&mut *conn)
+    .execute(&mut **conn)
     .await?;
     let Some(book) = book else { return Ok(()) };
     let name = free_name(conn, guild, &book.name).await?;
@@ -393,9 +393,9 @@ pub(super) async fn put_book(
         character.0,
         &clean(&name),
         name_key(&name),
-        &book.body,
+        conn.seal.seal_file(&book.body),
     )
-    .execute(conn)
+    .execute(&mut **conn)
     .await?;
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 use tracing::instrument;
 
+use super::seal::GuildSeal;
 use super::text::{clean, name_key};
 use super::{Noun, Store, StoreError};
 use crate::domain::{CharacterId, GuildId, LorebookId, SceneId};
@@ -76,10 +77,10 @@ struct LorebookRow {
     revision: i64,
 }
 
-impl From<LorebookRow> for Lorebook {
-    fn from(row: LorebookRow) -> Self {
-        let LorebookRow { id, name, body, revision } = row;
-        Self { id: LorebookId(id), name, body, revision }
+impl LorebookRow {
+    fn open(self, seal: &GuildSeal) -> Result<Lorebook, StoreError> {
+        let Self { id, name, body, revision } = self;
+        Ok(Lorebook { id: LorebookId(id), name, body: seal.open_file(body)?, revision })
     }
 }
 
@@ -104,12 +105,13 @@ impl Store {
             guild.0,
             &clean(name),
             name_key(name),
-            body,
+            tx.seal.seal_file(body),
         )
         .fetch_one(&mut *tx)
         .await?;
+        let kept = row.open(&tx.seal)?;
         tx.commit().await?;
-        Ok(row.into())
+        Ok(kept)
     }
 
     /// Puts other words into a lorebook, unless somebody changed it since `revision`.
@@ -134,12 +136,13 @@ impl Store {
             guild.0,
             lorebook.0,
             revision,
-            body,
+            tx.seal.seal_file(body),
         )
         .fetch_optional(&mut *tx)
         .await?;
+        let kept = row.ok_or(StoreError::NotFound(Noun::Lorebook))?.open(&tx.seal)?;
         tx.commit().await?;
-        row.map(Lorebook::from).ok_or(StoreError::NotFound(Noun::Lorebook))
+        Ok(kept)
     }
 
     /// A lorebook by its key.
@@ -153,7 +156,7 @@ impl Store {
         let row = select_lorebooks!("WHERE guild_id = $1 AND id = $2", guild.0, lorebook.0)
             .fetch_optional(&mut *conn)
             .await?;
-        Ok(row.map(Lorebook::from))
+        row.map(|row| row.open(&conn.seal)).transpose()
     }
 
     /// The lorebook of that name, whatever its letter case.
@@ -168,7 +171,7 @@ impl Store {
         let row = select_lorebooks!("WHERE guild_id = $1 AND name_key = $2", guild.0, key)
             .fetch_optional(&mut *conn)
             .await?;
-        Ok(row.map(Lorebook::from))
+        row.map(|row| row.open(&conn.seal)).transpose()
     }
 
     /// A guild's lorebooks, by name.

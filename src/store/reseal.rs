@@ -8,7 +8,7 @@ use super::{Store, StoreError};
 use crate::domain::GuildId;
 
 /// What is sealed, by table. Prompts are apart: `reseal_prompts`.
-const COLUMNS: [(&str, &str, Form); 13] = [
+const COLUMNS: [(&str, &str, Form); 14] = [
     ("swipe", "text", Form::Text),
     ("boundary", "text", Form::Text),
     ("persona", "description", Form::Text),
@@ -22,6 +22,7 @@ const COLUMNS: [(&str, &str, Form); 13] = [
     ("held", "body", Form::Json),
     ("character", "sheet", Form::Json),
     ("character", "card", Form::File),
+    ("lorebook", "body", Form::File),
 ];
 
 /// What a column holds.
