@@ -95,7 +95,7 @@ impl Store {
              INSERT INTO participant (guild_id, scene_id, person_id) VALUES ($1, $2, $4)",
             guild.0,
             scene.0,
-            &import.header,
+            tx.seal.seal_file(&import.header),
             import.person.0,
         )
         .execute(&mut *tx)
@@ -129,8 +129,11 @@ impl Store {
         )
         .fetch_all(&mut *conn)
         .await?;
-        let lines = rows.into_iter().map(|row| (TurnId(row.id), row.source)).collect();
-        Ok(SceneSource { header: header.flatten(), lines })
+        let header = header.flatten().map(|header| conn.seal.open_file(header)).transpose()?;
+        let lines = rows
+            .into_iter()
+            .map(|row| Ok::<_, StoreError>((TurnId(row.id), conn.seal.open_file(row.source)?)));
+        Ok(SceneSource { header, lines: lines.collect::<Result<_, _>>()? })
     }
 }
 
@@ -173,7 +176,7 @@ async fn put(
         rows.name.push(clean(&turn.name).into_owned());
         rows.created_at.push(turn.created_at);
         rows.is_removed.push(turn.is_removed);
-        rows.source.push(turn.source.clone());
+        rows.source.push(conn.seal.seal_file(&turn.source));
     }
     rows.insert(conn, guild, scene, parent).await
 }

@@ -14,7 +14,7 @@ use tracing::instrument;
 
 use super::guard::GuildTx;
 use super::live::mark_stale;
-use super::text::{clean, clean_json};
+use super::text::clean;
 use super::{NewSwipe, Noun, Store, StoreError, lane, swipe, turn};
 use crate::domain::{GuildId, SceneId, Speaker, SwipeId, SwipeOrigin, Turn, TurnId};
 
@@ -241,7 +241,7 @@ pub(super) async fn place(
         &clean(new.speaker.name()),
         conn.seal.seal(&new.text),
         new.origin.as_str(),
-        new.receipt.as_ref().map(clean_json),
+        new.receipt.as_ref().map(|receipt| conn.seal.seal_json(receipt)),
     )
     .fetch_optional(&mut **conn)
     .await?

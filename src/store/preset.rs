@@ -4,6 +4,7 @@
 use serde_json::Value;
 use tracing::instrument;
 
+use super::seal::GuildSeal;
 use super::text::{clean, clean_json, name_key};
 use super::{Store, StoreError};
 use crate::domain::GuildId;
@@ -17,6 +18,13 @@ pub struct Preset {
     pub params: Value,
     /// The file that it was imported from, as JSON text.
     pub source: Option<String>,
+}
+
+impl Preset {
+    fn open(self, seal: &GuildSeal) -> Result<Self, StoreError> {
+        let source = self.source.map(|source| seal.open_file(source)).transpose()?;
+        Ok(Self { source, ..self })
+    }
 }
 
 impl Store {
@@ -37,7 +45,7 @@ impl Store {
             name_key(&preset.name),
             &clean(&preset.name),
             clean_json(&preset.params),
-            preset.source.as_deref(),
+            preset.source.as_ref().map(|source| tx.seal.seal_file(source)),
         )
         .execute(&mut *tx)
         .await?;
@@ -53,27 +61,29 @@ impl Store {
         name: &str,
     ) -> Result<Option<Preset>, StoreError> {
         let mut conn = self.read(guild).await?;
-        Ok(sqlx::query_as!(
+        let kept = sqlx::query_as!(
             Preset,
             "SELECT name, params, source::text FROM preset WHERE guild_id = $1 AND name_key = $2",
             guild.0,
             name_key(name),
         )
         .fetch_optional(&mut *conn)
-        .await?)
+        .await?;
+        kept.map(|preset| preset.open(&conn.seal)).transpose()
     }
 
     /// All presets of a guild, by name.
     #[instrument(name = "db.preset.list", skip(self), err(level = "debug"))]
     pub async fn list_presets(&self, guild: GuildId) -> Result<Vec<Preset>, StoreError> {
         let mut conn = self.read(guild).await?;
-        Ok(sqlx::query_as!(
+        let kept = sqlx::query_as!(
             Preset,
             "SELECT name, params, source::text FROM preset WHERE guild_id = $1 ORDER BY name_key",
             guild.0,
         )
         .fetch_all(&mut *conn)
-        .await?)
+        .await?;
+        kept.into_iter().map(|preset| preset.open(&conn.seal)).collect()
     }
 
     /// Drops a preset; says whether there was one.

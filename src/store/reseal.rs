@@ -8,7 +8,7 @@ use super::{Store, StoreError};
 use crate::domain::GuildId;
 
 /// What is sealed, by table. Prompts are apart: `reseal_prompts`.
-const COLUMNS: [(&str, &str, Form); 14] = [
+const COLUMNS: [(&str, &str, Form); 19] = [
     ("swipe", "text", Form::Text),
     ("boundary", "text", Form::Text),
     ("persona", "description", Form::Text),
@@ -23,6 +23,11 @@ const COLUMNS: [(&str, &str, Form); 14] = [
     ("character", "sheet", Form::Json),
     ("character", "card", Form::File),
     ("lorebook", "body", Form::File),
+    ("swipe", "receipt", Form::Json),
+    ("scene", "lore_effects", Form::Json),
+    ("scene", "source", Form::File),
+    ("turn", "source", Form::Json),
+    ("preset", "source", Form::File),
 ];
 
 /// What a column holds.

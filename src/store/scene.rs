@@ -6,7 +6,7 @@ use tracing::instrument;
 use super::guard::GuildTx;
 use super::moves::{NewTurn, place};
 use super::seal::GuildSeal;
-use super::text::{clean, clean_json, clean_option};
+use super::text::{clean, clean_option};
 use super::{Noun, Store, StoreError, row};
 use crate::domain::{CharacterId, GuildId, Length, Note, Scene, SceneId, SceneState, TurnId};
 
@@ -130,7 +130,7 @@ impl Store {
         )
         .fetch_optional(&mut *conn)
         .await?;
-        Ok(effects.flatten())
+        effects.flatten().map(|effects| conn.seal.open_json(effects)).transpose()
     }
 
     /// Notes which lore sticks or rests.
@@ -146,7 +146,7 @@ impl Store {
             "UPDATE scene SET lore_effects = $3 WHERE guild_id = $1 AND id = $2",
             guild.0,
             scene.0,
-            effects.map(clean_json),
+            effects.map(|effects| tx.seal.seal_json(effects)),
         )
         .execute(&mut *tx)
         .await?;

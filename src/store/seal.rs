@@ -3,7 +3,7 @@
 //! With keys of the operator's, stories are in the database as ciphertext: AES-256-GCM,
 //! under a key that is derived for each guild (HKDF-SHA256), a fresh nonce for each text.
 //! The database, its backups and whoever reads its disk hold nothing that can be read
-//! without the keys. Names, titles and settings are not sealed.
+//! without the keys. Names, titles, pictures and settings are not sealed.
 
 use std::fmt;
 use std::sync::Arc;

@@ -8,7 +8,6 @@ use super::guard::GuildTx;
 use super::live::mark_stale;
 use super::moves::select;
 use super::seal::GuildSeal;
-use super::text::clean_json;
 use super::{Noun, Store, StoreError, lane, row, turn};
 use crate::domain::{GuildId, SceneId, Swipe, SwipeId, SwipeOrigin, Turn, TurnId};
 
@@ -40,7 +39,7 @@ impl SwipeRow {
             ordinal: row::count(self.ordinal.into()),
             text: seal.open(self.text)?,
             origin: row::swipe_origin(&self.origin)?,
-            receipt: self.receipt,
+            receipt: self.receipt.map(|receipt| seal.open_json(receipt)).transpose()?,
             created_at: self.created_at,
         })
     }
@@ -132,7 +131,7 @@ pub(super) async fn insert(
         turn.0,
         conn.seal.seal(&new.text),
         new.origin.as_str(),
-        new.receipt.as_ref().map(clean_json),
+        new.receipt.as_ref().map(|receipt| conn.seal.seal_json(receipt)),
     )
     .fetch_optional(&mut **conn)
     .await?;
