@@ -211,13 +211,14 @@ impl Store {
         sha256: [u8; 32],
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let mut conn = self.read(guild).await?;
-        Ok(sqlx::query_scalar!(
-            "SELECT bytes FROM asset WHERE guild_id = $1 AND sha256 = $2",
+        let row = sqlx::query!(
+            "SELECT bytes, sealed_with FROM asset WHERE guild_id = $1 AND sha256 = $2",
             guild.0,
             &sha256[..],
         )
         .fetch_optional(&mut *conn)
-        .await?)
+        .await?;
+        row.map(|row| conn.seal.open_bytes(row.bytes, row.sealed_with)).transpose()
     }
 
     /// The lorebook that came in a character's card, if it is still there.
@@ -311,7 +312,7 @@ async fn put_sheet(
 
 /// Puts these files in the places of all that there were.
 async fn put_assets(
-    conn: &mut PgConnection,
+    conn: &mut GuildTx,
     guild: GuildId,
     character: CharacterId,
     assets: &[CharacterAsset],
@@ -321,19 +322,21 @@ async fn put_assets(
         guild.0,
         character.0,
     )
-    .execute(&mut *conn)
+    .execute(&mut **conn)
     .await?;
     let mut sent: HashSet<[u8; 32]> = HashSet::new();
     for (ordinal, asset) in assets.iter().enumerate() {
         if sent.insert(asset.sha256) {
+            let (bytes, sealed_with) = conn.seal.seal_bytes(&asset.bytes);
             sqlx::query!(
-                "INSERT INTO asset (guild_id, sha256, bytes) VALUES ($1, $2, $3)
+                "INSERT INTO asset (guild_id, sha256, bytes, sealed_with) VALUES ($1, $2, $3, $4)
                  ON CONFLICT DO NOTHING",
                 guild.0,
                 &asset.sha256[..],
-                &asset.bytes[..],
+                bytes,
+                sealed_with,
             )
-            .execute(&mut *conn)
+            .execute(&mut **conn)
             .await?;
         }
         sqlx::query!(
@@ -349,7 +352,7 @@ async fn put_assets(
             &clean(&asset.ext),
             &clean(&asset.uri),
         )
-        .execute(&mut *conn)
+        .execute(&mut **conn)
         .await?;
     }
     sqlx::query!(
@@ -359,7 +362,7 @@ async fn put_assets(
             WHERE used.guild_id = asset.guild_id AND used.sha256 = asset.sha256)",
         guild.0,
     )
-    .execute(&mut *conn)
+    .execute(&mut **conn)
     .await?;
     Ok(())
 }

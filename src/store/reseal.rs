@@ -7,7 +7,7 @@ use super::seal::{JSON_MARK, MARK};
 use super::{Store, StoreError};
 use crate::domain::GuildId;
 
-/// What is sealed, by table. Prompts are apart: `reseal_prompts`.
+/// What is sealed, by table. Prompts and pictures are apart: `reseal_prompts`, `reseal_assets`.
 const COLUMNS: [(&str, &str, Form); 19] = [
     ("swipe", "text", Form::Text),
     ("boundary", "text", Form::Text),
@@ -80,6 +80,7 @@ impl Store {
         for (table, column, form) in COLUMNS {
             num_texts += self.reseal(guild, as_wished, table, column, form).await?;
         }
+        num_texts += self.reseal_assets(guild, as_wished).await?;
         Ok(num_texts + self.reseal_prompts(guild, as_wished).await?)
     }
 
@@ -90,7 +91,7 @@ impl Store {
     /// The database fails.
     #[instrument(name = "db.seal.forget_keys", skip(self), err(level = "debug"))]
     pub async fn forget_seal_keys(&self, as_wished: Sealing) -> Result<(), StoreError> {
-        let kept = self.keyring.names().next().filter(|_| as_wished == Sealing::First);
+        let kept = self.key_of(as_wished);
         sqlx::query!("DELETE FROM seal_key WHERE name IS DISTINCT FROM $1", kept)
             .execute(&self.pool)
             .await?;
@@ -154,6 +155,45 @@ impl Store {
         }
     }
 
+    async fn reseal_assets(&self, guild: GuildId, as_wished: Sealing) -> Result<u64, StoreError> {
+        let mut num_assets = 0;
+        loop {
+            let mut tx = self.begin(guild).await?;
+            let rows = sqlx::query!(
+                "SELECT sha256, bytes, sealed_with FROM asset
+                 WHERE guild_id = $1 AND sealed_with IS DISTINCT FROM $2 LIMIT $3 FOR UPDATE",
+                guild.0,
+                self.key_of(as_wished),
+                PAGE_OF_FILES,
+            )
+            .fetch_all(&mut *tx)
+            .await?;
+            let num_rows = rows.len();
+            for row in rows {
+                let bytes = tx.seal.open_bytes(row.bytes, row.sealed_with)?;
+                let (bytes, sealed_with) = match as_wished {
+                    Sealing::First => tx.seal.seal_bytes(&bytes),
+                    Sealing::Open => (bytes, None),
+                };
+                sqlx::query!(
+                    "UPDATE asset SET bytes = $3, sealed_with = $4
+                     WHERE guild_id = $1 AND sha256 = $2",
+                    guild.0,
+                    row.sha256,
+                    bytes,
+                    sealed_with,
+                )
+                .execute(&mut *tx)
+                .await?;
+            }
+            tx.commit().await?;
+            num_assets += num_rows as u64;
+            if (num_rows as i64) < PAGE_OF_FILES {
+                return Ok(num_assets);
+            }
+        }
+    }
+
     /// Prompts that are not sealed stand as numbers in a column of their own.
     async fn reseal_prompts(&self, guild: GuildId, as_wished: Sealing) -> Result<u64, StoreError> {
         let mut num_prompts = 0;
@@ -198,12 +238,17 @@ impl Store {
         }
     }
 
+    /// What is sealed as wished is sealed with this key.
+    fn key_of(&self, as_wished: Sealing) -> Option<&str> {
+        self.keyring.names().next().filter(|_| as_wished == Sealing::First)
+    }
+
     /// What texts begin with that are sealed as wished; where none is to be, what those
     /// begin with that are.
     fn mark_of(&self, as_wished: Sealing) -> String {
-        match (as_wished, self.keyring.names().next()) {
-            (Sealing::First, Some(name)) => format!("{MARK}{name}:"),
-            _ => MARK.to_string(),
+        match self.key_of(as_wished) {
+            Some(name) => format!("{MARK}{name}:"),
+            None => MARK.to_string(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! With keys of the operator's, stories are in the database as ciphertext: AES-256-GCM,
 //! under a key that is derived for each guild (HKDF-SHA256), a fresh nonce for each text.
 //! The database, its backups and whoever reads its disk hold nothing that can be read
-//! without the keys. Names, titles, pictures and settings are not sealed.
+//! without the keys. Names, titles and settings are not sealed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -177,6 +177,28 @@ impl GuildSeal {
         }
         let sealed = serde_json::from_str(&text);
         self.open(sealed.map_err(|_| StoreError::Sealed { key: String::new() })?)
+    }
+
+    /// Bytes as they are written down, and the name of the key that they are sealed with.
+    /// Nothing could mark them: they may be any.
+    pub(super) fn seal_bytes(&self, bytes: &[u8]) -> (Vec<u8>, Option<&str>) {
+        match self.keyring.0.first() {
+            Some((name, secret)) => (self.close(secret, bytes), Some(name)),
+            None => (bytes.to_vec(), None),
+        }
+    }
+
+    /// The bytes that were written down.
+    ///
+    /// # Errors
+    /// As [`GuildSeal::open`].
+    pub(super) fn open_bytes(
+        &self,
+        bytes: Vec<u8>,
+        key: Option<String>,
+    ) -> Result<Vec<u8>, StoreError> {
+        let Some(key) = key else { return Ok(bytes) };
+        self.unclose(&key, bytes).ok_or(StoreError::Sealed { key })
     }
 
     /// Nonce, ciphertext, tag.
