@@ -44,7 +44,7 @@ pub use governor::LengthRange;
 pub use handle::EngineHandle;
 pub use label::Scope;
 pub use load::{LoadedModel, load_tokenizer};
-pub use options::{DiskCacheOptions, EngineOptions, KvCacheSize};
+pub use options::{DiskCacheKey, DiskCacheOptions, EngineOptions, KvCacheSize};
 pub use request::{
     EngineError, FinishReason, GenerationEvent, GenerationRequest, GenerationSummary,
 };

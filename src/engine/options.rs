@@ -1,5 +1,6 @@
 //! How large an engine is and how it divides its steps.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +25,30 @@ pub struct DiskCacheOptions {
     /// The most that the files in it take. Below two KV blocks there are none: what lies
     /// there is deleted.
     pub capacity_bytes: u64,
+    /// What the blocks are sealed with, since they say as much as the conversations do;
+    /// `None` leaves them in the clear. With another one than before the cache begins anew.
+    pub key: Option<DiskCacheKey>,
+}
+
+/// A key for the files of a disk cache: 32 secret bytes, which are never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DiskCacheKey([u8; 32]);
+
+impl DiskCacheKey {
+    /// A key of these bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DiskCacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DiskCacheKey")
+    }
 }
 
 /// Options of an [`super::Engine`].

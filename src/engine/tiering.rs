@@ -39,7 +39,7 @@ pub(super) fn open(
     runner: &ModelRunner,
     new_key: [u8; 16],
 ) -> Result<(Result<DiskTier, NoTier>, [u8; 16]), EngineError> {
-    let Some(DiskCacheOptions { dir, capacity_bytes }) = options else {
+    let Some(DiskCacheOptions { dir, capacity_bytes, key }) = options else {
         return Ok((Err(NoTier::Off), new_key));
     };
     let opened = if 2 * runner.block_bytes() as u64 > *capacity_bytes {
@@ -47,7 +47,8 @@ pub(super) fn open(
         // What it held when it was larger would stay, and nobody would forget it.
         BlockLog::clear(dir).map(|()| None)
     } else {
-        BlockLog::open(dir, *capacity_bytes, &runner.kv_identity(), new_key).map(Some)
+        let identity = runner.kv_identity();
+        BlockLog::open(dir, *capacity_bytes, &identity, new_key, key.as_ref()).map(Some)
     };
     match opened {
         Ok(Some(log)) => {

@@ -79,15 +79,20 @@ pub fn store_options(config: &Config, dir: &Path, ground: &Ground) -> anyhow::Re
         DatabaseUrl::Server(url) => Database::Url(url.clone()),
     };
     let max_connections = config.database.max_connections;
-    let keyring = match config.privacy.keys()? {
-        Some(keys) => Keyring::read(keys.expose_secret()).context("privacy.key_file")?,
+    let keyring = keyring(config)?;
+    Ok(StoreOptions { max_connections, keyring, ..StoreOptions::new(database) })
+}
+
+/// The keys that texts, and the disk cache, are sealed with.
+fn keyring(config: &Config) -> anyhow::Result<Keyring> {
+    match config.privacy.keys()? {
+        Some(keys) => Keyring::read(keys.expose_secret()).context("privacy.key_file"),
         // A file that holds nothing is a mistake: texts would be written in the clear.
         None if config.privacy.key_file.set().is_some() => {
             anyhow::bail!("privacy.key_file holds no key; `dramatis seal key` makes one")
         }
-        None => Keyring::default(),
-    };
-    Ok(StoreOptions { max_connections, keyring, ..StoreOptions::new(database) })
+        None => Ok(Keyring::default()),
+    }
 }
 
 impl Service {

@@ -9,9 +9,9 @@ use anyhow::Context as _;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 
-use super::{Ground, StartStep};
+use super::{Ground, StartStep, keyring};
 use crate::config::{Auto, Config, SlidingWindow, Weights, WorkerPlace};
-use crate::engine::{self, DiskCacheOptions, EngineOptions, KvCacheSize};
+use crate::engine::{self, DiskCacheKey, DiskCacheOptions, EngineOptions, KvCacheSize};
 use crate::model::{self, AdapterOptions, Backend, LoadOptions, WeightType};
 use crate::pool::{LocalOptions, Place, Pool, PoolOptions, RemoteOptions, ServerUrl};
 
@@ -109,7 +109,7 @@ pub fn pool_options(config: &Config, model_path: Option<&Path>) -> anyhow::Resul
                 Backend::Cpu { .. } => cpu(config, num_cpu),
                 gpu @ Backend::Candle(_) => gpu,
             };
-            let mut local = options_on(config, path.to_owned(), backend);
+            let mut local = options_on(config, path.to_owned(), backend)?;
             if let Some(disk) = local.engine.disk_cache.as_mut().filter(|_| num_here > 1) {
                 // Each engine holds its directory alone.
                 disk.dir = disk.dir.join(number.to_string());
@@ -185,9 +185,9 @@ fn cpu(config: &Config, num_workers: usize) -> Backend {
 /// `workers.on` names.
 ///
 /// # Errors
-/// There is no such device.
+/// There is no such device, or as [`engine_options`].
 pub fn local_options(config: &Config, model_path: PathBuf) -> anyhow::Result<LocalOptions> {
-    Ok(options_on(config, model_path, local_backend(config)?))
+    options_on(config, model_path, local_backend(config)?)
 }
 
 /// The first device of this machine that `workers.on` names; the CPU where it names none.
@@ -209,13 +209,17 @@ pub fn local_backend(config: &Config) -> anyhow::Result<Backend> {
     Ok(found.unwrap_or_else(|| cpu(config, 1)))
 }
 
-fn options_on(config: &Config, model_path: PathBuf, backend: Backend) -> LocalOptions {
+fn options_on(
+    config: &Config,
+    model_path: PathBuf,
+    backend: Backend,
+) -> anyhow::Result<LocalOptions> {
     let sliding_window = match config.model.sliding_window {
         SlidingWindow::Auto => model::SlidingWindow::AsStated,
         SlidingWindow::Off => model::SlidingWindow::Off,
         SlidingWindow::Tokens(tokens) => model::SlidingWindow::Positions(tokens),
     };
-    LocalOptions {
+    Ok(LocalOptions {
         model_name: config.model.name.clone(),
         load: LoadOptions {
             sliding_window,
@@ -224,8 +228,8 @@ fn options_on(config: &Config, model_path: PathBuf, backend: Backend) -> LocalOp
             adapters: adapters(config),
         },
         model_path,
-        engine: engine_options(config),
-    }
+        engine: engine_options(config)?,
+    })
 }
 
 /// The adapters that are configured.
@@ -235,9 +239,16 @@ pub fn adapters(config: &Config) -> Vec<AdapterOptions> {
 }
 
 /// How large the configured engine is.
-pub fn engine_options(config: &Config) -> EngineOptions {
+///
+/// # Errors
+/// The keys that its disk cache is sealed with cannot be read.
+pub fn engine_options(config: &Config) -> anyhow::Result<EngineOptions> {
     let engine = &config.engine;
-    EngineOptions {
+    let disk_cache = engine.disk_cache_bytes().map(|capacity_bytes| {
+        let key = keyring(config)?.key_for("disk cache").map(DiskCacheKey::new);
+        anyhow::Ok(DiskCacheOptions { dir: config.kv_cache_dir(), capacity_bytes, key })
+    });
+    Ok(EngineOptions {
         kv_cache: KvCacheSize::Bytes(engine.kv_cache_bytes() as u64),
         block_size: engine.block_size,
         context_tokens: match config.model.context_tokens {
@@ -249,10 +260,8 @@ pub fn engine_options(config: &Config) -> EngineOptions {
         max_step: Some(Duration::from_millis(engine.max_step_ms)),
         max_waiting: engine.max_waiting,
         cache_key: cache_key(),
-        disk_cache: engine
-            .disk_cache_bytes()
-            .map(|capacity_bytes| DiskCacheOptions { dir: config.kv_cache_dir(), capacity_bytes }),
-    }
+        disk_cache: disk_cache.transpose()?,
+    })
 }
 
 /// What keys the prefix cache, if no disk cache has a key: unlike anywhere else, so that

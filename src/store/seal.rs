@@ -93,6 +93,18 @@ impl Keyring {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
+    /// A key of its own for what is kept outside of the database, from the one that seals;
+    /// `None` without keys.
+    pub fn key_for(&self, purpose: &str) -> Option<[u8; KEY_BYTES]> {
+        let (_, secret) = self.0.first()?;
+        let mut key = [0; KEY_BYTES];
+        // Longer than what the keys of guilds are derived from, so never one of those.
+        let info = [&b"a key for "[..], purpose.as_bytes()];
+        let derived = secret.expand(&info, HKDF_SHA256).expect("one key is asked for");
+        derived.fill(&mut key).expect("it is as long");
+        Some(key)
+    }
+
     /// Whether nothing is sealed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

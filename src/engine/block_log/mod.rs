@@ -19,6 +19,7 @@ mod place;
 mod record;
 mod recovery;
 mod scan;
+mod sealer;
 mod segment;
 
 #[cfg(test)]
@@ -34,11 +35,13 @@ use sha2::{Digest, Sha256};
 pub(super) use error::BlockLogError;
 pub(super) use index::Catalogue;
 
+use super::DiskCacheKey;
 use super::label::{BlockLabel, ChainHash};
 use error::During;
 use index::{Index, Location};
 use place::Place;
 use record::{Head, Record};
+use sealer::Sealer;
 use segment::{SEGMENT_HEAD_LEN, Segment};
 
 /// Segments are this long, or an eighth of the budget where that is less.
@@ -57,7 +60,10 @@ pub(super) struct StoredBlock {
 #[derive(Debug)]
 pub(super) struct BlockLog {
     place: Place,
+    /// Keys the names of blocks.
     key: [u8; 16],
+    /// What blocks are sealed with; `None` leaves them in the clear.
+    sealer: Option<Sealer>,
     /// What the segments must say of themselves.
     identity: [u8; 16],
     capacity_bytes: u64,
@@ -73,18 +79,26 @@ pub(super) struct BlockLog {
 
 impl BlockLog {
     /// Opens the log of a directory, and deletes what is in it under another identity,
-    /// beyond the capacity or not readable. `new_key` becomes its key if it has none.
+    /// beyond the capacity or not readable. `new_key` becomes its key if it has none. With
+    /// `sealed_with`, blocks are sealed, and the key is another with each of these: what was
+    /// written in the clear, or under another one, is of another identity.
     pub(super) fn open(
         dir: &Path,
         capacity_bytes: u64,
         identity: &str,
         new_key: [u8; 16],
+        sealed_with: Option<&DiskCacheKey>,
     ) -> Result<Self, BlockLogError> {
         let place = Place::take(dir)?;
-        let key = place.key(new_key)?;
+        let of_dir = place.key(new_key)?;
+        let (sealer, key) = match sealed_with.map(|key| Sealer::new(key, of_dir)) {
+            Some((sealer, names)) => (Some(sealer), names),
+            None => (None, of_dir),
+        };
         let mut log = Self {
             place,
             key,
+            sealer,
             identity: digest(key, identity),
             capacity_bytes,
             segments: VecDeque::new(),
@@ -116,7 +130,7 @@ impl BlockLog {
         place.forget_key()
     }
 
-    /// The key of this log's directory.
+    /// What keys the names of this log's blocks.
     pub(super) fn key(&self) -> [u8; 16] {
         self.key
     }
@@ -153,6 +167,11 @@ impl BlockLog {
             return Ok(false);
         }
         let (hash, parent, salt, owner) = (label.hash, label.parent, label.salt, label.owner);
+        let sealed = self.sealer.as_ref().map(|sealer| sealer.seal(&label, payload));
+        let (label, payload) = match &sealed {
+            Some(sealed) => (BlockLabel { tokens: Box::default(), ..label }, &sealed[..]),
+            None => (label, payload),
+        };
         let head = Head::block(label, payload);
         let len = head.record_len();
         if len.saturating_add(SEGMENT_HEAD_LEN) > self.capacity_bytes {
@@ -192,7 +211,11 @@ impl BlockLog {
                     None => self.read_run(one).map(Cow::Owned),
                 };
                 let sound = record.as_deref().ok().and_then(|record| sound_block(hash, record));
-                let Some(block) = sound else {
+                let opened = sound.and_then(|block| match &self.sealer {
+                    Some(sealer) => sealer.open(block),
+                    None => Some(block),
+                });
+                let Some(block) = opened else {
                     self.lose(hash, location, record.err().as_ref());
                     return blocks;
                 };
@@ -246,7 +269,7 @@ impl BlockLog {
     }
 }
 
-/// The block that a record holds, if it is the one of this name and whole.
+/// The block that a record holds, as it is written, if it is the one of this name and whole.
 fn sound_block(hash: ChainHash, record: &[u8]) -> Option<StoredBlock> {
     let head = Head::decode(record)?;
     let payload = &record[head.head_len()..];

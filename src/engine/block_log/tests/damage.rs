@@ -160,7 +160,7 @@ fn what_can_neither_be_read_nor_deleted_turns_nothing_off_but_forgets_nothing() 
     let dir = TempDir::new().unwrap();
     let between = two_segments(dir.path());
     fs::create_dir(&between).unwrap();
-    let mut log = BlockLog::open(dir.path(), 30_000, "", KEY).unwrap();
+    let mut log = BlockLog::open(dir.path(), 30_000, "", KEY, None).unwrap();
     assert_eq!(known(&log, 0..6), Vec::from_iter(0..6));
     // Nobody knows what is in it.
     assert!(matches!(log.forget(Scope::Owner(9)), Err(BlockLogError::Io { .. })));

@@ -3,6 +3,7 @@
 mod damage;
 mod forgetting;
 mod model;
+mod sealing;
 
 use std::collections::HashSet;
 use std::fs;
@@ -17,7 +18,15 @@ const KEY: [u8; 16] = [9; 16];
 const PAYLOAD: usize = 1000;
 
 fn open_as(dir: &Path, capacity_bytes: u64, identity: &str) -> BlockLog {
-    let log = BlockLog::open(dir, capacity_bytes, identity, KEY).unwrap();
+    let log = BlockLog::open(dir, capacity_bytes, identity, KEY, None).unwrap();
+    check(&log);
+    log
+}
+
+/// The same sealed, with a key of these bytes.
+fn open_sealed(dir: &Path, capacity_bytes: u64, key: u8) -> BlockLog {
+    let key = DiskCacheKey::new([key; 32]);
+    let log = BlockLog::open(dir, capacity_bytes, "a model", KEY, Some(&key)).unwrap();
     check(&log);
     log
 }
@@ -145,7 +154,7 @@ fn another_identity_or_key_shares_nothing_and_what_was_there_goes() {
 #[test]
 fn the_first_key_stays() {
     let dir = TempDir::new().unwrap();
-    let key = |new| BlockLog::open(dir.path(), 1 << 20, "", new).unwrap().key();
+    let key = |new| BlockLog::open(dir.path(), 1 << 20, "", new, None).unwrap().key();
     assert_eq!(key([1; 16]), [1; 16]);
     assert_eq!(key([2; 16]), [1; 16]);
     fs::write(dir.path().join("key"), [1; 15]).unwrap();
@@ -173,7 +182,7 @@ fn only_one_may_use_a_directory_and_only_its_owner_may_read_it() {
     let dir = dir.path().join("deep/kv-cache");
     let mut log = open(&dir);
     append(&mut log, 1);
-    let second = BlockLog::open(&dir, 1 << 20, "a model", KEY);
+    let second = BlockLog::open(&dir, 1 << 20, "a model", KEY, None);
     assert!(matches!(second, Err(BlockLogError::Locked(_))), "{second:?}");
     drop(log);
     assert_eq!(open(&dir).num_blocks(), 1);

@@ -32,8 +32,12 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 /// Applies one operation; `written` is what a log without a budget would hold.
-fn apply(op: &Op, log: &mut Option<BlockLog>, written: &mut HashMap<u64, StoredBlock>, dir: &Path) {
-    let open = || open_as(dir, 15_000, "");
+fn apply(
+    op: &Op,
+    log: &mut Option<BlockLog>,
+    written: &mut HashMap<u64, StoredBlock>,
+    open: &impl Fn() -> BlockLog,
+) {
     let now = log.as_mut().unwrap();
     match op {
         Op::Append(n) => {
@@ -62,8 +66,9 @@ fn apply(op: &Op, log: &mut Option<BlockLog>, written: &mut HashMap<u64, StoredB
             assert_eq!(known(log.insert(open()), 0..30), before);
         }
         Op::Tear(num_bytes) => {
+            let dir = now.place.dir.clone();
             drop(log.take());
-            if let Some(last) = log_files(dir).last() {
+            if let Some(last) = log_files(&dir).last() {
                 let bytes = fs::read(last).unwrap();
                 let left = bytes.len().saturating_sub(*num_bytes as usize);
                 fs::write(last, &bytes[..left]).unwrap();
@@ -77,12 +82,19 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_log_never_holds_what_was_not_written_or_was_forgotten(ops in vec(op(), 0..80)) {
+    fn the_log_never_holds_what_was_not_written_or_was_forgotten(
+        ops in vec(op(), 0..80),
+        is_sealed in any::<bool>(),
+    ) {
         let dir = TempDir::new().unwrap();
-        let mut log = Some(open_as(dir.path(), 15_000, ""));
+        let open = || match is_sealed {
+            true => open_sealed(dir.path(), 15_000, 1),
+            false => open_as(dir.path(), 15_000, ""),
+        };
+        let mut log = Some(open());
         let mut written = HashMap::new();
         for op in &ops {
-            apply(op, &mut log, &mut written, dir.path());
+            apply(op, &mut log, &mut written, &open);
             let log = log.as_ref().unwrap();
             check(log);
             let held = known(log, 0..30);

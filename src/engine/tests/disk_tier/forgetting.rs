@@ -6,7 +6,7 @@ use super::*;
 fn what_a_larger_budget_left_goes_where_the_new_one_holds_nothing() {
     let dir = TempDir::new().unwrap();
     TestEngine::new(&tiered(dir.path())).complete(&owned(7, PROMPT));
-    let small = DiskCacheOptions { dir: dir.path().to_owned(), capacity_bytes: 8_000 };
+    let small = DiskCacheOptions { dir: dir.path().to_owned(), capacity_bytes: 8_000, key: None };
     let small = EngineOptions { disk_cache: Some(small), ..options() };
     let holder = TestEngine::new(&tiered(dir.path()));
     let outcome = TestEngine::new(&small).forget_owner(7).blocking_recv().unwrap();

@@ -24,7 +24,7 @@ fn num_shareable(prompt: &str) -> usize {
 }
 
 fn tiered(dir: &Path) -> EngineOptions {
-    let disk_cache = DiskCacheOptions { dir: dir.to_owned(), capacity_bytes: 16 << 20 };
+    let disk_cache = DiskCacheOptions { dir: dir.to_owned(), capacity_bytes: 16 << 20, key: None };
     EngineOptions { disk_cache: Some(disk_cache), ..options() }
 }
 
@@ -112,6 +112,39 @@ fn a_conversation_survives_a_restart() {
 }
 
 #[test]
+fn a_sealed_conversation_survives_a_restart_with_its_key_alone() {
+    let dir = TempDir::new().unwrap();
+    let with_key = |key: Option<u8>| {
+        let mut options = tiered(dir.path());
+        let key = key.map(|byte| DiskCacheKey::new([byte; 32]));
+        options.disk_cache.as_mut().unwrap().key = key;
+        options
+    };
+    let request = request(PROMPT);
+    let mut engine = TestEngine::new(&with_key(None));
+    engine.complete(&request);
+    engine.settle();
+    let payloads = engine.payloads(&request);
+    assert!(payloads.iter().all(|payload| is_on_disk(dir.path(), payload)));
+    drop(engine);
+    let mut engine = TestEngine::new(&with_key(Some(1)));
+    assert_eq!(engine.complete(&request).num_cached_tokens, 0, "in the clear: it goes");
+    engine.settle();
+    assert!(engine.disk().num_blocks >= payloads.len());
+    assert!(!payloads.iter().any(|payload| is_on_disk(dir.path(), payload)));
+    drop(engine);
+    let mut engine = TestEngine::new(&with_key(Some(1)));
+    let warm = engine.complete(&request);
+    assert_eq!(warm.token_ids, cold(&request));
+    assert_eq!(warm.num_restored_tokens, num_shareable(PROMPT));
+    assert_eq!(engine.disk().num_read_errors, 0);
+    drop(engine);
+    let mut other = TestEngine::new(&with_key(Some(2)));
+    let again = other.complete(&request);
+    assert_eq!((again.num_cached_tokens, again.token_ids), (0, warm.token_ids));
+}
+
+#[test]
 fn the_reply_comes_back_too_for_the_next_turn() {
     let dir = TempDir::new().unwrap();
     let mut engine = TestEngine::new(&tiered(dir.path()));
@@ -186,7 +219,8 @@ fn whoever_wants_no_disk_cache_any_more_can_be_rid_of_it() {
 #[test]
 fn a_directory_too_small_for_two_blocks_is_left_alone() {
     let dir = TempDir::new().unwrap();
-    let disk_cache = DiskCacheOptions { dir: dir.path().join("none"), capacity_bytes: 8_000 };
+    let disk_cache =
+        DiskCacheOptions { dir: dir.path().join("none"), capacity_bytes: 8_000, key: None };
     let options = EngineOptions { disk_cache: Some(disk_cache), ..options() };
     assert!(TestEngine::new(&options).stats().disk_cache.is_none());
     assert!(!dir.path().join("none").exists());
@@ -361,7 +395,11 @@ fn a_random_load_over_a_tier_gives_everyone_the_reply_it_would_have_alone() {
             max_batch_sequences: 4,
             max_batch_tokens: 16,
             max_waiting: 100,
-            disk_cache: Some(DiskCacheOptions { dir: dir.path().into(), capacity_bytes: 300_000 }),
+            disk_cache: Some(DiskCacheOptions {
+                dir: dir.path().into(),
+                capacity_bytes: 300_000,
+                key: None,
+            }),
             ..options()
         };
         let mut engine = TestEngine::new(&scarce);
