@@ -1,16 +1,17 @@
-//! Characters that people bring: they come at once, or wait for a moderator.
+//! Characters and lorebooks that people bring: they come at once, or wait for a moderator.
 
 use serde_json::json;
 
-use crate::domain::{Character, CharacterId, CharacterSheet, GuildId, PersonId};
+use crate::domain::{Character, CharacterId, CharacterSheet, GuildId, Lorebook, PersonId};
+use crate::formats::book::BookFile;
 use crate::formats::card::Card;
 use crate::store::{CharacterFile, Held, NewHeld, Noun, StoreError};
 
-use super::difference::sheet_difference;
-use super::library::{CardInHand, ImportedCharacter};
+use super::difference::{book_difference, sheet_difference};
+use super::library::{CardInHand, ImportedCharacter, KeptLorebook, LorebookDraft};
 use super::{Chat, ChatError};
 
-/// Who brings a character, and where.
+/// Who brings a character or a lorebook, and where.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival<'a> {
     /// Who.
@@ -81,16 +82,37 @@ impl Chat {
         card: CardInHand,
         replaces: Option<CharacterId>,
     ) -> Result<Offered<ImportedCharacter>, ChatError> {
-        let why = self.library.judge_sheet(guild, card.sheet(), who.by_moderator).await?;
+        let why = self.library.judge_card(guild, &card, who.by_moderator).await?;
         let Some(why) = why else {
             let imported = self.library.import_character(guild, who.person, card, replaces).await?;
             return Ok(Offered::Kept(imported));
         };
         let file = CharacterFile::from(card);
-        if let Some(book) = &file.book {
-            self.library.check_book(guild, &book.body).await?;
-        }
         self.hold_file(guild, who, replaces, &file, why).await.map(Offered::Waits)
+    }
+
+    /// Keeps a lorebook, or a change of one, or has it wait for a moderator.
+    ///
+    /// # Errors
+    /// The name is taken, somebody changed the book meanwhile, the rules do not allow what it
+    /// says, or the database fails.
+    pub async fn offer_lorebook(
+        &self,
+        guild: GuildId,
+        who: Arrival<'_>,
+        draft: LorebookDraft,
+    ) -> Result<Offered<KeptLorebook>, ChatError> {
+        let Some(why) = self.library.judge_book(guild, &draft.body()).await? else {
+            let kept = self.library.keep_lorebook(guild, who.person, draft).await?;
+            return Ok(Offered::Kept(kept));
+        };
+        let difference = book_difference(&draft.before, &draft.book());
+        let body = draft.body();
+        let held = Held::Lorebook { name: draft.name, replaces: draft.replaces, body };
+        let new = waiting(who, held, difference, why);
+        let case = self.store.insert_held(guild, &new).await?;
+        self.note_held(guild, case, new.held.kind()).await?;
+        Ok(Offered::Waits(case))
     }
 
     async fn hold_file(
@@ -107,12 +129,13 @@ impl Chat {
         };
         let known = known.map(|character| character.sheet).unwrap_or_default();
         let mut difference = sheet_difference(&known, &file.sheet);
-        for (number, what) in
-            [(file.assets.len(), "files"), (usize::from(file.book.is_some()), "lorebook")]
-        {
-            if number > 0 {
-                difference.push_str(&format!("+ {number} {what}\n"));
-            }
+        if !file.assets.is_empty() {
+            difference.push_str(&format!("+ {} files\n", file.assets.len()));
+        }
+        if let Some(book) = &file.book {
+            let book = BookFile::read_json(&book.body)?.to_lorebook();
+            difference.push_str("+ lorebook\n");
+            difference.push_str(&book_difference(&Lorebook::default(), &book));
         }
         let new = |held| waiting(who, held, difference, why);
         let (came, case) = self.store.insert_held_character(guild, file, replaces, new).await?;

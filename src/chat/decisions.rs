@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::domain::{GuildId, PersonId, SceneId, SceneState};
 use crate::moderation::Door;
 use crate::store::{
-    Accepted, Approval, Case, CharacterFile, Held, HeldCase, NewCase, NewMessage, NewSwipe, Noun,
-    StoreError,
+    Accepted, Approval, Case, CharacterFile, Held, HeldCase, NewBook, NewCase, NewMessage,
+    NewSwipe, Noun, StoreError,
 };
 
 use super::{Chat, ChatError};
@@ -67,8 +67,15 @@ impl Chat {
             ));
         }
         let approval = self.approval(guild, &case, &found.held, text).await?;
-        let done = self.store.approve_held(guild, number, moderator, decision, &approval).await?;
-        let accepted = done.ok_or_else(|| closed(number))?;
+        let done = self.store.approve_held(guild, number, moderator, decision, &approval).await;
+        let accepted = match done {
+            Err(StoreError::NotFound(Noun::Lorebook)) => {
+                return Err(ChatError::refused(
+                    "that lorebook was changed since; reject this, and have it brought again",
+                ));
+            }
+            done => done?.ok_or_else(|| closed(number))?,
+        };
         let detail = json!({ "case": number });
         self.store.insert_audit(guild, Some(moderator), "case.approve", &detail).await?;
         match &approval {
@@ -78,6 +85,13 @@ impl Chat {
             Approval::Character(id, _) | Approval::File(id, _) => {
                 if let Some(person) = case.person {
                     self.library.note_own_lore(guild, person, *id).await?;
+                }
+            }
+            Approval::Lorebook(replaces, NewBook { name, .. }) => {
+                let kept = self.store.get_lorebook_by_name(guild, name).await?;
+                if let (Some(person), Some(kept)) = (case.person, kept) {
+                    let is_new = replaces.is_none();
+                    self.library.note_kept(guild, person, kept.id, is_new).await?;
                 }
             }
             Approval::Message(..) | Approval::Sheet(..) => {}
@@ -218,6 +232,9 @@ impl Chat {
                     ));
                 }
                 self.library.check_seen_sheet(guild, sheet).await?;
+                if let Some(book) = book {
+                    self.library.check_seen_book(guild, &book.body).await?;
+                }
                 Ok(match (*came, *replaces) {
                     (None, None) => return Err(StoreError::NotFound(Noun::Character).into()),
                     (None, Some(id)) => Approval::Sheet(id, sheet.clone()),
@@ -233,6 +250,16 @@ impl Chat {
                         Approval::File(id, Box::new(file))
                     }
                 })
+            }
+            Held::Lorebook { name, replaces, body } => {
+                if edited.is_some() {
+                    return Err(ChatError::refused(
+                        "a lorebook is not edited here; approve it, then /lore edit",
+                    ));
+                }
+                self.library.check_seen_book(guild, body).await?;
+                let book = NewBook { name: name.clone(), body: body.clone() };
+                Ok(Approval::Lorebook(*replaces, book))
             }
         }
     }

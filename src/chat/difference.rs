@@ -1,20 +1,60 @@
-//! What is other in a character's sheet, for moderators to read.
+//! What is other in a character's sheet, or a lorebook, for moderators to read.
 
 use serde_json::Value;
 use similar::TextDiff;
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::domain::CharacterSheet;
+use crate::domain::{CharacterSheet, Lorebook};
 
 /// How many sentences around a change are shown.
 const CONTEXT: usize = 1;
+/// How much of a lorebook's difference is kept, in characters.
+const MAX_BOOK_CHARS: usize = 20_000;
 
 /// The difference between two sheets as a unified one, a sentence on each line; of a new
 /// character, all that its sheet says.
 pub(super) fn sheet_difference(before: &CharacterSheet, after: &CharacterSheet) -> String {
-    let (before, after) = (lines(before), lines(after));
-    let difference = TextDiff::from_lines(&before, &after);
+    unified(&lines(before), &lines(after))
+}
+
+/// The same of two lorebooks: what calls each entry, and what it tells. Of a long one the
+/// beginning.
+pub(super) fn book_difference(before: &Lorebook, after: &Lorebook) -> String {
+    let difference = unified(&book_lines(before), &book_lines(after));
+    match difference.char_indices().nth(MAX_BOOK_CHARS) {
+        None => difference,
+        Some((end, _)) => {
+            let shown = &difference[..end];
+            let num_left = difference[end..].lines().count();
+            format!("{shown}\n… and {num_left} lines more: /lore export has all of it\n")
+        }
+    }
+}
+
+fn unified(before: &str, after: &str) -> String {
+    let difference = TextDiff::from_lines(before, after);
     difference.unified_diff().context_radius(CONTEXT).missing_newline_hint(false).to_string()
+}
+
+/// A lorebook as lines: each entry's name and keys, and what it tells below them.
+fn book_lines(book: &Lorebook) -> String {
+    let mut lines = String::new();
+    for entry in &book.entries {
+        let keys: Vec<&str> =
+            entry.keys.iter().chain(&entry.secondary_keys).map(String::as_str).collect();
+        lines.push_str(&format!("[{}] {}\n", entry.name, keys.join(", ")));
+        push_sentences(&entry.content, &mut lines);
+    }
+    lines
+}
+
+fn push_sentences(text: &str, lines: &mut String) {
+    for line in text.lines() {
+        for sentence in line.split_sentence_bounds() {
+            lines.push_str(sentence.trim_end());
+            lines.push('\n');
+        }
+    }
 }
 
 /// A sheet as lines: each field's name, and what it says below it.
@@ -34,12 +74,7 @@ fn lines(sheet: &CharacterSheet) -> String {
             continue;
         }
         lines.push_str(&format!("[{name}]\n"));
-        for line in said.lines() {
-            for sentence in line.split_sentence_bounds() {
-                lines.push_str(sentence.trim_end());
-                lines.push('\n');
-            }
-        }
+        push_sentences(&said, &mut lines);
     }
     lines
 }

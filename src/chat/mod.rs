@@ -86,8 +86,8 @@ pub use forgetting::run_forgetting;
 pub use jobs::run_jobs;
 pub use library::{
     CONSENT_WORDS, CardInHand, ChatInHand, ChatPlace, EntryChange, Export, ImportedCharacter,
-    ImportedChat, ImportedLorebook, ImportedPreset, KeptLorebook, Library, LocalGuild,
-    LorebookInHand, Rules, TrainingScene, read_book,
+    ImportedChat, ImportedPreset, KeptLorebook, Library, LocalGuild, LorebookDraft, LorebookInHand,
+    Rules, TrainingScene, read_book,
 };
 pub use lore::{LeftOutEntry, LoreReport, SceneLore, ToldEntry};
 pub use opening::Opening;

@@ -187,16 +187,16 @@ fn import(
             Err(_) if name.is_none() => library.read_lorebook(bytes, stem.as_deref()).await?,
             read => read?,
         };
-        let imported = library.import_lorebook(guild, person, read, replace).await?;
-        for finding in &imported.findings {
+        for finding in read.findings() {
             note(plain(finding));
         }
+        let kept = library.import_lorebook(guild, person, read, replace).await?;
         if let Some(scope) = scope {
-            library.use_lorebook(guild, person, imported.id, scope, true).await?;
+            library.use_lorebook(guild, person, kept.id, scope, true).await?;
         } else {
             note("it is used nowhere yet; --everywhere or --character NAME says where");
         }
-        line(format_args!("{}: {} entries", imported.name, imported.num_entries));
+        line(format_args!("{}: {} entries", kept.name, kept.book.entries.len()));
         Ok(ExitCode::SUCCESS)
     })
 }

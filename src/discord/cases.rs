@@ -62,8 +62,9 @@ pub(super) async fn told(
     }
     let evidence = case.evidence.as_ref();
     if let Some(text) = evidence.and_then(|evidence| evidence["text"].as_str()) {
-        let is_difference =
-            held.as_ref().is_some_and(|it| matches!(it.held, Held::Character { .. }));
+        let is_difference = held
+            .as_ref()
+            .is_some_and(|it| matches!(it.held, Held::Character { .. } | Held::Lorebook { .. }));
         let speaker = evidence.and_then(|evidence| evidence["speaker"].as_str());
         if let Some(speaker) = speaker {
             told.push_str(&format!("\n{}:", names::line(speaker, 80, "somebody")));

@@ -9,6 +9,7 @@ use super::cases;
 use super::custom_id::{CaseDeed, CustomId, Form};
 use super::names;
 use super::permissions::Deed;
+use super::render;
 use crate::chat::{Decided, Upon};
 use crate::domain::GuildId;
 use crate::store::{Case, Held};
@@ -144,6 +145,14 @@ fn words(held: &Held, who: Option<String>, case: i64, is_approved: bool) -> Opti
         }
         (Held::Character { sheet, .. }, false) => {
             let name = names::line(sheet.stage_name(), 80, "the character");
+            format!("moderators do not let {name} come so (case {case})")
+        }
+        (Held::Lorebook { name, replaces, .. }, true) => {
+            let now = if replaces.is_some() { "is changed" } else { "is on this server" };
+            format!("{} {now} now (case {case})", render::lore_name(name))
+        }
+        (Held::Lorebook { name, .. }, false) => {
+            let name = render::lore_name(name);
             format!("moderators do not let {name} come so (case {case})")
         }
     };

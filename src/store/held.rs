@@ -14,9 +14,11 @@ use super::moves::{NewTurn, append, select};
 use super::text::{clean, clean_option};
 use super::{
     Accepted, CharacterFile, NewBook, NewCase, NewMessage, NewSwipe, Noun, Store, StoreError,
-    Target, Work, case, character, character_file, inbound, lane, swipe,
+    Target, Work, case, character, character_file, inbound, lane, lorebook, swipe,
 };
-use crate::domain::{CharacterId, CharacterSheet, GuildId, PersonId, SceneId, SwipeOrigin, TurnId};
+use crate::domain::{
+    CharacterId, CharacterSheet, GuildId, LorebookId, PersonId, SceneId, SwipeOrigin, TurnId,
+};
 
 /// What is held.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,6 +66,15 @@ pub enum Held {
         /// Its own lore. On no list before it is approved, so that no scene uses it.
         book: Option<NewBook>,
     },
+    /// A lorebook that came, or a change of one.
+    Lorebook {
+        /// What it is called.
+        name: String,
+        /// The one in whose place it is to come, at that revision.
+        replaces: Option<(LorebookId, i64)>,
+        /// The text of its file.
+        body: String,
+    },
 }
 
 impl Held {
@@ -74,6 +85,7 @@ impl Held {
             Self::Edit { .. } => "edit",
             Self::Reply { .. } => "reply",
             Self::Character { .. } => "character",
+            Self::Lorebook { .. } => "lorebook",
         }
     }
 
@@ -83,7 +95,7 @@ impl Held {
             Self::Message { text, .. } | Self::Edit { text, .. } | Self::Reply { text, .. } => {
                 Some(text)
             }
-            Self::Character { .. } => None,
+            Self::Character { .. } | Self::Lorebook { .. } => None,
         }
     }
 }
@@ -133,6 +145,8 @@ pub enum Approval {
     Sheet(CharacterId, Box<CharacterSheet>),
     /// What a character's file holds comes in its place.
     File(CharacterId, Box<CharacterFile>),
+    /// A lorebook: a new one of that name, or in the place of one at its revision.
+    Lorebook(Option<(LorebookId, i64)>, NewBook),
 }
 
 impl Store {
@@ -407,6 +421,12 @@ async fn put(
         Approval::Character(id, book) => {
             character::offer(conn, guild, *id).await?;
             character_file::put_book(conn, guild, *id, book.as_ref()).await?;
+        }
+        Approval::Lorebook(None, NewBook { name, body }) => {
+            lorebook::insert(conn, guild, name, body).await.map(drop)?;
+        }
+        Approval::Lorebook(Some((id, revision)), NewBook { body, .. }) => {
+            lorebook::update(conn, guild, *id, *revision, body).await.map(drop)?;
         }
         Approval::Sheet(id, sheet) => character::update(conn, guild, *id, sheet).await.map(drop)?,
         Approval::File(id, file) => {

@@ -5,6 +5,7 @@
 
 use tracing::instrument;
 
+use super::guard::GuildTx;
 use super::seal::GuildSeal;
 use super::text::{clean, name_key};
 use super::{Noun, Store, StoreError};
@@ -97,19 +98,7 @@ impl Store {
         body: &str,
     ) -> Result<Lorebook, StoreError> {
         let mut tx = self.begin(guild).await?;
-        let row = sqlx::query_as!(
-            LorebookRow,
-            r#"INSERT INTO lorebook (guild_id, name, name_key, body)
-               VALUES ($1, $2, $3, $4::text::json)
-               RETURNING id, name, body::text AS "body!", revision"#,
-            guild.0,
-            &clean(name),
-            name_key(name),
-            tx.seal.seal_file(body),
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        let kept = row.open(&tx.seal)?;
+        let kept = insert(&mut tx, guild, name, body).await?;
         tx.commit().await?;
         Ok(kept)
     }
@@ -127,20 +116,7 @@ impl Store {
         body: &str,
     ) -> Result<Lorebook, StoreError> {
         let mut tx = self.begin(guild).await?;
-        let row = sqlx::query_as!(
-            LorebookRow,
-            r#"UPDATE lorebook
-               SET body = $4::text::json, revision = revision + 1, updated_at = now()
-               WHERE guild_id = $1 AND id = $2 AND revision = $3
-               RETURNING id, name, body::text AS "body!", revision"#,
-            guild.0,
-            lorebook.0,
-            revision,
-            tx.seal.seal_file(body),
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        let kept = row.ok_or(StoreError::NotFound(Noun::Lorebook))?.open(&tx.seal)?;
+        let kept = update(&mut tx, guild, lorebook, revision, body).await?;
         tx.commit().await?;
         Ok(kept)
     }
@@ -338,4 +314,50 @@ impl Store {
         }
         Ok(uses)
     }
+}
+
+/// Keeps a new lorebook.
+pub(super) async fn insert(
+    conn: &mut GuildTx,
+    guild: GuildId,
+    name: &str,
+    body: &str,
+) -> Result<Lorebook, StoreError> {
+    let row = sqlx::query_as!(
+        LorebookRow,
+        r#"INSERT INTO lorebook (guild_id, name, name_key, body)
+           VALUES ($1, $2, $3, $4::text::json)
+           RETURNING id, name, body::text AS "body!", revision"#,
+        guild.0,
+        &clean(name),
+        name_key(name),
+        conn.seal.seal_file(body),
+    )
+    .fetch_one(&mut **conn)
+    .await?;
+    row.open(&conn.seal)
+}
+
+/// Puts other words into a lorebook, unless somebody changed it since.
+pub(super) async fn update(
+    conn: &mut GuildTx,
+    guild: GuildId,
+    lorebook: LorebookId,
+    revision: i64,
+    body: &str,
+) -> Result<Lorebook, StoreError> {
+    let row = sqlx::query_as!(
+        LorebookRow,
+        r#"UPDATE lorebook
+           SET body = $4::text::json, revision = revision + 1, updated_at = now()
+           WHERE guild_id = $1 AND id = $2 AND revision = $3
+           RETURNING id, name, body::text AS "body!", revision"#,
+        guild.0,
+        lorebook.0,
+        revision,
+        conn.seal.seal_file(body),
+    )
+    .fetch_optional(&mut **conn)
+    .await?;
+    row.ok_or(StoreError::NotFound(Noun::Lorebook))?.open(&conn.seal)
 }

@@ -40,10 +40,6 @@ impl CardInHand {
     pub fn name(&self) -> &str {
         &self.sheet.name
     }
-
-    pub(in crate::chat) fn sheet(&self) -> &CharacterSheet {
-        &self.sheet
-    }
 }
 
 impl From<CardInHand> for CharacterFile {
@@ -100,6 +96,24 @@ impl Library {
         card: &CardInHand,
     ) -> Result<Option<Character>, ChatError> {
         Ok(self.store.get_character_by_name(guild, card.name()).await?)
+    }
+
+    /// Why what a card holds waits for a moderator, where it does.
+    ///
+    /// # Errors
+    /// The rules do not allow what it says, or the database fails.
+    pub(in crate::chat) async fn judge_card(
+        &self,
+        guild: GuildId,
+        card: &CardInHand,
+        by_moderator: bool,
+    ) -> Result<Option<String>, ChatError> {
+        let of_sheet = self.judge_sheet(guild, &card.sheet, by_moderator).await?;
+        let of_book = match &card.book {
+            Some((book, _)) => self.judge_book(guild, &book.body).await?,
+            None => None,
+        };
+        Ok(of_sheet.or(of_book))
     }
 
     /// Keeps what a card holds, in the place of a character where `replaces` names one.

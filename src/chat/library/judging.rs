@@ -117,6 +117,41 @@ impl Rules {
         }
     }
 
+    /// Why texts that come together wait, where one of them does.
+    ///
+    /// # Errors
+    /// One of them may not stand; says which rule was met.
+    pub(in crate::chat) async fn judge_all(
+        &self,
+        door: Door,
+        texts: &[&str],
+    ) -> Result<Option<String>, ChatError> {
+        let mut why = None;
+        for outcome in self.examine_all(door, texts).await? {
+            match outcome.verdict {
+                Verdict::Hold => why = why.or_else(|| Some(self.reason(door, &outcome))),
+                _ => drop(self.standing(outcome)?),
+            }
+        }
+        Ok(why)
+    }
+
+    /// Whether texts that come together may stand once a moderator has seen them.
+    ///
+    /// # Errors
+    /// One of them may not, whoever says so; says which rule was met.
+    pub(in crate::chat) async fn pass_all_seen(
+        &self,
+        door: Door,
+        texts: &[&str],
+    ) -> Result<(), ChatError> {
+        let outcomes = self.examine_all(door, texts).await?;
+        match outcomes.iter().find(|outcome| outcome.verdict == Verdict::Refuse) {
+            Some(refused) => Err(ChatError::refused(self.refusal(refused))),
+            None => Ok(()),
+        }
+    }
+
     /// The text as it may stand once a moderator has seen it.
     ///
     /// # Errors

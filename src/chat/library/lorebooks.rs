@@ -52,9 +52,7 @@ pub struct EntryChange {
 #[derive(Debug)]
 pub struct LorebookInHand {
     name: String,
-    num_entries: usize,
     file: BookFile,
-    /// What its author should know, in words.
     findings: Vec<String>,
 }
 
@@ -63,19 +61,44 @@ impl LorebookInHand {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// What its author should know, in words.
+    pub fn findings(&self) -> &[String] {
+        &self.findings
+    }
 }
 
-/// A lorebook that came in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImportedLorebook {
-    /// Its key.
-    pub id: LorebookId,
-    /// Its name here.
-    pub name: String,
-    /// How many entries it has.
-    pub num_entries: usize,
-    /// What its author should know, in words.
-    pub findings: Vec<String>,
+/// A lorebook as somebody wants it in a guild: a new one, or a change.
+#[derive(Debug, Clone)]
+pub struct LorebookDraft {
+    pub(in crate::chat) name: String,
+    /// Of which it is a change, at which revision.
+    pub(in crate::chat) replaces: Option<(LorebookId, i64)>,
+    /// What that one says.
+    pub(in crate::chat) before: Lorebook,
+    file: BookFile,
+}
+
+impl LorebookDraft {
+    /// What it will be called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it says.
+    pub(in crate::chat) fn book(&self) -> Lorebook {
+        self.file.to_lorebook()
+    }
+
+    /// The text of its file.
+    pub(in crate::chat) fn body(&self) -> String {
+        self.file.to_json()
+    }
+
+    fn of(kept: KeptLorebook) -> Self {
+        let KeptLorebook { id, name, book, file, revision } = kept;
+        Self { name, replaces: Some((id, revision)), before: book, file }
+    }
 }
 
 impl Library {
@@ -124,47 +147,54 @@ impl Library {
                 ChatError::refused("the file does not say what the book is called; give it a name")
             })?;
             let findings = findings(&file, &book);
-            Ok(LorebookInHand { name, num_entries: book.entries.len(), file, findings })
+            Ok(LorebookInHand { name, file, findings })
         })
         .await
     }
 
-    /// Keeps a lorebook that was read. `replaces` says whether it takes the place of one
-    /// of the same name, which then stays where it was used.
+    /// A lorebook that was read, as it is wanted in a guild. `replaces` says whether it takes
+    /// the place of one of the same name, which then stays where it was used.
     ///
     /// # Errors
-    /// The name is taken, or the database fails; nothing was changed then.
+    /// The name is taken, or the database fails.
+    pub async fn draft_lorebook(
+        &self,
+        guild: GuildId,
+        read: LorebookInHand,
+        replaces: bool,
+    ) -> Result<LorebookDraft, ChatError> {
+        let LorebookInHand { name, file, .. } = read;
+        match self.store.get_lorebook_by_name(guild, &name).await? {
+            None => Ok(LorebookDraft { name, replaces: None, before: Lorebook::default(), file }),
+            Some(old) if replaces => {
+                let replaces = Some((old.id, old.revision));
+                // One that cannot be read any more can be replaced all the same.
+                let before = KeptLorebook::read(old).map(|kept| kept.book).unwrap_or_default();
+                Ok(LorebookDraft { name, replaces, before, file })
+            }
+            Some(old) => Err(ChatError::refused(format!(
+                "there is a lorebook “{}” already; give this one another name, or say that it \
+                 takes its place",
+                old.name
+            ))),
+        }
+    }
+
+    /// Keeps a lorebook that was read, as [`Library::draft_lorebook`] has it.
+    ///
+    /// # Errors
+    /// The name is taken, the rules do not allow what it says, or the database fails; nothing
+    /// was changed then.
     pub async fn import_lorebook(
         &self,
         guild: GuildId,
         person: PersonId,
         read: LorebookInHand,
         replaces: bool,
-    ) -> Result<ImportedLorebook, ChatError> {
-        let LorebookInHand { name, num_entries, file, findings } = read;
-        self.check_book(guild, &file.to_json()).await?;
-        let known = self.store.get_lorebook_by_name(guild, &name).await?;
-        let (kept, action) = match known {
-            None => {
-                let kept = self.store.insert_lorebook(guild, &name, &file.to_json()).await?;
-                (kept, "lorebook.import")
-            }
-            Some(old) if replaces => {
-                let (id, revision) = (old.id, old.revision);
-                let body = file.to_json();
-                let kept = self.store.update_lorebook(guild, id, revision, &body).await?;
-                (kept, "lorebook.update")
-            }
-            Some(old) => {
-                return Err(ChatError::refused(format!(
-                    "there is a lorebook “{}” already; give this one another name, or say that \
-                     it takes its place",
-                    old.name
-                )));
-            }
-        };
-        self.note_lore(guild, person, action, kept.id).await?;
-        Ok(ImportedLorebook { id: kept.id, name: kept.name, num_entries, findings })
+    ) -> Result<KeptLorebook, ChatError> {
+        let draft = self.draft_lorebook(guild, read, replaces).await?;
+        self.check_book(guild, &draft.body()).await?;
+        self.keep_lorebook(guild, person, draft).await
     }
 
     /// Takes a lorebook out: as it came, or for another program.
@@ -183,56 +213,47 @@ impl Library {
         Ok(FileOut { name: file_name(&book.name, "json"), bytes: text.into_bytes() })
     }
 
-    /// Adds an entry; a book that is not there yet is made. Gives the entry.
+    /// A book with one entry more, and that entry's key; a book that is not there yet is new.
     ///
     /// # Errors
-    /// It has no text, or neither keys nor is it told always; somebody changed the book
-    /// meanwhile; or the database fails.
-    pub async fn add_lore(
+    /// It has no text, or neither keys nor is it told always; or the database fails.
+    pub async fn draft_entry(
         &self,
         guild: GuildId,
-        person: PersonId,
         book: &str,
         change: &EntryChange,
-    ) -> Result<(KeptLorebook, LoreEntry), ChatError> {
+    ) -> Result<(LorebookDraft, String), ChatError> {
         let entry = self.changed(LoreEntry::default(), change, true)?;
-        let mut kept = match self.store.get_lorebook_by_name(guild, book).await? {
-            Some(kept) => KeptLorebook::read(kept)?,
-            None => {
-                let name = clean_name(book)?;
-                let file = BookFile::new(BookFormat::WorldInfo);
-                let kept = self.store.insert_lorebook(guild, &name, &file.to_json()).await?;
-                self.note_lore(guild, person, "lorebook.insert", kept.id).await?;
-                KeptLorebook::read(kept)?
-            }
+        let mut draft = match self.store.get_lorebook_by_name(guild, book).await? {
+            Some(kept) => LorebookDraft::of(KeptLorebook::read(kept)?.editable()?),
+            None => LorebookDraft {
+                name: clean_name(book)?,
+                replaces: None,
+                before: Lorebook::default(),
+                file: BookFile::new(BookFormat::WorldInfo),
+            },
         };
-        kept.make_editable()?;
-        let uid = kept.file.add_entry(&entry)?;
-        self.save(guild, person, &mut kept).await?;
-        let entry = kept.entry(&uid)?.clone();
-        Ok((kept, entry))
+        let uid = draft.file.add_entry(&entry)?;
+        Ok((draft, uid))
     }
 
-    /// Changes an entry, found as by [`KeptLorebook::entry`]. Gives it as it is then.
+    /// A book with another entry in the place of one, found as by [`KeptLorebook::entry`], and
+    /// that entry's key.
     ///
     /// # Errors
-    /// There is none such; what is left of it would never be told; somebody changed the
-    /// book meanwhile; or the database fails.
-    pub async fn edit_lore(
+    /// There is none such, or what is left of it would never be told.
+    pub fn draft_change(
         &self,
-        guild: GuildId,
-        person: PersonId,
-        mut kept: KeptLorebook,
+        kept: KeptLorebook,
         wanted: &str,
         change: &EntryChange,
-    ) -> Result<LoreEntry, ChatError> {
+    ) -> Result<(LorebookDraft, String), ChatError> {
         let old = kept.entry(wanted)?.clone();
         let uid = old.uid.clone();
         let entry = self.changed(old, change, false)?;
-        kept.make_editable()?;
-        kept.file.replace_entry(&uid, &entry)?;
-        self.save(guild, person, &mut kept).await?;
-        Ok(kept.entry(&uid)?.clone())
+        let mut draft = LorebookDraft::of(kept.editable()?);
+        draft.file.replace_entry(&uid, &entry)?;
+        Ok((draft, uid))
     }
 
     /// Takes an entry out of its book.
@@ -243,13 +264,13 @@ impl Library {
         &self,
         guild: GuildId,
         person: PersonId,
-        mut kept: KeptLorebook,
+        kept: KeptLorebook,
         wanted: &str,
     ) -> Result<(), ChatError> {
         let uid = kept.entry(wanted)?.uid.clone();
-        kept.make_editable()?;
-        kept.file.remove_entry(&uid)?;
-        self.save(guild, person, &mut kept).await
+        let mut draft = LorebookDraft::of(kept.editable()?);
+        draft.file.remove_entry(&uid)?;
+        self.keep_lorebook(guild, person, draft).await.map(drop)
     }
 
     /// Drops a lorebook, wherever it is used.
@@ -340,25 +361,40 @@ impl Library {
         Ok(entry)
     }
 
-    async fn save(
+    /// Keeps what is wanted; the rules were asked.
+    pub(in crate::chat) async fn keep_lorebook(
         &self,
         guild: GuildId,
         person: PersonId,
-        kept: &mut KeptLorebook,
-    ) -> Result<(), ChatError> {
-        let body = kept.file.to_json();
-        self.check_book(guild, &body).await?;
-        let saved = self.store.update_lorebook(guild, kept.id, kept.revision, &body).await;
-        let saved = match saved {
+        draft: LorebookDraft,
+    ) -> Result<KeptLorebook, ChatError> {
+        let (body, is_new) = (draft.body(), draft.replaces.is_none());
+        let kept = match draft.replaces {
+            None => self.store.insert_lorebook(guild, &draft.name, &body).await,
+            Some((id, revision)) => self.store.update_lorebook(guild, id, revision, &body).await,
+        };
+        let kept = match kept {
             Err(StoreError::NotFound(_)) => {
                 return Err(ChatError::refused(
                     "somebody else changed that lorebook just now; look at it and try again",
                 ));
             }
-            saved => saved?,
+            kept => kept?,
         };
-        *kept = KeptLorebook::read(saved)?;
-        self.note_lore(guild, person, "lorebook.update", kept.id).await
+        self.note_kept(guild, person, kept.id, is_new).await?;
+        KeptLorebook::read(kept)
+    }
+
+    /// Whose a book is that came, or who changed it.
+    pub(in crate::chat) async fn note_kept(
+        &self,
+        guild: GuildId,
+        person: PersonId,
+        book: LorebookId,
+        is_new: bool,
+    ) -> Result<(), ChatError> {
+        let action = if is_new { "lorebook.insert" } else { "lorebook.update" };
+        self.note_lore(guild, person, action, book).await
     }
 
     async fn note_lore(
@@ -382,11 +418,13 @@ impl KeptLorebook {
     }
 
     /// A book of a kind that is only read becomes one that can be changed.
-    fn make_editable(&mut self) -> Result<(), ChatError> {
-        if matches!(self.file.format(), BookFormat::Agnai | BookFormat::Novel | BookFormat::Risu) {
-            self.file = self.file.to_format(BookFormat::Standalone)?;
-        }
-        Ok(())
+    fn editable(self) -> Result<Self, ChatError> {
+        Ok(match self.file.format() {
+            BookFormat::Agnai | BookFormat::Novel | BookFormat::Risu => {
+                Self { file: self.file.to_format(BookFormat::Standalone)?, ..self }
+            }
+            _ => self,
+        })
     }
 
     /// An entry by its key, its name, or a word of its that calls it.

@@ -31,7 +31,7 @@ pub use cards::{CardInHand, ImportedCharacter};
 pub use chats::{ChatInHand, ChatPlace, ImportedChat};
 pub use export::Export;
 pub(super) use judging::Judged;
-pub use lorebooks::{EntryChange, ImportedLorebook, KeptLorebook, LorebookInHand, read_book};
+pub use lorebooks::{EntryChange, KeptLorebook, LorebookDraft, LorebookInHand, read_book};
 pub use presets::ImportedPreset;
 pub use rules::Rules;
 pub(super) use rules::{facts_of, read_policy, refused_line, retention_at};

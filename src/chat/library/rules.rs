@@ -249,7 +249,8 @@ impl Library {
         rules.pass_seen(Door::Card, &words_of(sheet)).await.map(drop)
     }
 
-    /// Whether a lorebook may come into the guild's library, by its file's text.
+    /// Whether a lorebook may come into the guild's library, by its file's text, where nobody
+    /// can wait for a moderator.
     ///
     /// # Errors
     /// The rules do not allow what it says, or the database fails.
@@ -258,11 +259,34 @@ impl Library {
         guild: GuildId,
         body: &str,
     ) -> Result<(), ChatError> {
-        let rules = self.rules(guild, None).await?;
-        let parsed: Value = serde_json::from_str(body).unwrap_or_default();
-        let mut texts = Vec::new();
-        collect_texts(&parsed, &mut texts);
-        rules.pass_all(Door::Card, &texts).await.map(drop)
+        let body = parsed(body);
+        self.rules(guild, None).await?.pass_all(Door::Card, &texts_in(&body)).await.map(drop)
+    }
+
+    /// Why a lorebook waits for a moderator, where it does.
+    ///
+    /// # Errors
+    /// The rules do not allow what it says, or the database fails.
+    pub(in crate::chat) async fn judge_book(
+        &self,
+        guild: GuildId,
+        body: &str,
+    ) -> Result<Option<String>, ChatError> {
+        let body = parsed(body);
+        self.rules(guild, None).await?.judge_all(Door::Card, &texts_in(&body)).await
+    }
+
+    /// Whether a lorebook may come that a moderator has seen.
+    ///
+    /// # Errors
+    /// It may not, whoever says so, or the database fails.
+    pub(in crate::chat) async fn check_seen_book(
+        &self,
+        guild: GuildId,
+        body: &str,
+    ) -> Result<(), ChatError> {
+        let body = parsed(body);
+        self.rules(guild, None).await?.pass_all_seen(Door::Card, &texts_in(&body)).await
     }
 
     fn compiled(&self, policy: &Policy, more: &[WordRule]) -> Result<Arc<Checker>, ChatError> {
@@ -348,7 +372,18 @@ fn words_of(sheet: &CharacterSheet) -> String {
     words.join("\n\n")
 }
 
+/// What a file holds; nothing where it is no JSON.
+fn parsed(body: &str) -> Value {
+    serde_json::from_str(body).unwrap_or_default()
+}
+
 /// Every text of a file, wherever it stands.
+fn texts_in(file: &Value) -> Vec<&str> {
+    let mut texts = Vec::new();
+    collect_texts(file, &mut texts);
+    texts
+}
+
 fn collect_texts<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
     match value {
         Value::String(text) => texts.push(text),

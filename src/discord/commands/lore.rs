@@ -8,9 +8,10 @@ use super::super::custom_id::Confirm;
 use super::super::interaction::Options;
 use super::super::permissions::Deed;
 use super::super::render;
+use super::character::waits;
 use super::files::{attached, attached_stem, hand_out, remarks};
 use super::required;
-use crate::chat::EntryChange;
+use crate::chat::{EntryChange, KeptLorebook, LorebookDraft, Offered};
 use crate::domain::LorebookId;
 use crate::formats::book::BookFormat;
 use crate::store::LoreScope;
@@ -33,25 +34,40 @@ pub(super) async fn add(call: &Call, options: &Options) -> Result<Answer, Refusa
         Some(book) => may_change(call, book.id).await?,
         None => call.may(Deed::CreateLore).await?,
     }
-    let person = call.person().await?;
-    let (kept, entry) =
-        chat.library().add_lore(call.guild, person.id, name, &change(options)).await?;
+    let (draft, uid) = chat.library().draft_entry(call.guild, name, &change(options)).await?;
+    let kept = match offer(call, draft).await? {
+        Ok(kept) => kept,
+        Err(waits) => return Ok(waits),
+    };
     let unused = match used_anywhere(call, kept.id).await? {
         true => "",
         false => " No scene uses the book yet; /lore use says where.",
     };
-    Ok(Answer::text(format!("{}{unused}", render::lore_entry(&kept.name, &entry))))
+    let entry = render::lore_entry(&kept.name, kept.entry(&uid)?);
+    Ok(Answer::text(format!("{entry}{unused}")))
 }
 
 pub(super) async fn edit(call: &Call, options: &Options) -> Result<Answer, Refusal> {
-    let chat = &call.bot.chat;
-    let kept = chat.library().find_lorebook(call.guild, required(options, "book")?).await?;
+    let library = call.bot.chat.library();
+    let kept = library.find_lorebook(call.guild, required(options, "book")?).await?;
     may_change(call, kept.id).await?;
-    let uid = kept.entry(required(options, "entry")?)?.uid.clone();
-    let (person, name) = (call.person().await?, kept.name.clone());
-    let entry =
-        chat.library().edit_lore(call.guild, person.id, kept, &uid, &change(options)).await?;
-    Ok(Answer::text(render::lore_entry(&name, &entry)))
+    let wanted = required(options, "entry")?;
+    let (draft, uid) = library.draft_change(kept, wanted, &change(options))?;
+    Ok(match offer(call, draft).await? {
+        Ok(kept) => Answer::text(render::lore_entry(&kept.name, kept.entry(&uid)?)),
+        Err(waits) => waits,
+    })
+}
+
+/// Keeps a lorebook, or says that it waits for a moderator.
+async fn offer(call: &Call, draft: LorebookDraft) -> Result<Result<KeptLorebook, Answer>, Refusal> {
+    let (chat, name) = (&call.bot.chat, render::lore_name(draft.name()));
+    let offered =
+        call.arrival(async |who| chat.offer_lorebook(call.guild, who, draft).await).await?;
+    Ok(match offered {
+        Offered::Kept(kept) => Ok(kept),
+        Offered::Waits(case) => Err(Answer::text(waits(&name, case))),
+    })
 }
 
 pub(super) async fn remove(call: &Call, options: &Options) -> Result<Answer, Refusal> {
@@ -141,21 +157,27 @@ pub(super) async fn import(call: &Call, options: &Options) -> Result<Answer, Ref
     {
         may_change(call, old.id).await?;
     }
-    let person = call.person().await?;
-    let imported = chat.library().import_lorebook(call.guild, person.id, read, replaces).await?;
-    let entries = render::entries(imported.num_entries);
-    let name = render::lore_name(&imported.name);
-    let mut text = format!("{name} is on this server now, with {entries}");
+    let findings = remarks(read.findings());
+    let draft = library.draft_lorebook(call.guild, read, replaces).await?;
+    let kept = match offer(call, draft).await? {
+        Ok(kept) => kept,
+        Err(waits) => {
+            let unused = if used.is_some() { " /lore use says then where it is used." } else { "" };
+            return Ok(Answer::text(format!("{}{unused}{findings}", waits.text)));
+        }
+    };
+    let entries = render::entries(kept.book.entries.len());
+    let mut text =
+        format!("{} is on this server now, with {entries}", render::lore_name(&kept.name));
     match used {
         Some((scope, words)) => {
-            let (guild, book) = (call.guild, imported.id);
-            chat.library().use_lorebook(guild, person.id, book, scope, true).await?;
+            let person = call.person().await?.id;
+            library.use_lorebook(call.guild, person, kept.id, scope, true).await?;
             text.push_str(&format!(", used {words}."));
         }
         None => text.push_str("; /lore use says where it is used."),
     }
-    text.push_str(&remarks(&imported.findings));
-    Ok(Answer::text(text))
+    Ok(Answer::text(text + &findings))
 }
 
 pub(super) async fn export(call: &Call, options: &Options) -> Result<Answer, Refusal> {

@@ -137,7 +137,8 @@ async fn a_card_goes_out_as_it_came_and_only_changes_are_changed() {
     let library = house.chat.library();
     let kept = library.find_lorebook(guild, "Hive").await.unwrap();
     let change = dramatis::chat::EntryChange { order: Some(9), ..Default::default() };
-    library.edit_lore(guild, me, kept, "honey", &change).await.unwrap();
+    let (draft, _) = library.draft_change(kept, "honey", &change).unwrap();
+    super::lore::offer(&house, draft).await.unwrap();
     let out = exported(&house, &imported, Container::Json).await;
     let went: Value = serde_json::from_str(&out.card.to_json()).unwrap();
     let mut wanted = came;

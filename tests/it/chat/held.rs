@@ -1,6 +1,6 @@
 //! What the rules hold waits for a moderator, and nothing of it is lost meanwhile.
 
-use dramatis::chat::{Arrival, ChatError, Offered, Upon};
+use dramatis::chat::{Arrival, ChatError, EntryChange, KeptLorebook, Offered, Upon};
 use dramatis::domain::{CharacterSheet, PersonId, SceneId};
 use dramatis::moderation::{Arrivals, Policy, Verdict, WordRule};
 use dramatis::store::{Accepted, Consent, Held, Surroundings};
@@ -260,4 +260,77 @@ async fn characters_of_members_wait_and_the_approved_version_stays_in_play() {
     assert!(matches!(kept, Offered::Kept(_)), "moderators wait for nobody");
     let held = store.get_held(guild, fourth).await.unwrap().unwrap();
     assert!(held.is_approved && matches!(held.held, Held::Character { .. }), "{held:?}");
+}
+
+#[tokio::test]
+async fn lorebooks_wait_and_the_approved_version_is_told_meanwhile() {
+    let house = House::open(tiny()).await;
+    let (guild, chat, store) = (house.guild, house.chat.clone(), &house.db.store);
+    let library = chat.library();
+    let mo = rules(&house).await;
+    let ann = Arrival { person: house.me.person.id, by_moderator: false, place: "lobby" };
+    let waits = |offered: Offered<KeptLorebook>| match offered {
+        Offered::Waits(case) => case,
+        Offered::Kept(kept) => panic!("{} was looked at by nobody", kept.name),
+    };
+    let told = |keys: &str, text: &str| EntryChange {
+        keys: Some(keys.into()),
+        content: Some(text.into()),
+        ..EntryChange::default()
+    };
+    let new = told("salt", "Black salt is mined at night.");
+    let (draft, _) = library.draft_entry(guild, "Mines", &new).await.unwrap();
+    let first = waits(chat.offer_lorebook(guild, ann, draft.clone()).await.unwrap());
+    assert!(store.list_lorebooks(guild).await.unwrap().is_empty());
+    let case = store.get_case(guild, first).await.unwrap().unwrap();
+    let difference = case.evidence.unwrap()["text"].as_str().unwrap().to_owned();
+    assert!(difference.contains("salt\n+Black salt is mined at night.\n"), "{difference}");
+    let refused = chat.approve_case(guild, first, mo, Some("else")).await.unwrap_err().notice();
+    assert!(refused.contains("/lore edit"), "{refused}");
+    chat.approve_case(guild, first, mo, None).await.unwrap();
+    let mines = library.find_lorebook(guild, "mines").await.unwrap();
+    assert_eq!(mines.book.entries.len(), 1);
+    let maker = serde_json::json!({ "lorebook": mines.id });
+    let maker = store.get_audit_person(guild, &["lorebook.insert"], &maker).await.unwrap();
+    assert_eq!(maker, Some(ann.person), "it is whose it is");
+
+    // A change waits and shows what is other; a second one comes too late.
+    let (change, late) = ("Black salt is white.", "Black salt is grey.");
+    let draft = |text| library.draft_change(mines.clone(), "salt", &told("salt", text)).unwrap().0;
+    let second = waits(chat.offer_lorebook(guild, ann, draft(change)).await.unwrap());
+    let third = waits(chat.offer_lorebook(guild, ann, draft(late)).await.unwrap());
+    let case = store.get_case(guild, second).await.unwrap().unwrap();
+    let difference = case.evidence.unwrap()["text"].as_str().unwrap().to_owned();
+    let wanted = "-Black salt is mined at night.\n+Black salt is white.\n";
+    assert!(difference.contains(wanted), "{difference}");
+    assert_eq!(library.find_lorebook(guild, "Mines").await.unwrap().book, mines.book);
+    chat.approve_case(guild, second, mo, None).await.unwrap();
+    let refused = chat.approve_case(guild, third, mo, None).await.unwrap_err().notice();
+    assert!(refused.contains("changed since"), "{refused}");
+    chat.reject_case(guild, third, mo, "rejected").await.unwrap();
+    let mines = library.find_lorebook(guild, "Mines").await.unwrap();
+    assert_eq!(mines.book.entries[0].content, change);
+
+    // The rules hold for moderators too, and what they refuse nobody is asked about. Taking
+    // an entry out is asked of nobody.
+    let by_mo = Arrival { person: mo, by_moderator: true, place: "lobby" };
+    let (draft, _) = library.draft_entry(guild, "Mines", &told("red", "Red salt.")).await.unwrap();
+    let refused = chat.offer_lorebook(guild, by_mo, draft).await.unwrap_err().notice();
+    assert!(refused.contains("red salt"), "{refused}");
+    library.remove_lore(guild, ann.person, mines, "salt").await.unwrap();
+
+    // A card waits for the sake of its lore alone, which moderators read.
+    let card = br#"{"spec": "chara_card_v2", "spec_version": "2.0", "data": {"name": "Ada",
+        "description": "She whistles.", "character_book": {"entries": [
+        {"keys": ["salt"], "content": "Black salt is hers.", "extensions": {}, "enabled": true,
+         "insertion_order": 1}], "extensions": {}}}}"#;
+    let card = library.read_card(card.to_vec()).await.unwrap();
+    let Offered::Waits(fourth) = chat.offer_card(guild, ann, card, None).await.unwrap() else {
+        panic!("it was looked at by nobody")
+    };
+    let case = store.get_case(guild, fourth).await.unwrap().unwrap();
+    let difference = case.evidence.unwrap()["text"].as_str().unwrap().to_owned();
+    assert!(difference.contains("+Black salt is hers."), "{difference}");
+    chat.approve_case(guild, fourth, mo, None).await.unwrap();
+    assert!(chat.find_character(guild, "Ada").await.is_ok());
 }

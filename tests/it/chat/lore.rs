@@ -1,7 +1,9 @@
 //! Lore in replies: what is called is told, what is told is in the receipt, and what
 //! sticks goes with the story.
 
-use dramatis::chat::{EntryChange, LoreReport, ReplyReceipt};
+use dramatis::chat::{
+    Arrival, ChatError, EntryChange, KeptLorebook, LoreReport, LorebookDraft, Offered, ReplyReceipt,
+};
 use dramatis::domain::{CharacterSheet, GuildId, SceneId};
 use dramatis::store::LoreScope;
 
@@ -38,6 +40,15 @@ async fn bring_in(house: &House, name: &str, text: &str) -> dramatis::domain::Lo
     let read = library.read_lorebook(text.into(), Some(name)).await.unwrap();
     let (guild, me) = (house.guild, house.me.person.id);
     library.import_lorebook(guild, me, read, false).await.unwrap().id
+}
+
+/// Keeps what nobody has to look at first.
+pub(super) async fn offer(house: &House, draft: LorebookDraft) -> Result<KeptLorebook, ChatError> {
+    let who = Arrival { person: house.me.person.id, by_moderator: false, place: "lobby" };
+    match house.chat.offer_lorebook(house.guild, who, draft).await? {
+        Offered::Kept(kept) => Ok(kept),
+        Offered::Waits(case) => panic!("it waits under case {case}"),
+    }
 }
 
 async fn put_to_use(house: &House, book: dramatis::domain::LorebookId, scope: LoreScope, on: bool) {
@@ -116,10 +127,13 @@ async fn a_changed_entry_is_told_from_the_next_reply_on_and_the_rest_stays_as_it
     let change = EntryChange { keys: Some("lantern, /lamp/i".into()), ..EntryChange::default() };
     let kept = library.find_lorebook(guild, "harbour").await.unwrap();
     let stale = kept.clone();
-    let entry = library.edit_lore(guild, me, kept, "Harbour", &change).await.unwrap();
+    let (draft, uid) = library.draft_change(kept, "Harbour", &change).unwrap();
+    let kept = offer(&house, draft).await.unwrap();
+    let entry = kept.entry(&uid).unwrap();
     assert_eq!(entry.keys, ["lantern", "/lamp/i"]);
     assert_eq!(names(&told(&house, scene).await), ["Ice", "Harbour"]);
-    let late = library.edit_lore(guild, me, stale, "Harbour", &change).await.unwrap_err();
+    let (late, _) = library.draft_change(stale, "Harbour", &change).unwrap();
+    let late = offer(&house, late).await.unwrap_err();
     assert!(late.to_string().contains("somebody else changed"), "{late}");
     let kept = library.find_lorebook(guild, "Harbour").await.unwrap();
     let file = library.export_lorebook(&kept, None).unwrap();
@@ -128,7 +142,7 @@ async fn a_changed_entry_is_told_from_the_next_reply_on_and_the_rest_stays_as_it
     assert!(text.contains(r#""x_other":1.50"#), "what we have no use for stays: {text}");
 
     let refused = EntryChange { keys: Some(" ".into()), ..EntryChange::default() };
-    let refused = library.edit_lore(guild, me, kept.clone(), "Ice", &refused).await.unwrap_err();
+    let refused = library.draft_change(kept.clone(), "Ice", &refused).unwrap_err();
     assert!(refused.to_string().contains("nothing would ever call"), "{refused}");
     library.remove_lore(guild, me, kept, "Ice").await.unwrap();
     assert_eq!(names(&told(&house, scene).await), ["Harbour"]);
@@ -139,7 +153,8 @@ async fn a_changed_entry_is_told_from_the_next_reply_on_and_the_rest_stays_as_it
         content: Some("Lanterns are blue.".into()),
         ..EntryChange::default()
     };
-    let (made, _) = library.add_lore(guild, me, "Lights", &change).await.unwrap();
+    let (draft, _) = library.draft_entry(guild, "Lights", &change).await.unwrap();
+    let made = offer(&house, draft).await.unwrap();
     assert_eq!(made.book.entries.len(), 1);
     let report = house.chat.test_lore(guild, None, Some(&made), "A lantern, and more.").await;
     assert_eq!(names(&report.unwrap()), ["lantern"]);

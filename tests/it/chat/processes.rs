@@ -137,7 +137,8 @@ async fn what_was_deleted_while_a_process_was_away_is_not_on_its_disk_for_long()
     // One file: another one is another model, of which nothing is found.
     let model = dir.path().join("tiny.gguf");
     write_tiny(&model);
-    let disk_cache = DiskCacheOptions { dir: dir.path().join("kv"), capacity_bytes: 16 << 20 };
+    let disk_cache =
+        DiskCacheOptions { dir: dir.path().join("kv"), capacity_bytes: 16 << 20, key: None };
     let engine = EngineOptions { disk_cache: Some(disk_cache), ..engine() };
     let mut house = House::open_with(start_tiny_from(&model, &engine), &NO_POLL).await;
     let scene = house.scene().await;
