@@ -46,6 +46,8 @@ async fn target(call: &Call, message: MessageId) -> Result<Turn, Refusal> {
     let store = call.bot.chat.store();
     let found = store.get_turn_by_message(call.guild, &message.to_string()).await?;
     let Some((turn, _)) = found else {
+        // Where nothing is played that is what there is to be told.
+        call.place().await?;
         return Err(Refusal::plain("that message is no turn of the scene"));
     };
     call.turn_here(turn.id).await
@@ -68,8 +70,10 @@ pub(super) async fn form(
     match Entry::of(name) {
         Some(Entry::Report) => components::report_form(call, turn.id).await,
         Some(Entry::Edit) => {
-            playing(call, &turn).await?;
+            let place = playing(call, &turn).await?;
             may_edit(call, &turn).await?;
+            // Moderators are told as well before they fill in what is not taken.
+            call.bot.chat.heed_freeze(place.guild, place.scene).await?;
             let text = Field::long("text", "What is said", &turn.swipe.text).required();
             if !text.fits() {
                 return Err(Refusal::plain("that turn is longer than a form can hold"));

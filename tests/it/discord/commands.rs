@@ -222,9 +222,12 @@ async fn turns_are_edited_rewound_and_reported_from_the_menu() {
     let said = ann.say(thread, "Good morning.");
     let reply = reply_after(&discord, thread, greeting.id).await;
 
-    // A message that is no turn is told to be none.
+    // A message that is no turn is told to be none, or that nothing is played there.
     let stray = mo.say(lobby, "Nothing of the story.");
     let none = told(ann.message_menu(stray, "Edit").await).await;
+    assert!(none.contains("o scene is being played here"), "{none}");
+    let line = guild.bot_member("parrot").say(thread, "Nothing of the story.");
+    let none = told(ann.message_menu(line, "Edit").await).await;
     assert!(none.contains("no turn"), "{none}");
 
     // One's own turn and the characters' are edited, others' are not.

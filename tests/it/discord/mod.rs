@@ -5,6 +5,7 @@ mod chats;
 mod check;
 mod commands;
 mod consent;
+mod custom_id;
 mod definitions;
 mod evening;
 mod faults;
