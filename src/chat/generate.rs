@@ -135,6 +135,7 @@ impl Chat {
                     return Err(error.into());
                 }
             };
+            plan.rules.count(&outcome);
             self.count_findings(&outcome);
             let mut held = None;
             match outcome.verdict {

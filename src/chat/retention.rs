@@ -84,6 +84,7 @@ impl Chat {
             }
         }
         for guild in self.store.list_guilds().await? {
+            self.sweep_rule_hits(guild.id).await?;
             match self.sweep_guild(guild.id, &mut swept).await {
                 Err(error @ ChatError::Refused(_)) => {
                     tracing::warn!(guild = guild.id.0, %error, "chat.guild.not_swept");

@@ -90,7 +90,7 @@ impl Chat {
                 return Err(ChatError::refused("this scene is over; begin a new one"));
             }
         };
-        let rules = self.open(self.library.rules_on(&ground)?)?;
+        let rules = self.open(self.library.rules_on(guild, &ground)?)?;
         let text = match rules.judge(Door::Message, &text).await? {
             Judged::Stands(text) => text,
             Judged::Waits { text: covered, why } => {

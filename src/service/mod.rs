@@ -15,7 +15,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::chat::{Chat, ChatOptions, Stage, run_forgetting, run_jobs, run_sweeps};
+use crate::chat::{Chat, ChatOptions, Stage, run_forgetting, run_jobs, run_rule_hits, run_sweeps};
 use crate::clock::SystemClock;
 use crate::config::{Config, DatabaseUrl};
 use crate::fetch::{Fetcher, Progress};
@@ -43,9 +43,8 @@ pub struct Service {
     /// What people's wishes go to.
     pub chat: Arc<Chat>,
     stopping: watch::Sender<bool>,
-    jobs: JoinHandle<()>,
-    sweeps: JoinHandle<()>,
-    forgetting: JoinHandle<()>,
+    /// What goes on until then, by name.
+    loops: [(&'static str, JoinHandle<()>); 4],
 }
 
 /// What a start stands on beside the settings.
@@ -121,10 +120,14 @@ impl Service {
         let chat = Arc::new(chat);
         let (stopping, stopped) = watch::channel(false);
         let stage = stage(&chat);
-        let jobs = tokio::spawn(run_jobs(chat.clone(), stage, None, stopped.clone()));
-        let sweeps = tokio::spawn(run_sweeps(chat.clone(), stopped.clone()));
-        let forgetting = tokio::spawn(run_forgetting(chat.clone(), stopped));
-        Ok(Self { chat, stopping, jobs, sweeps, forgetting })
+        let jobs = run_jobs(chat.clone(), stage, None, stopped.clone());
+        let loops = [
+            ("jobs", tokio::spawn(jobs)),
+            ("sweeps", tokio::spawn(run_sweeps(chat.clone(), stopped.clone()))),
+            ("forgetting", tokio::spawn(run_forgetting(chat.clone(), stopped.clone()))),
+            ("counts", tokio::spawn(run_rule_hits(chat.clone(), stopped))),
+        ];
+        Ok(Self { chat, stopping, loops })
     }
 
     /// Stops everything. Replies in the making go back to their lanes, and are made
@@ -132,15 +135,12 @@ impl Service {
     pub async fn stop(self) {
         // The jobs may have ended by themselves.
         let _ = self.stopping.send(true);
-        if let Err(error) = self.jobs.await {
-            tracing::error!(%error, "the jobs broke down");
+        for (name, ended) in self.loops {
+            if let Err(error) = ended.await {
+                tracing::error!(%error, name, "a loop broke down");
+            }
         }
-        if let Err(error) = self.sweeps.await {
-            tracing::error!(%error, "the sweeps broke down");
-        }
-        if let Err(error) = self.forgetting.await {
-            tracing::error!(%error, "the forgetting broke down");
-        }
+        self.chat.write_rule_hits().await;
         let pool = self.chat.pool().clone();
         if let Err(error) = tokio::task::spawn_blocking(move || pool.shutdown()).await {
             tracing::error!(%error, "the workers broke down");

@@ -1,7 +1,8 @@
 //! What becomes of a text where rules hold: rules of words first, then the classifier, if
 //! there is one, which may ask for more than they did and never for less.
 //!
-//! Invariant: what could not be classified does not pass.
+//! Invariant: what could not be classified does not pass. What is met at a door is counted
+//! ([`super::tally`]); what is only looked at, or looked at again, is not.
 
 use crate::chat::ChatError;
 use crate::moderation::{Categories, Door, Finding, Outcome, Verdict, classified};
@@ -86,6 +87,16 @@ impl Rules {
     /// # Errors
     /// It may not stand; says which rule was met.
     pub async fn pass(&self, door: Door, text: &str) -> Result<String, ChatError> {
+        let outcome = self.examine(door, text).await?;
+        self.count(&outcome);
+        self.standing(outcome)
+    }
+
+    /// The same of what came to a door before.
+    ///
+    /// # Errors
+    /// It may not stand; says which rule was met.
+    pub(super) async fn pass_uncounted(&self, door: Door, text: &str) -> Result<String, ChatError> {
         self.standing(self.examine(door, text).await?)
     }
 
@@ -99,6 +110,7 @@ impl Rules {
         texts: &[&str],
     ) -> Result<Vec<String>, ChatError> {
         let outcomes = self.examine_all(door, texts).await?;
+        outcomes.iter().for_each(|outcome| self.count(outcome));
         outcomes.into_iter().map(|outcome| self.standing(outcome)).collect()
     }
 
@@ -108,6 +120,7 @@ impl Rules {
     /// It may not stand; says which rule was met.
     pub(in crate::chat) async fn judge(&self, door: Door, text: &str) -> Result<Judged, ChatError> {
         let outcome = self.examine(door, text).await?;
+        self.count(&outcome);
         match outcome.verdict {
             Verdict::Hold => {
                 let why = self.reason(door, &outcome);

@@ -11,6 +11,7 @@ mod judging;
 mod lorebooks;
 mod presets;
 mod rules;
+mod tally;
 mod training;
 
 use std::collections::HashMap;
@@ -35,6 +36,7 @@ pub use lorebooks::{EntryChange, KeptLorebook, LorebookDraft, LorebookInHand, re
 pub use presets::ImportedPreset;
 pub use rules::Rules;
 pub(super) use rules::{facts_of, read_policy, refused_line, retention_at};
+pub(super) use tally::{Met, Tally, hits};
 pub use training::{CONSENT_WORDS, TrainingScene};
 
 /// The deepest that a character's reminder stands, in turns.
@@ -70,6 +72,8 @@ pub struct Library {
     compiled: Arc<Mutex<HashMap<String, Arc<Checker>>>>,
     /// What is asked beside the rules.
     classifier: Option<Arc<Classifier>>,
+    /// How often the rules are met.
+    pub(super) tally: Arc<Tally>,
 }
 
 /// The guild in which everything of a terminal lives, and the one person of it.
@@ -94,7 +98,8 @@ impl Library {
     /// comes in is shown to the classifier, where there is one.
     pub fn new(store: Store, max_text_bytes: usize, classifier: Option<Arc<Classifier>>) -> Self {
         let at_once = Arc::new(Semaphore::new(MAX_AT_ONCE));
-        Self { store, max_text_bytes, at_once, compiled: Arc::default(), classifier }
+        let (compiled, tally) = Default::default();
+        Self { store, max_text_bytes, at_once, compiled, classifier, tally }
     }
 
     /// The store, for what needs no verb.

@@ -17,6 +17,7 @@ use crate::moderation::{
 use crate::store::{Noun, PlacePolicy, SceneGround, StoreError, Surroundings};
 
 use super::judging::Judged;
+use super::tally::Tally;
 use super::{Library, PLATFORM};
 use crate::chat::ChatError;
 
@@ -41,6 +42,10 @@ pub struct Rules {
     /// Why what was written down cannot be read, among adults: all that this house does
     /// not refuse anyway waits for a moderator.
     pub(in crate::chat) unread: Option<String>,
+    /// Whose they are.
+    guild: GuildId,
+    /// Where it is counted what is met.
+    tally: Arc<Tally>,
 }
 
 impl Rules {
@@ -54,12 +59,18 @@ impl Rules {
         outcome
     }
 
+    /// Counts what a text met that came to a door.
+    pub(in crate::chat) fn count(&self, outcome: &Outcome) {
+        self.tally.add(self.guild, &outcome.findings);
+    }
+
     /// Whether the model may read a prompt.
     ///
     /// # Errors
     /// It sexualises a minor.
     pub(in crate::chat) fn pass_prompt(&self, prompt: &str) -> Result<(), ChatError> {
         let outcome = self.checker.check_prompt(prompt, self.facts);
+        self.count(&outcome);
         match outcome.verdict {
             Verdict::Allow => Ok(()),
             _ => Err(ChatError::refused(self.refusal(&outcome))),
@@ -87,18 +98,22 @@ impl Library {
             return self.rules_at(guild, &around, "", SceneFacts::default()).await;
         };
         let ground = self.store.get_scene_ground(guild, scene).await?;
-        self.rules_on(&ground.ok_or(StoreError::NotFound(Noun::Scene))?)
+        self.rules_on(guild, &ground.ok_or(StoreError::NotFound(Noun::Scene))?)
     }
 
     /// The rules of a scene, of what they are made of.
     ///
     /// # Errors
     /// A policy cannot be read.
-    pub(in crate::chat) fn rules_on(&self, ground: &SceneGround) -> Result<Rules, ChatError> {
+    pub(in crate::chat) fn rules_on(
+        &self,
+        guild: GuildId,
+        ground: &SceneGround,
+    ) -> Result<Rules, ChatError> {
         let facts = facts_of(ground.cast.iter().map(|member| &member.character.sheet));
         let is_own = ground.platform == PLATFORM;
-        let rules =
-            self.rules_of(&ground.policies, is_own, &ground.around, &ground.channel, facts)?;
+        let SceneGround { policies, around, channel, .. } = ground;
+        let rules = self.rules_of(guild, policies, is_own, around, channel, facts)?;
         self.within(rules, &ground.boundaries)
     }
 
@@ -157,12 +172,13 @@ impl Library {
         let policies = self.store.list_policies(guild).await?;
         let known = self.store.get_guild(guild).await?;
         let is_own = known.is_some_and(|guild| guild.platform == PLATFORM);
-        self.rules_of(&policies, is_own, around, channel, facts)
+        self.rules_of(guild, &policies, is_own, around, channel, facts)
     }
 
     /// The rules that those policies make; one's own machine is nobody else's business.
     fn rules_of(
         &self,
+        guild: GuildId,
         policies: &[PlacePolicy],
         is_own: bool,
         around: &Surroundings,
@@ -188,6 +204,8 @@ impl Library {
             unread,
             classifier: self.classifier.clone(),
             for_adults: around.age_restricted,
+            guild,
+            tally: self.tally.clone(),
         })
     }
 
@@ -201,7 +219,8 @@ impl Library {
         Ok(Rules { facts: facts_of([sheet]), ..rules })
     }
 
-    /// Whether a character may come into the guild's library.
+    /// Whether a character may come into the guild's library. What is met was counted when
+    /// the sheet was judged, where somebody judged it.
     ///
     /// # Errors
     /// The rules do not allow what its sheet says, or the database fails.
@@ -211,7 +230,7 @@ impl Library {
         sheet: &CharacterSheet,
     ) -> Result<(), ChatError> {
         let rules = self.rules_of_sheet(guild, sheet).await?;
-        rules.pass(Door::Card, &words_of(sheet)).await.map(drop)
+        rules.pass_uncounted(Door::Card, &words_of(sheet)).await.map(drop)
     }
 
     /// Why a character waits for a moderator, who brings and changes them without being

@@ -120,6 +120,7 @@ pub(super) enum Verb {
     PolicyExport,
     PolicyClear,
     PolicyTest,
+    PolicyHits,
     ModFreeze,
     ModUnfreeze,
     ModPauseAll,
@@ -210,6 +211,7 @@ impl Verb {
             ("policy", "export") => Self::PolicyExport,
             ("policy", "clear") => Self::PolicyClear,
             ("policy", "test") => Self::PolicyTest,
+            ("policy", "hits") => Self::PolicyHits,
             ("mod", "freeze") => Self::ModFreeze,
             ("mod", "unfreeze") => Self::ModUnfreeze,
             ("mod", "pause-all") => Self::ModPauseAll,
@@ -316,6 +318,7 @@ pub(super) async fn run(call: &Call, command: &Command) -> Result<Answer, Refusa
         Verb::PolicyExport => policy::export(call, options).await,
         Verb::PolicyClear => policy::clear(call, options).await,
         Verb::PolicyTest => policy::test(call, options).await,
+        Verb::PolicyHits => policy::hits(call, options).await,
         Verb::ModFreeze => moderation::freeze(call, options).await,
         Verb::ModUnfreeze => moderation::unfreeze(call).await,
         Verb::ModPauseAll => moderation::pause_all(call, options).await,
@@ -410,7 +413,7 @@ mod tests {
                 seen.push(verb);
             }
         }
-        assert_eq!(seen.len(), 84);
+        assert_eq!(seen.len(), 85);
         assert_eq!(Verb::of(&Command { name: "dance".into(), ..Command::default() }), None);
     }
 

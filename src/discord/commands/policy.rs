@@ -4,9 +4,14 @@ use super::super::api::File;
 use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
 use super::super::permissions::Deed;
+use super::super::render;
 use super::files::attached;
 use super::setup::own_channel;
+use crate::chat::HITS_KEPT_DAYS;
 use crate::moderation::{Door, Policy, Verdict};
+
+/// Of how many days is told where nobody says.
+const HITS_SHOWN_DAYS: u32 = 7;
 
 /// The place that an option names: a channel, category or thread; without one the server.
 fn place(options: &Options) -> (String, String) {
@@ -86,6 +91,15 @@ pub(super) async fn test(call: &Call, options: &Options) -> Result<Answer, Refus
         Verdict::Allow if met.is_empty() => "Nothing is met: it would be taken.".to_owned(),
         verdict => format!("{verdict}: {}", met.join(", ")),
     }))
+}
+
+/// Says how often the rules of this server were met lately.
+pub(super) async fn hits(call: &Call, options: &Options) -> Result<Answer, Refusal> {
+    call.may(Deed::Moderate).await?;
+    let days = options.integer("days").and_then(|days| u32::try_from(days).ok());
+    let days = days.unwrap_or(HITS_SHOWN_DAYS).clamp(1, HITS_KEPT_DAYS);
+    let hits = call.bot.chat.rule_hits(call.guild, days).await?;
+    Ok(Answer::text(render::rule_hits(&hits, days)))
 }
 
 async fn set(call: &Call, options: &Options, policy: Option<&Policy>) -> Result<Answer, Refusal> {

@@ -275,6 +275,7 @@ fn the_commands_in_short() {
       export channel
       clear channel
       test text
+      hits days
     /mod
       freeze reason
       unfreeze

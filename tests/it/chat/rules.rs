@@ -1,9 +1,9 @@
 //! What the rules of a place forbid is neither taken, nor read by the model, nor shown.
 
-use dramatis::chat::{ChatError, Message, PersonaScope, SwipeTo, roll};
+use dramatis::chat::{Arrival, ChatError, Message, PersonaScope, SwipeTo, roll};
 use dramatis::domain::{CharacterSheet, Note, PersonId, SwipeOrigin};
-use dramatis::moderation::{Policy, QuietHours, Verdict, WordRule};
-use dramatis::store::{NewSwipe, Surroundings};
+use dramatis::moderation::{Door, Policy, QuietHours, Verdict, WordRule};
+use dramatis::store::{NewSwipe, RuleHits, Surroundings};
 
 use super::house::House;
 use super::models::tiny;
@@ -99,7 +99,70 @@ async fn what_the_model_writes_is_checked_before_anybody_sees_it() {
         assert!(!text.to_lowercase().contains("black"), "{text:?} was seen");
     }
     assert_eq!(house.speakers(scene).await, ["Ann", "Mira", "Ann"]);
+    let hits = house.chat.rule_hits(house.guild, 1).await.unwrap();
+    assert_eq!(hits, [hit("black salt", "reroll", false, 4)], "once for each text it wrote");
     house.stop().await;
+}
+
+fn hit(rule: &str, verdict: &str, dry_run: bool, texts: u64) -> RuleHits {
+    RuleHits { rule: rule.into(), verdict: verdict.into(), dry_run, texts }
+}
+
+#[tokio::test]
+async fn it_is_counted_how_often_rules_are_met_and_numbers_are_kept_for_a_time() {
+    let house = House::open(tiny()).await;
+    let scene = house.scene().await;
+    let (guild, chat, store) = (house.guild, &house.chat, &house.db.store);
+    let tide = WordRule {
+        name: "tides".into(),
+        terms: vec!["tide".into()],
+        verdict: Verdict::Refuse,
+        dry_run: true,
+        ..WordRule::default()
+    };
+    let ash = WordRule { terms: vec!["ash".into()], ..tide.clone() };
+    let ash = WordRule { name: String::new(), dry_run: false, ..ash };
+    let mut policy = salt(Verdict::Hold);
+    policy.words.extend([tide, ash]);
+    write_down(&house, "", &policy).await;
+    assert_eq!(chat.rule_hits(guild, 7).await.unwrap(), []);
+    house.say(scene, "The tide, the tide, the tide.").await;
+    for text in ["Ash on the tide.", "ash", "Ash, ash, a-s-h.", "Black salt."] {
+        house.try_say(scene, text).await.unwrap_err();
+    }
+    // To try a text out is not to say it, nor is to look through what was said.
+    let rules = chat.library().rules(guild, Some(scene)).await.unwrap();
+    rules.examine(Door::Message, "ash").await.unwrap();
+    chat.try_rules(guild, scene).await.unwrap();
+    let expected = [
+        hit("ash", "refuse", false, 3),
+        hit("tides", "refuse", true, 2),
+        hit("black salt", "hold", false, 1),
+    ];
+    assert_eq!(chat.rule_hits(guild, 7).await.unwrap(), expected);
+    // A character counts once, however often its sheet is looked at on its way in.
+    let sheet = CharacterSheet { name: "Tide".into(), ..CharacterSheet::default() };
+    let who = Arrival { person: house.me.person.id, by_moderator: false, place: "here" };
+    chat.offer_character(guild, who, None, &sheet).await.unwrap();
+    let tides = chat.rule_hits(guild, 7).await.unwrap().remove(1);
+    assert_eq!(tides, hit("tides", "refuse", true, 3));
+    let other = store.upsert_guild("test", "other", "Other").await.unwrap().id;
+    assert_eq!(chat.rule_hits(other, 7).await.unwrap(), [], "another guild has its own");
+
+    house.db.execute("UPDATE rule_hit SET day = day - 89").await;
+    assert_eq!(chat.rule_hits(guild, 7).await.unwrap(), []);
+    chat.sweep().await.unwrap();
+    assert_eq!(chat.rule_hits(guild, 90).await.unwrap().len(), 3);
+    house.db.execute("UPDATE rule_hit SET day = day - 1").await;
+    chat.sweep().await.unwrap();
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM rule_hit")
+        .fetch_one(&house.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+    house.try_say(scene, "ash").await.unwrap_err();
+    chat.write_rule_hits().await;
+    assert_eq!(chat.rule_hits(guild, 1).await.unwrap(), [hit("ash", "refuse", false, 1)]);
 }
 
 #[tokio::test]

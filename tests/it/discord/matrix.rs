@@ -43,7 +43,7 @@ const TOLD: [(char, &str, &str); 20] = [
 ];
 
 /// Commands that change nothing for the next one.
-const READS: [&str; 31] = [
+const READS: [&str; 32] = [
     "scene status",
     "scene export",
     "cast list",
@@ -70,6 +70,7 @@ const READS: [&str; 31] = [
     "policy show",
     "policy export",
     "policy test",
+    "policy hits",
     // These ask first.
     "scene end",
     "character delete",

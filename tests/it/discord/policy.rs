@@ -1,10 +1,12 @@
 //! `/policy`, and places for adults, through the real binary.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::commands::ask;
 use super::scene::reply_at_end;
-use super::serve::Skerry;
+use super::serve::{PATIENCE, Skerry};
 
 const EXPLICIT: &str = "Tell me of masturbation.";
 
@@ -48,6 +50,32 @@ async fn a_server_begins_with_a_policy_takes_it_out_and_in_and_tries_it() {
     assert_eq!(tried, "refuse: black salt");
     let history = ask(&mo, thread, "policy test", json!({})).await;
     assert!(history.contains("of the 3 turns"), "{history}");
+
+    // How often a rule was met is written down without being asked for.
+    let written = "SELECT sum(texts)::bigint FROM rule_hit WHERE rule = 'black salt'";
+    let since = Instant::now();
+    while sqlx::query_scalar::<_, Option<i64>>(written)
+        .fetch_one(&home.database.pool)
+        .await
+        .unwrap()
+        != Some(1)
+    {
+        assert!(since.elapsed() < PATIENCE, "it never is\n{}", home.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let refused = ask(&ann, thread, "policy hits", json!({})).await;
+    assert_eq!(refused, "That is for moderators.");
+    ann.say(thread, "And more black salt.");
+    let deadline = Instant::now() + PATIENCE;
+    let hits = loop {
+        let hits = ask(&mo, lobby, "policy hits", json!({ "days": 1 })).await;
+        if hits.contains("- black salt: 2 refused") {
+            break hits;
+        }
+        assert!(Instant::now() < deadline, "{hits}");
+    };
+    assert!(hits.starts_with("Today these rules were met"), "{hits}");
+    assert!(!hits.contains("Ann") && !hits.contains("more"), "{hits}");
     serve.stop().await;
 }
 

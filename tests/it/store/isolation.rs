@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use dramatis::domain::{
     BoundaryKind, BoundaryOf, CharacterId, CharacterSheet, GuildId, PersonId, SceneState,
     SwipeOrigin,
@@ -12,8 +13,8 @@ use dramatis::store::{
     Accepted, Approval, AuditHead, ChannelSettings, CharacterAsset, CharacterFile, Consent,
     ForgottenMark, Generated, GuildSettings, Held, HourlyLimits, ImportedMember, ImportedTurn,
     JobKey, Line, LoreScope, NewBook, NewBranch, NewCase, NewHeld, NewImport, NewMessage, NewPost,
-    NewScene, NewSwipe, PostOwner, PostRoute, Preset, QueueLimits, SceneOpening, SceneSource,
-    SceneUpdate, Sealing, StoreError, Surroundings, Target, Work,
+    NewScene, NewSwipe, PostOwner, PostRoute, Preset, QueueLimits, RuleHits, SceneOpening,
+    SceneSource, SceneUpdate, Sealing, StoreError, Surroundings, Target, Work,
 };
 use serde_json::{Value, json};
 
@@ -170,6 +171,10 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     let case = store.insert_case(guild, &own_case).await.unwrap();
     let theirs = BoundaryOf::Person(own.person.id);
     let drawn = store.insert_boundary(guild, theirs, BoundaryKind::Line, "secret").await.unwrap();
+    let (rule, verdict) = ("secret".to_owned(), "hold".to_owned());
+    let hits = [RuleHits { rule, verdict, dry_run: false, texts: 3 }];
+    let day = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
+    store.add_rule_hits(guild, day, &hits).await.unwrap();
     let words = Held::Message {
         external_id: "held".into(),
         name: "Ann".into(),
@@ -224,6 +229,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(store.list_tree(us, scene).await.unwrap().is_empty());
     assert_eq!(store.get_guild_persona(us, own.person.id).await.unwrap(), None);
     assert_eq!(store.count_scenes_begun(us, own.person.id).await.unwrap(), 0);
+    assert!(store.list_rule_hits(us, day).await.unwrap().is_empty());
     assert!(store.list_scenes_as_in_guild(us, own.person.id, 9).await.unwrap().is_empty());
     assert!(store.list_children(us, scene, None).await.unwrap().is_empty());
     assert!(store.list_swipes(us, turn.id).await.unwrap().is_empty());
@@ -264,6 +270,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(store.list_training_speakers(us, scene).await.unwrap().is_empty());
 
     // What writes: with our guild and their keys, and with theirs among ours.
+    store.add_rule_hits(us, day, &hits).await.unwrap();
     let theirs = Some(own.person.id);
     refused(store.upsert_persona(us, own.person.id, "Sir", "").await);
     refused(store.set_guild_persona(us, own.person.id, None).await);
@@ -424,6 +431,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(store.list_scene_ages(us).await.unwrap().iter().all(|age| age.id != scene));
     refused(store.empty_turns_before(us, scene, later).await);
     assert_eq!(store.delete_ended_scenes(us, &[scene]).await.unwrap(), 0);
+    assert_eq!(store.delete_rule_hits_before(us, later.date_naive()).await.unwrap(), 1);
     refused(store.bar_undo(us, scene, turn.id).await);
     refused(store.set_person_left(us, own.person.id, true).await);
     let missed = store.list_people_to_look_for(us, later, 99).await.unwrap();

@@ -157,7 +157,7 @@ async fn insert_made_up(conn: &mut PgConnection, table: &str, key: &str, guild: 
         "boolean" => "false".into(),
         "json" | "jsonb" => "'{}'".into(),
         "bytea" => format!("sha256('{seed}')"),
-        "timestamp with time zone" => "now()".into(),
+        "timestamp with time zone" | "date" => "now()".into(),
         kind if kind.ends_with("[]") => "'{}'".into(),
         kind => panic!("{table}.{column} is of a type to be made up: {kind}"),
     };
