@@ -63,12 +63,7 @@ impl Chat {
     pub(super) fn room_in_row(&self, policy: &Policy, line: &[Turn]) -> Result<usize, ChatError> {
         let most = self.settings.max_replies_in_a_row;
         let most = policy.limits.replies_in_a_row.map_or(most, |other| other.min(most));
-        // Greetings and what came with a file were not asked for here.
-        let is_reply = |turn: &&Turn| {
-            turn.speaker.is_character()
-                && matches!(turn.swipe.origin, SwipeOrigin::Generated | SwipeOrigin::Continued)
-        };
-        let in_a_row = line.iter().rev().take_while(is_reply).count();
+        let in_a_row = line.iter().rev().take_while(|turn| is_reply(turn)).count();
         match (most as usize).saturating_sub(in_a_row) {
             0 => Err(ChatError::refused(match most {
                 1 => "nobody but a person may speak after a reply here; say something, and the \
@@ -82,4 +77,11 @@ impl Chat {
             room => Ok(room),
         }
     }
+}
+
+/// Whether a turn counts among the replies that follow one another. Greetings and what came
+/// with a file were not asked for here.
+pub(super) fn is_reply(turn: &Turn) -> bool {
+    turn.speaker.is_character()
+        && matches!(turn.swipe.origin, SwipeOrigin::Generated | SwipeOrigin::Continued)
 }

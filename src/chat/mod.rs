@@ -22,6 +22,7 @@ mod file_out;
 mod forgetting;
 mod generate;
 mod held;
+mod hindsight;
 mod hits;
 mod jobs;
 mod library;
@@ -84,6 +85,7 @@ pub use dice::{Rolled, roll};
 pub use error::ChatError;
 pub use file_out::{FileOut, file_name};
 pub use forgetting::run_forgetting;
+pub use hindsight::Stopped;
 pub use hits::{HITS_KEPT_DAYS, run_rule_hits};
 pub use jobs::run_jobs;
 pub use library::{

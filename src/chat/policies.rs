@@ -1,13 +1,14 @@
-//! The policies of a guild's places: reading, changing, and trying them out.
+//! The policies of a guild's places: reading, changing, and trying them out on what was said.
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
 use crate::domain::{GuildId, PersonId, SceneId};
-use crate::moderation::{Door, Policy};
+use crate::moderation::{Door, Limits, Policy};
 use crate::store::Line;
 
+use super::hindsight::Stopped;
 use super::library::read_policy;
 use super::{Chat, ChatError};
 
@@ -23,6 +24,10 @@ pub struct PolicyTrial {
     pub num_met: usize,
     /// How often each rule was met, by its name.
     pub hits: BTreeMap<String, usize>,
+    /// The limits of the policy.
+    pub limits: Limits,
+    /// What each of them would have stopped.
+    pub stopped: Stopped,
 }
 
 impl Chat {
@@ -61,7 +66,8 @@ impl Chat {
         Ok(self.store.insert_audit(guild, Some(by), "policy.set", &detail).await?)
     }
 
-    /// What the rules that hold in a scene would have met in it.
+    /// What the rules that hold in a scene would have met in it, and what its limits would
+    /// have stopped.
     ///
     /// # Errors
     /// There is no such scene, a policy cannot be read, or the database fails.
@@ -73,7 +79,10 @@ impl Chat {
         let rules = self.library.rules(guild, Some(scene)).await?;
         let line = Line { limit: Some(MAX_TRIED_TURNS), ..Line::default() };
         let turns = self.store.list_line(guild, scene, line).await?;
-        let mut trial = PolicyTrial { num_turns: turns.len(), ..PolicyTrial::default() };
+        let limits = rules.policy.limits;
+        let stopped = self.stopped_by(guild, scene, &limits, &turns).await?;
+        let num_turns = turns.len();
+        let mut trial = PolicyTrial { num_turns, limits, stopped, ..PolicyTrial::default() };
         for turn in &turns {
             let is_reply = turn.speaker.is_character();
             let door = if is_reply { Door::Reply } else { Door::Message };

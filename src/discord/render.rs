@@ -23,7 +23,7 @@ pub(super) use help::{help, help_topics};
 pub(super) use lore::{
     entries, lore, lore_entry, lore_name, lore_test, lore_title, lorebook, lorebooks,
 };
-pub(super) use policy::rule_hits;
+pub(super) use policy::{policy_trial, rule_hits};
 pub(super) use queue::queue;
 pub(super) use story::{
     Personas, Status, cast, character, characters, personas, presets, setup, status,

@@ -2,14 +2,17 @@
 //!
 //! Each question looks no further back than to its limit: to the last turn or reply that
 //! would still leave room. What is put in at the same moment may go over a limit by as much.
+//! What would have been over one is found in the same rows ([`Had`]).
 
 use std::fmt;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use tracing::instrument;
 
-use super::StoreError;
-use crate::domain::{GuildId, PersonId};
+use super::{Store, StoreError};
+use crate::domain::{GuildId, PersonId, SceneId, TurnId};
 
 /// How much may be had within an hour; `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,6 +88,94 @@ impl fmt::Display for Spent {
             0 | 1 => f.write_str("; there is room for one more in a minute"),
             minutes => write!(f, "; there is room for one more in {minutes} minutes"),
         }
+    }
+}
+
+/// Something that counts for the limits of an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Had {
+    /// Who said it or asked for it, where somebody did.
+    pub person: Option<PersonId>,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Whether it is of the stretch that was asked about; what is not came before it, or in
+    /// another scene of the guild.
+    pub is_here: bool,
+}
+
+impl Store {
+    /// What people of a guild said since an hour before a turn of a scene, the newest so
+    /// many, oldest first; what was said in the scene since that turn is *here*.
+    #[instrument(name = "db.turn.list_had", skip(self), err(level = "debug"))]
+    pub async fn list_turns_had(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        since: TurnId,
+        limit: u32,
+    ) -> Result<Vec<Had>, StoreError> {
+        let mut conn = self.read(guild).await?;
+        let rows = sqlx::query!(
+            r#"SELECT turn.person_id, turn.created_at,
+                      turn.scene_id = $2 AND turn.created_at >= first.created_at AS "is_here!"
+               FROM turn AS first
+               JOIN turn ON turn.guild_id = first.guild_id
+                        AND turn.created_at > first.created_at - interval '1 hour'
+               JOIN inbound
+                 ON inbound.guild_id = turn.guild_id AND inbound.turn_id = turn.id
+               WHERE first.guild_id = $1 AND first.scene_id = $2 AND first.id = $3
+                 AND turn.person_id IS NOT NULL AND turn.removed_at IS NULL
+               ORDER BY turn.created_at DESC, turn.id DESC LIMIT $4"#,
+            guild.0,
+            scene.0,
+            since.0,
+            i64::from(limit),
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        let had = rows.into_iter().rev().map(|row| Had {
+            person: row.person_id.map(PersonId),
+            at: row.created_at,
+            is_here: row.is_here,
+        });
+        Ok(had.collect())
+    }
+
+    /// The same of replies that were asked for. A message and the reply that it asks for are
+    /// of one moment.
+    #[instrument(name = "db.job.list_had", skip(self), err(level = "debug"))]
+    pub async fn list_replies_had(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+        since: TurnId,
+        limit: u32,
+    ) -> Result<Vec<Had>, StoreError> {
+        let mut conn = self.read(guild).await?;
+        let rows = sqlx::query!(
+            r#"SELECT job.person_id, job.created_at,
+                      job.scene_id = $2 AND job.created_at >= first.created_at AS "is_here!"
+               FROM turn AS first
+               JOIN job ON job.guild_id = first.guild_id
+                       AND job.created_at > first.created_at - interval '1 hour'
+               WHERE first.guild_id = $1 AND first.scene_id = $2 AND first.id = $3
+                 AND job.work ->> 'kind' <> 'show'
+                 AND (job.state NOT IN ('failed', 'cancelled')
+                      OR job.state = 'cancelled' AND job.claimed_at IS NOT NULL)
+               ORDER BY job.created_at DESC, job.id DESC LIMIT $4"#,
+            guild.0,
+            scene.0,
+            since.0,
+            i64::from(limit),
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        let had = rows.into_iter().rev().map(|row| Had {
+            person: row.person_id.map(PersonId),
+            at: row.created_at,
+            is_here: row.is_here,
+        });
+        Ok(had.collect())
     }
 }
 

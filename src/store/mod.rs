@@ -94,7 +94,7 @@ pub use error::{Noun, StoreError};
 pub use forgotten::ForgottenMark;
 pub use guild_settings::GuildSettings;
 pub use held::{Approval, Held, HeldCase, NewHeld};
-pub use hourly::{HourlyLimit, HourlyLimits, Spent};
+pub use hourly::{Had, HourlyLimit, HourlyLimits, Spent};
 pub use import::{ImportedMember, ImportedTurn, NewImport, SceneSource};
 pub use inbound::{Accepted, NewMessage};
 pub use job::{Job, JobState, Work};

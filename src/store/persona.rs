@@ -305,6 +305,35 @@ impl Store {
         Ok(row::count(count))
     }
 
+    /// How many scenes that whoever began a scene had begun before were open then.
+    #[instrument(name = "db.participant.count_begun_before", skip(self), err(level = "debug"))]
+    pub async fn count_scenes_begun_before(
+        &self,
+        guild: GuildId,
+        scene: SceneId,
+    ) -> Result<u32, StoreError> {
+        let mut conn = self.read(guild).await?;
+        let count = sqlx::query_scalar!(
+            r#"WITH opener AS (
+                SELECT DISTINCT ON (scene_id) scene_id, person_id FROM participant
+                WHERE guild_id = $1 ORDER BY scene_id, joined_at, person_id
+               )
+               SELECT count(*) AS "count!"
+               FROM scene AS this
+               JOIN opener AS here ON here.scene_id = this.id
+               JOIN opener AS there ON there.person_id = here.person_id
+               JOIN scene AS other ON other.guild_id = $1 AND other.id = there.scene_id
+               WHERE this.guild_id = $1 AND this.id = $2
+                 AND (other.created_at, other.id) < (this.created_at, this.id)
+                 AND (other.ended_at IS NULL OR other.ended_at > this.created_at)"#,
+            guild.0,
+            scene.0,
+        )
+        .fetch_one(&mut *conn)
+        .await?;
+        Ok(row::count(count))
+    }
+
     /// The people of a scene, in the order of joining, each with whom they play
     /// there.
     #[instrument(name = "db.participant.list", skip(self), err(level = "debug"))]

@@ -75,14 +75,7 @@ pub(super) async fn test(call: &Call, options: &Options) -> Result<Answer, Refus
     let chat = &call.bot.chat;
     let Some(text) = options.text("text") else {
         let trial = chat.try_rules(here.guild, here.scene).await?;
-        let hits = trial.hits.iter().map(|(rule, count)| format!("- {rule}: {count}"));
-        let hits: Vec<String> = hits.collect();
-        return Ok(Answer::text(format!(
-            "In {} of the {} turns here something is met.\n{}",
-            trial.num_met,
-            trial.num_turns,
-            hits.join("\n")
-        )));
+        return Ok(Answer::text(render::policy_trial(&trial)));
     };
     let rules = chat.library().rules(here.guild, Some(here.scene)).await?;
     let outcome = rules.examine(Door::Message, text).await?;

@@ -1,9 +1,9 @@
 //! What a policy says of how much one may have: whoever goes over it is told when it ends,
 //! and nothing that was said is lost.
 
-use dramatis::chat::{ChatError, unanswered};
-use dramatis::domain::{CharacterSheet, SceneId, SceneState};
-use dramatis::store::{Accepted, Full, HourlyLimit, NewBranch, Spent, StoreError, Work};
+use dramatis::chat::{ChatError, Stopped, unanswered};
+use dramatis::domain::{CharacterSheet, SceneId, SceneState, Speaker, SwipeOrigin};
+use dramatis::store::{Accepted, Full, HourlyLimit, NewBranch, NewTurn, Spent, StoreError, Work};
 use serde_json::{Value, json};
 
 use super::house::House;
@@ -231,4 +231,73 @@ async fn replies_come_to_an_end_without_a_word_of_a_person() {
     house.settled(scene).await;
     house.chat.ask_reply(guild, scene, me, None, None).await.unwrap_err();
     house.stop().await;
+}
+
+#[tokio::test]
+async fn a_trial_tells_what_limits_would_have_stopped() {
+    let house = House::open(tiny()).await;
+    let (first, scene) = (open(&house).await, open(&house).await);
+    let (guild, chat, store) = (house.guild, &house.chat, &house.db.store);
+    let tried = async |limits: Value| {
+        limit(&house, "", limits).await;
+        chat.try_rules(guild, scene).await.unwrap()
+    };
+    assert_eq!(tried(json!({ "turns_per_person_per_hour": 1 })).await.stopped, Stopped::default());
+    limit(&house, "", json!({})).await;
+    for text in ["One.", "Two.", "Three."] {
+        house.say(scene, text).await;
+        // As if it had been written: a reply that waits still would be the next one's, too.
+        house.db.execute("UPDATE job SET state = 'cancelled', claimed_at = now()").await;
+    }
+    let none = tried(json!({ "turns_per_person_per_hour": 3, "replies_in_a_row": 9 })).await;
+    assert_eq!((none.num_turns, none.stopped), (3, Stopped::default()));
+    let turns = Stopped { turns_per_person: 1, ..Stopped::default() };
+    assert_eq!(tried(json!({ "turns_per_person_per_hour": 2 })).await.stopped, turns);
+    let replies = Stopped { replies_per_person: 2, ..Stopped::default() };
+    assert_eq!(tried(json!({ "replies_per_person_per_hour": 1 })).await.stopped, replies);
+    let of_guild = Stopped { replies_per_guild: 1, ..Stopped::default() };
+    assert_eq!(tried(json!({ "replies_per_guild_per_hour": 2 })).await.stopped, of_guild);
+    // What is not said asks for no reply.
+    let both = json!({ "turns_per_person_per_hour": 2, "replies_per_person_per_hour": 1 });
+    let stopped = Stopped { turns_per_person: 1, replies_per_person: 1, ..Stopped::default() };
+    assert_eq!(tried(both).await.stopped, stopped);
+
+    // What they said elsewhere within the hour counts, and is not what is tried.
+    limit(&house, "", json!({})).await;
+    house.say(first, "Elsewhere.").await;
+    house
+        .db
+        .execute(
+            "UPDATE turn SET created_at = created_at - interval '50 minutes'
+                      WHERE scene_id = (SELECT min(id) FROM scene)",
+        )
+        .await;
+    let more = tried(json!({ "turns_per_person_per_hour": 2 })).await;
+    assert_eq!(more.stopped.turns_per_person, 2);
+    house
+        .db
+        .execute(
+            "UPDATE turn SET created_at = created_at - interval '50 minutes'
+                      WHERE scene_id = (SELECT min(id) FROM scene)",
+        )
+        .await;
+    let more = tried(json!({ "turns_per_person_per_hour": 2 })).await;
+    assert_eq!(more.stopped.turns_per_person, 1, "that is too long ago");
+
+    let odo = house.character(CharacterSheet { name: "Odo".into(), ..Default::default() }).await;
+    for _ in 0..3 {
+        let turn = NewTurn {
+            speaker: Speaker::Character { id: odo.id, name: "Odo".into() },
+            text: "And on.".into(),
+            origin: SwipeOrigin::Generated,
+            receipt: None,
+            alternates: Vec::new(),
+        };
+        store.append_turn(guild, scene, &turn).await.unwrap();
+    }
+    let limits = json!({ "replies_in_a_row": 2, "scenes_per_person": 1 });
+    let stopped = Stopped { replies_in_a_row: 1, scenes_per_person: 1, ..Stopped::default() };
+    assert_eq!(tried(limits).await.stopped, stopped);
+    let trial = chat.try_rules(guild, first).await.unwrap();
+    assert_eq!(trial.stopped, Stopped::default(), "it was the first that they began");
 }

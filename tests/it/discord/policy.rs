@@ -50,6 +50,7 @@ async fn a_server_begins_with_a_policy_takes_it_out_and_in_and_tries_it() {
     assert_eq!(tried, "refuse: black salt");
     let history = ask(&mo, thread, "policy test", json!({})).await;
     assert!(history.contains("of the 3 turns"), "{history}");
+    assert!(!history.contains("limits"), "there are none: {history}");
 
     // How often a rule was met is written down without being asked for.
     let written = "SELECT sum(texts)::bigint FROM rule_hit WHERE rule = 'black salt'";
@@ -76,6 +77,10 @@ async fn a_server_begins_with_a_policy_takes_it_out_and_in_and_tries_it() {
     };
     assert!(hits.starts_with("Today these rules were met"), "{hits}");
     assert!(!hits.contains("Ann") && !hits.contains("more"), "{hits}");
+    let limits = mo.attach("policy.toml", b"[limits]\nturns_per_person_per_hour = 1\n");
+    ask(&mo, lobby, "policy import", json!({ "file": limits })).await;
+    let history = ask(&mo, thread, "policy test", json!({})).await;
+    assert!(history.ends_with("Its limits would have stopped nothing."), "{history}");
     serve.stop().await;
 }
 

@@ -229,6 +229,9 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(store.list_tree(us, scene).await.unwrap().is_empty());
     assert_eq!(store.get_guild_persona(us, own.person.id).await.unwrap(), None);
     assert_eq!(store.count_scenes_begun(us, own.person.id).await.unwrap(), 0);
+    assert_eq!(store.count_scenes_begun_before(us, scene).await.unwrap(), 0);
+    assert!(store.list_turns_had(us, scene, turn.id, 9).await.unwrap().is_empty());
+    assert!(store.list_replies_had(us, scene, turn.id, 9).await.unwrap().is_empty());
     assert!(store.list_rule_hits(us, day).await.unwrap().is_empty());
     assert!(store.list_scenes_as_in_guild(us, own.person.id, 9).await.unwrap().is_empty());
     assert!(store.list_children(us, scene, None).await.unwrap().is_empty());
