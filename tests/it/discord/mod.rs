@@ -5,6 +5,7 @@ mod chats;
 mod check;
 mod commands;
 mod consent;
+mod crossing;
 mod custom_id;
 mod definitions;
 mod evening;

@@ -23,38 +23,11 @@ use crate::support::postgres::TestDatabase;
 
 /// Every row that a guild owns; no table may be left empty.
 async fn everything(db: &TestDatabase, guild: GuildId) -> Value {
-    let rows = rows_of(db, guild).await;
+    let rows = db.rows_of(guild).await;
     for (table, found) in rows.as_object().unwrap() {
         assert_ne!(*found, json!([]), "the test leaves {table} empty");
     }
     rows
-}
-
-/// Every row that a guild owns, by table.
-pub(super) async fn rows_of(db: &TestDatabase, guild: GuildId) -> Value {
-    let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT table_name::text FROM information_schema.columns
-         WHERE table_schema = 'public' AND column_name = 'guild_id'
-           AND table_name NOT IN (SELECT table_name FROM information_schema.views) ORDER BY 1",
-    )
-    .fetch_all(&db.pool)
-    .await
-    .unwrap();
-    assert!(tables.len() > 15, "{tables:?}");
-    let mut rows = serde_json::Map::new();
-    for table in tables {
-        let sql = format!(
-            "SELECT coalesce(jsonb_agg(to_jsonb(t) ORDER BY to_jsonb(t)::text), '[]')
-             FROM {table} t WHERE guild_id = $1"
-        );
-        let found: Value = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
-            .bind(guild.0)
-            .fetch_one(&db.pool)
-            .await
-            .unwrap();
-        rows.insert(table, found);
-    }
-    rows.into()
 }
 
 /// A character with a picture and lore.
@@ -458,7 +431,7 @@ async fn a_foreign_guild_sees_and_changes_nothing() {
     assert!(!store.delete_guild_left(guild, later).await.unwrap());
     let (forgotten, _) = store.list_forgotten_scenes(mark).await.unwrap();
     assert!(forgotten.contains(&our_scene) && !forgotten.contains(&scene));
-    for (table, rows) in rows_of(&db, us).await.as_object().unwrap() {
+    for (table, rows) in db.rows_of(us).await.as_object().unwrap() {
         assert_eq!(*rows, json!([]), "{table}");
     }
     assert_eq!(everything(&db, guild).await, before);

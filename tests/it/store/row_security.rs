@@ -11,7 +11,6 @@ use dramatis::store::{
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
-use super::isolation::rows_of;
 use super::{Stage, stage};
 use crate::support::postgres::TestDatabase;
 
@@ -403,13 +402,13 @@ async fn whatever_anybody_asks_for_other_guilds_stay_as_they_are() {
         let others = || stages.iter().filter(|other| other.guild != own.guild);
         let mut before = Vec::new();
         for other in others() {
-            before.push(rows_of(&db, other.guild).await);
+            before.push(db.rows_of(other.guild).await);
         }
         for _ in 0..12 {
             act(store, own.guild, &mut names, &mut dice).await;
         }
         for (other, before) in others().zip(before) {
-            assert_eq!(rows_of(&db, other.guild).await, before);
+            assert_eq!(db.rows_of(other.guild).await, before);
         }
         reads_only_its_own(store, own, &names).await;
     }

@@ -9,9 +9,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use dramatis::domain::GuildId;
 use dramatis::fetch::{FetchOptions, Fetcher};
 use dramatis::store::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedServer};
 use dramatis::store::{Database, Keyring, Store, StoreError, StoreOptions};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection, PgPool};
 
@@ -102,6 +104,33 @@ impl TestDatabase {
             dump.push_str(&format!("{table}\n{rows}\n"));
         }
         dump
+    }
+
+    /// Every row that a guild owns, by table.
+    pub(crate) async fn rows_of(&self, guild: GuildId) -> Value {
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT table_name::text FROM information_schema.columns
+             WHERE table_schema = 'public' AND column_name = 'guild_id'
+               AND table_name NOT IN (SELECT table_name FROM information_schema.views) ORDER BY 1",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .unwrap();
+        assert!(tables.len() > 15, "{tables:?}");
+        let mut rows = serde_json::Map::new();
+        for table in tables {
+            let sql = format!(
+                "SELECT coalesce(jsonb_agg(to_jsonb(t) ORDER BY to_jsonb(t)::text), '[]')
+                 FROM {table} t WHERE guild_id = $1"
+            );
+            let found: Value = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+                .bind(guild.0)
+                .fetch_one(&self.pool)
+                .await
+                .unwrap();
+            rows.insert(table, found);
+        }
+        rows.into()
     }
 
     pub(crate) async fn execute(&self, sql: &'static str) {

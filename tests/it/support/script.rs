@@ -1,5 +1,6 @@
 //! A completions server that says what it is told to, word by word, so that a test knows
 //! what a model would have written. KoboldCpp's words, as these name every penalty.
+//! What it says is a list, or made of what it is asked.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -16,18 +17,24 @@ pub(crate) struct Script {
     state: Arc<State>,
 }
 
-#[derive(Default)]
 struct State {
-    /// What is said next.
-    replies: Mutex<VecDeque<String>>,
+    /// What is said to a request.
+    say: Box<dyn Fn(&Value) -> String + Send + Sync>,
     /// What was asked, but for prompts that were only to be read.
     asked: Mutex<Vec<Value>>,
 }
 
 impl Script {
     pub(crate) async fn start(replies: &[&str]) -> Self {
-        let state = Arc::new(State::default());
-        state.replies.lock().unwrap().extend(replies.iter().map(|reply| (*reply).to_owned()));
+        let replies: VecDeque<String> = replies.iter().map(|reply| (*reply).to_owned()).collect();
+        let replies = Mutex::new(replies);
+        let next = move || replies.lock().unwrap().pop_front();
+        Self::saying(move |_| next().expect("no more was to be asked")).await
+    }
+
+    /// One that makes what it says of what it is asked.
+    pub(crate) async fn saying(say: impl Fn(&Value) -> String + Send + Sync + 'static) -> Self {
+        let state = Arc::new(State { say: Box::new(say), asked: Mutex::default() });
         let shared = state.clone();
         let server = Answering::start(move |stream| answer(stream, shared.clone())).await;
         Self { server, state }
@@ -66,8 +73,9 @@ async fn complete(stream: &mut TcpStream, state: &State, body: Value) -> std::io
     let text = match body["max_tokens"] == 1 {
         true => "…".to_owned(),
         false => {
+            let text = (state.say)(&body);
             state.asked.lock().unwrap().push(body);
-            state.replies.lock().unwrap().pop_front().expect("no more was to be asked")
+            text
         }
     };
     for piece in text.split_inclusive([' ', '\n']) {

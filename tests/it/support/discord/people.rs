@@ -318,6 +318,38 @@ impl Person {
         self.interact(5, channel, data, &name, source).responded().await
     }
 
+    /// Presses a button whether or not it stands under the message: one that went a moment
+    /// ago, or that no client would send.
+    pub(crate) async fn press_raw(&self, message: MessageId, custom_id: &str) -> Answer {
+        let data = json!({"component_type": 2, "custom_id": custom_id, "id": 1});
+        let source = Some(message.id);
+        self.interact(3, message.channel, data, custom_id, source).responded().await
+    }
+
+    /// Uses the menu in a channel on a message that may be gone, or somewhere else.
+    pub(crate) async fn menu_raw(&self, channel: ChannelId, name: &str, target: u64) -> Answer {
+        let target = target.to_string();
+        let data = json!({"id": "1", "name": name, "type": 3, "target_id": target});
+        self.interact(2, channel, data, name, None).responded().await
+    }
+
+    /// Sends a form that nobody was shown.
+    pub(crate) async fn submit_raw(
+        &self,
+        channel: ChannelId,
+        custom_id: &str,
+        fields: &[(&str, &str)],
+    ) -> Answer {
+        let rows = (1..).step_by(2).zip(fields);
+        let rows = rows.map(|(id, (field, value))| {
+            let input = json!({"type": 4, "id": id + 1, "custom_id": field, "value": value});
+            json!({"type": 18, "id": id, "component": input})
+        });
+        let rows: Vec<Value> = rows.collect();
+        let data = json!({"custom_id": custom_id, "components": rows});
+        self.interact(5, channel, data, custom_id, None).responded().await
+    }
+
     fn interact(
         &self,
         interaction_kind: u8,
