@@ -141,7 +141,8 @@ impl Engine {
     ///
     /// Runs nothing when there is no sequence, and waits for a few milliseconds where all
     /// there are wait for the disk cache, for which it also copies blocks. If the model
-    /// fails, the sequences of the batch fail with its error, and the others go on.
+    /// fails, the sequences of the batch fail with its error, and the others go on; but where
+    /// the device had no memory, less runs at once from then on, and nobody fails.
     pub fn step(&mut self) -> StepStats {
         let started_at = Instant::now();
         self.drop_cancelled();
@@ -158,6 +159,7 @@ impl Engine {
                 self.pacer.observe(schedule.num_prompt_tokens(), run_at.elapsed());
                 num_finished
             }
+            Err(error) if error.is_out_of_memory() && self.shrink(&schedule.batch) => 0,
             Err(error) => self.fail_batch(&schedule.batch, error),
         };
         self.write_behind();
@@ -322,6 +324,19 @@ impl Engine {
         let sequence = sequence.expect("every generation has a sequence");
         tiering::offer(&mut self.tier, self.scheduler.blocks(), [&sequence]);
         generation.finish(&sequence, reason);
+    }
+
+    /// Lets less run at once, if that is possible.
+    fn shrink(&mut self, batch: &[ScheduledSequence]) -> bool {
+        let Some(limits) = self.scheduler.shrink(batch) else { return false };
+        let SchedulerLimits { max_batch_sequences, max_batch_tokens } = limits;
+        tracing::warn!(
+            max_batch_sequences,
+            max_batch_tokens,
+            "the device is out of memory: less runs at once from now on; a smaller KV cache \
+             leaves more room"
+        );
+        true
     }
 
     fn fail_batch(&mut self, batch: &[ScheduledSequence], error: ModelError) -> usize {

@@ -14,6 +14,9 @@ const KV_LAYOUT: &str = "v2";
 pub(super) struct ModelRunner {
     model: Arc<Model>,
     kv: KvCache,
+    /// How many sequences and tokens of a batch the device has memory for.
+    #[cfg(test)]
+    pub(super) room: Option<(usize, usize)>,
 }
 
 impl ModelRunner {
@@ -23,7 +26,12 @@ impl ModelRunner {
         block_size: usize,
     ) -> Result<Self, ModelError> {
         let kv = model.kv_cache(num_blocks, block_size)?;
-        Ok(Self { model, kv })
+        Ok(Self {
+            model,
+            kv,
+            #[cfg(test)]
+            room: None,
+        })
     }
 
     /// What keys and values are made by and how they are laid out: bytes of one identity
@@ -69,6 +77,14 @@ impl ModelRunner {
     ) -> Result<Logits, ModelError> {
         if batch.is_empty() {
             return Ok(Logits::default());
+        }
+        #[cfg(test)]
+        if let Some((num_sequences, num_tokens)) = self.room
+            && (batch.len() > num_sequences
+                || batch.iter().map(|item| item.num_tokens).sum::<usize>() > num_tokens)
+        {
+            let words = "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")";
+            return Err(candle_core::Error::msg(words).into());
         }
         let batch: Vec<_> = batch.iter().map(|item| batch_sequence(item, scheduler)).collect();
         self.model.forward(&batch, &mut self.kv)

@@ -149,6 +149,24 @@ impl Scheduler {
         sequence.block_table = table;
     }
 
+    /// Lets less run at once from now on, since the device had no memory for a batch: half
+    /// its tokens where they are many, else half its sequences; whoever must wait loses its
+    /// blocks. `None` where it was the least already.
+    pub(super) fn shrink(&mut self, batch: &[ScheduledSequence]) -> Option<SchedulerLimits> {
+        let num_tokens: usize = batch.iter().map(|item| item.num_tokens).sum();
+        if num_tokens > 2 * batch.len() || batch.len() == 1 && num_tokens > 1 {
+            self.limits.max_batch_tokens = num_tokens / 2;
+        } else if batch.len() > 1 {
+            self.limits.max_batch_sequences = batch.len() / 2;
+            while self.running.len() > self.limits.max_batch_sequences {
+                self.preempt_youngest();
+            }
+        } else {
+            return None;
+        }
+        Some(self.limits)
+    }
+
     pub(super) fn waiting(&self, id: SequenceId) -> Option<&Sequence> {
         self.waiting.get(&id)
     }

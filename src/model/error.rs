@@ -122,6 +122,14 @@ impl ModelError {
         Self::Write { path: path.to_owned(), reason: reason.to_string() }
     }
 
+    /// Whether the device had no memory for it: less at once may do.
+    pub fn is_out_of_memory(&self) -> bool {
+        // Drivers have codes, which reach us as words alone.
+        let Self::Tensor(error) = self else { return false };
+        let words = error.to_string().to_lowercase();
+        words.contains("out of memory") || words.contains("out_of_memory")
+    }
+
     /// A stable label for metrics.
     pub fn kind(&self) -> &'static str {
         match self {

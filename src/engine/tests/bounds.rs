@@ -165,6 +165,31 @@ fn a_failure_of_the_model_fails_its_batch_and_nothing_else() {
 }
 
 #[test]
+fn a_device_without_memory_gets_less_at_once_and_nobody_fails() {
+    let prompts: Vec<String> =
+        (0..6u8).map(|n| char::from(b'a' + n).to_string().repeat(50 + usize::from(n))).collect();
+    let complete_all = |engine: &mut TestEngine| -> Vec<Vec<u32>> {
+        let streams = prompts.iter().map(|prompt| engine.submit(greedy(prompt)).unwrap());
+        let streams: Vec<_> = streams.collect();
+        engine.run();
+        streams.into_iter().map(|it| it.blocking_finish().unwrap().token_ids).collect()
+    };
+    let wanted = complete_all(&mut TestEngine::new(&options()));
+    for room in [(6, 20), (2, 64), (1, 1)] {
+        let mut engine = TestEngine::new(&options());
+        engine.0.runner.room = Some(room);
+        assert_eq!(complete_all(&mut engine), wanted, "{room:?}");
+    }
+    // Nothing is less than one token.
+    let mut engine = TestEngine::new(&options());
+    engine.0.runner.room = Some((0, 0));
+    let lost = engine.submit(request("abc")).unwrap();
+    engine.run();
+    let error = lost.blocking_finish().unwrap_err();
+    assert!(error.kind() == "model" && error.to_string().contains("out of memory"), "{error}");
+}
+
+#[test]
 fn a_debug_print_of_a_request_shows_no_text() {
     let request = GenerationRequest { stop: vec!["secret".into()], ..request("also secret") };
     let printed = format!("{request:?}");
