@@ -319,6 +319,44 @@ mod tests {
     }
 
     #[test]
+    fn files_come_back_to_the_letter_and_bytes_to_the_byte() {
+        let (key, odd) = (Keyring::new_key("k"), r#"{ "a":[1.50, "\u0000"] }"#);
+        let (open, sealing) = (seal("", 1), seal(&key, 1));
+        assert_eq!(open.seal_file(odd), odd);
+        let sealed = sealing.seal_file(odd);
+        assert!(sealed.starts_with(JSON_MARK) && !sealed.contains("1.50"), "{sealed}");
+        assert!(serde_json::from_str::<Value>(&sealed).is_ok_and(|value| value.is_string()));
+        assert_eq!(sealing.open_file(sealed.clone()).expect("a text"), odd);
+        assert_eq!(sealing.open_file(odd.to_owned()).expect("a text"), odd);
+        assert!(seal(&key, 2).open_file(sealed).is_err());
+
+        // Whatever they begin with.
+        let bytes = format!("{MARK}k:AAAA");
+        assert_eq!(open.seal_bytes(bytes.as_bytes()), (bytes.clone().into_bytes(), None));
+        let (sealed, name) = sealing.seal_bytes(bytes.as_bytes());
+        assert_eq!(name, Some("k"));
+        let opened =
+            |seal: &GuildSeal, key: &str| seal.open_bytes(sealed.clone(), Some(key.into()));
+        assert_eq!(opened(&sealing, "k").expect("bytes"), bytes.as_bytes());
+        for (seal, name) in [(&seal(&key, 2), "k"), (&sealing, "l"), (&open, "k")] {
+            assert!(opened(seal, name).is_err());
+        }
+        assert!(sealing.open_bytes(vec![1; 5], Some("k".into())).is_err());
+        assert_eq!(sealing.open_bytes(vec![1; 5], None).expect("bytes"), [1; 5]);
+    }
+
+    #[test]
+    fn each_purpose_has_a_key_of_its_own_from_the_first() {
+        let (one, two) = (Keyring::new_key("one"), Keyring::new_key("two"));
+        let key = |lines: &str, purpose| Keyring::read(lines).expect("keys").key_for(purpose);
+        let cache = key(&one, "cache");
+        assert!(cache.is_some() && key("", "cache").is_none());
+        assert_eq!(key(&format!("{one}\n{two}"), "cache"), cache);
+        assert_ne!(key(&format!("{two}\n{one}"), "cache"), cache);
+        assert_ne!(key(&one, "other"), cache);
+    }
+
+    #[test]
     fn a_line_that_is_no_key_is_named_and_not_repeated() {
         let key = Keyring::new_key("a");
         assert_eq!(Keyring::read("x").expect_err("no key"), KeyringError::Line(1));
