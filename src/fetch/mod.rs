@@ -25,4 +25,4 @@ pub use fetcher::{FetchOptions, Fetched, Fetcher};
 pub use model_store::{ModelRequest, ModelStore, ModelStoreError, PulledModel};
 pub use place::free_bytes;
 pub use progress::{Progress, ProgressEvent};
-pub use source::{ParseSourceError, Source};
+pub use source::{ParseSourceError, Repository, Source};

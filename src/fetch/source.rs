@@ -31,6 +31,15 @@ pub enum Source {
     Path(PathBuf),
 }
 
+/// A repository of a model hub: `hf:OWNER/REPO[@REVISION]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    /// `OWNER/REPO`.
+    repo: String,
+    /// A commit, tag or branch.
+    revision: String,
+}
+
 /// A text that names no source.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ParseSourceError {
@@ -40,6 +49,9 @@ pub enum ParseSourceError {
     /// After `hf:`.
     #[error("{0:?} is not of the form hf:OWNER/REPO/FILE or hf:OWNER/REPO@REVISION/FILE")]
     Hub(String),
+    /// The same where a whole repository is meant.
+    #[error("{0:?} is not of the form hf:OWNER/REPO or hf:OWNER/REPO@REVISION")]
+    Repository(String),
     /// Nothing at all.
     #[error("an empty text names no file")]
     Empty,
@@ -57,6 +69,36 @@ impl Source {
             }
             Self::Path(path) => path.file_name()?.to_str(),
         }
+    }
+}
+
+impl Repository {
+    /// One of its files, by the path inside.
+    pub fn file(&self, file: &str) -> Source {
+        let (repo, revision) = (self.repo.clone(), self.revision.clone());
+        Source::Hub { repo, revision, file: file.to_owned() }
+    }
+
+    /// A relative path that no other repository or revision has.
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(format!("{}@{}", self.repo, self.revision))
+    }
+
+    /// Reads what stands behind `hf:`.
+    fn parse(text: &str) -> Option<Self> {
+        let (owner, name) = text.split_once('/')?;
+        let (name, revision) = name.split_once('@').unwrap_or((name, DEFAULT_REVISION));
+        let valid = is_word(owner) && is_word(name) && is_word(revision);
+        valid.then(|| Self { repo: format!("{owner}/{name}"), revision: revision.into() })
+    }
+}
+
+impl FromStr for Repository {
+    type Err = ParseSourceError;
+
+    fn from_str(text: &str) -> Result<Self, ParseSourceError> {
+        let repository = text.strip_prefix("hf:").and_then(Self::parse);
+        repository.ok_or_else(|| ParseSourceError::Repository(text.into()))
     }
 }
 
@@ -88,15 +130,10 @@ fn parse_pypi(text: &str) -> Option<Source> {
 }
 
 fn parse_hub(text: &str) -> Option<Source> {
-    let (owner, rest) = text.split_once('/')?;
-    let (name, file) = rest.split_once('/')?;
-    let (name, revision) = name.split_once('@').unwrap_or((name, DEFAULT_REVISION));
-    let valid = is_word(owner) && is_word(name) && is_word(revision) && is_relative(file);
-    valid.then(|| Source::Hub {
-        repo: format!("{owner}/{name}"),
-        revision: revision.into(),
-        file: file.into(),
-    })
+    let (second, _) = text.match_indices('/').nth(1)?;
+    let file = &text[second + 1..];
+    let repository = Repository::parse(&text[..second])?;
+    is_relative(file).then(|| repository.file(file))
 }
 
 /// Letters, digits and the marks that names and versions have; no option of a
@@ -168,6 +205,16 @@ mod tests {
             "hf:owner/repo/a?b",
         ] {
             assert!(text.parse::<Source>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_repository_is_named_without_a_file() {
+        let repository: Repository = "hf:owner/repo@ab81".parse().unwrap();
+        assert_eq!(repository.file("a/b.json").to_string(), "hf:owner/repo@ab81/a/b.json");
+        assert_eq!(repository.path(), PathBuf::from("owner/repo@ab81"));
+        for text in ["hf:owner", "hf:owner/repo/file", "owner/repo", "hf:../repo", "hf:o/r@../x"] {
+            assert!(text.parse::<Repository>().is_err(), "{text}");
         }
     }
 
