@@ -64,7 +64,7 @@ use lore::Shelf;
 use crate::classifier::Classifier;
 use crate::clock::Clock;
 use crate::config::{
-    ChatConfig, Config, GenerationConfig, LoreConfig, ModelProfile, ModerationConfig, PrivacyConfig,
+    ChatConfig, Config, GenerationConfig, LoreConfig, ModelProfile, PrivacyConfig,
 };
 use crate::domain::{GuildId, Length, Scene, SceneId, Template};
 use crate::engine::LengthRange;
@@ -157,8 +157,6 @@ pub struct ChatOptions {
     pub generation: GenerationConfig,
     /// The reply queue.
     pub chat: ChatConfig,
-    /// What texts are classified by, beside the rules.
-    pub moderation: ModerationConfig,
     /// How long what is nobody's any more is kept.
     pub privacy: PrivacyConfig,
     /// How lorebooks are read.
@@ -175,7 +173,6 @@ impl ChatOptions {
         Self {
             generation: config.generation.clone(),
             chat: config.chat.clone(),
-            moderation: config.moderation.clone(),
             privacy: config.privacy.clone(),
             lore: config.lore.clone(),
             profile: config.profile(),
@@ -263,19 +260,18 @@ fn lore_settings(config: &LoreConfig) -> LoreSettings {
 }
 
 impl Chat {
-    /// Joins the parts.
+    /// Joins the parts. The classifier, if there is one, is asked beside the rules.
     ///
     /// # Errors
-    /// The settings name a length, a preset or a classifier that cannot be used.
+    /// The settings name a length or a preset that cannot be used.
     pub fn new(
         store: Store,
         pool: Pool,
+        classifier: Option<Arc<Classifier>>,
         clock: Arc<dyn Clock>,
         options: ChatOptions,
         metrics: Arc<Metrics>,
     ) -> Result<Self, ChatError> {
-        let classifier = Classifier::new(&options.moderation, metrics.clone())
-            .map_err(|error| ChatError::refused(error.to_string()))?;
         let library = Library::new(store.clone(), options.chat.max_turn_bytes, classifier);
         let settings = Settings::new(options)?;
         Ok(Self {

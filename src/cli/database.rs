@@ -51,6 +51,7 @@ fn step_note(step: StartStep) -> Option<&'static str> {
         StartStep::Database(ServerStep::Starting) => Some("starting the database …"),
         StartStep::Database(ServerStep::Adopted) => None,
         StartStep::Model => Some("loading the model …"),
+        StartStep::Classifier => Some("loading the classifier …"),
     }
 }
 

@@ -4,7 +4,6 @@
 use std::future::Future;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context as _;
 
@@ -12,7 +11,7 @@ use super::Session;
 use super::database::runtime;
 use super::output::note;
 use crate::chat::{FileOut, Library, LocalGuild};
-use crate::classifier::Classifier;
+use crate::service;
 use crate::store::Store;
 
 /// The largest file that is read.
@@ -27,9 +26,9 @@ where
     F: Future<Output = anyhow::Result<T>>,
 {
     let options = session.store_options(&session.config.database_dir())?;
+    let classifier = service::classifier(&session.config, &session.ground())?;
     runtime()?.block_on(async {
         let store = Store::open(options).await?;
-        let classifier = Classifier::new(&session.config.moderation, Arc::default())?;
         let max_text_bytes = session.config.chat.max_turn_bytes;
         let library = Library::new(store.clone(), max_text_bytes, classifier);
         let local = library.local(None).await?;

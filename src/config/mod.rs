@@ -46,7 +46,7 @@ pub use load::LoadOptions;
 pub use lore::LoreConfig;
 pub use measured::{profiles_file, save_lengths};
 pub use model::{AdapterConfig, ModelConfig, SlidingWindow, Weights};
-pub use moderation::ModerationConfig;
+pub use moderation::{ClassifierPlace, ModerationConfig};
 pub use privacy::PrivacyConfig;
 pub use profile::ModelProfile;
 pub use telemetry::{LogFormat, TelemetryConfig};
@@ -122,5 +122,10 @@ impl Config {
     /// Where pulled models lie.
     pub fn models_dir(&self) -> PathBuf {
         self.data_dir.join("models")
+    }
+
+    /// Where classifiers of the hub lie.
+    pub fn classifiers_dir(&self) -> PathBuf {
+        self.data_dir.join("classifiers")
     }
 }

@@ -14,8 +14,8 @@ use super::{Auto, ConfigError, Environment, Invalid, secret};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModerationConfig {
-    classifier_url: String,
-    /// Which of the server's models; `Auto` leaves it to the server.
+    classifier: String,
+    /// Which of a server's models; `Auto` leaves it to the server.
     pub classifier_model: Auto<String>,
     api_key: SecretString,
     /// The file that holds the key, if one does.
@@ -25,10 +25,29 @@ pub struct ModerationConfig {
     pub thresholds: BTreeMap<String, f64>,
 }
 
+/// Where the classifier is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClassifierPlace<'a> {
+    /// A server, by its address.
+    Server(&'a str),
+    /// A model of the hub, as `hf:OWNER/REPO[@REVISION]`.
+    Hub(&'a str),
+    /// A model of this machine, by its directory.
+    Directory(&'a Path),
+}
+
 impl ModerationConfig {
-    /// Where the classifier is, if there is one.
-    pub fn classifier_url(&self) -> Option<&str> {
-        (self.classifier_url != "off").then_some(self.classifier_url.as_str())
+    /// Where the classifier is, if there is to be one.
+    pub fn classifier(&self) -> Option<ClassifierPlace<'_>> {
+        let is_address = |scheme: &str| self.classifier.starts_with(scheme);
+        Some(match self.classifier.as_str() {
+            "off" => return None,
+            text if ["http://", "https://"].into_iter().any(is_address) => {
+                ClassifierPlace::Server(text)
+            }
+            text if text.starts_with("hf:") => ClassifierPlace::Hub(text),
+            text => ClassifierPlace::Directory(Path::new(text)),
+        })
     }
 
     /// What the server wants as a bearer token: what is set, else what the named file holds.
@@ -47,16 +66,30 @@ impl ModerationConfig {
     /// Makes paths absolute.
     pub(super) fn resolve(&mut self, environment: &Environment, working_dir: &Path) {
         environment.place(&mut self.api_key_file, working_dir);
+        // A word alone is a mistake, not a directory.
+        if let Some(ClassifierPlace::Directory(path)) = self.classifier()
+            && path.components().nth(1).is_some()
+        {
+            let path = working_dir.join(environment.expand_home(&self.classifier));
+            self.classifier = path.to_string_lossy().into_owned();
+        }
     }
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {
-        let is_address =
-            |url: &str| ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+        let place = self.classifier();
         require(
-            self.classifier_url().is_none_or(is_address),
-            "moderation.classifier_url",
-            format_args!("\"{}\"", self.classifier_url),
-            "\"off\" or an address such as https://api.openai.com",
+            !matches!(place, Some(ClassifierPlace::Directory(path)) if path.is_relative()),
+            "moderation.classifier",
+            format_args!("\"{}\"", self.classifier),
+            "\"off\", a server's address such as https://api.openai.com, a model of the hub as \
+             hf:OWNER/REPO, or the path of a model's directory such as ./NAME",
+        )?;
+        require(
+            matches!(place, None | Some(ClassifierPlace::Server(_)))
+                || self.classifier_model.set().is_none(),
+            "moderation.classifier_model",
+            "set",
+            "\"auto\" where moderation.classifier is a model itself",
         )?;
         require(
             (100..=30_000).contains(&self.timeout_ms),
@@ -96,9 +129,18 @@ mod tests {
 
     #[test]
     fn it_is_off_unless_somebody_says_where_it_is() {
-        assert_eq!(load(&[], &[]).unwrap().moderation.classifier_url(), None);
-        let config = load(&[], &["moderation.classifier_url=http://h:1"]).unwrap();
-        assert_eq!(config.moderation.classifier_url(), Some("http://h:1"));
+        let place = |set: &str| load(&[], &[set]).unwrap().moderation;
+        assert_eq!(load(&[], &[]).unwrap().moderation.classifier(), None);
+        for (set, wanted) in [
+            ("http://h:1", ClassifierPlace::Server("http://h:1")),
+            ("hf:owner/name", ClassifierPlace::Hub("hf:owner/name")),
+            ("/models/mine", ClassifierPlace::Directory(Path::new("/models/mine"))),
+            ("~/mine", ClassifierPlace::Directory(Path::new("/h/mine"))),
+            ("./mine", ClassifierPlace::Directory(Path::new("/nonexistent/./mine"))),
+        ] {
+            let moderation = place(&format!("moderation.classifier={set}"));
+            assert_eq!(moderation.classifier(), Some(wanted));
+        }
         let config = load(&[], &["moderation.thresholds.self_harm=0.9"]).unwrap();
         assert_eq!(config.moderation.thresholds["self_harm"], 0.9);
         assert_eq!(config.moderation.thresholds["default"], 0.5);
@@ -120,12 +162,16 @@ mod tests {
     #[test]
     fn what_cannot_work_is_refused_with_the_reason() {
         for (set, reason) in [
-            ("moderation.classifier_url=on", "https://api.openai.com"),
+            ("moderation.classifier=on", "https://api.openai.com"),
+            ("moderation.classifier=on", "hf:OWNER/REPO"),
             ("moderation.timeout_ms=5", "from 100"),
             ("moderation.thresholds.sexual=1.5", "from 0 to 1"),
         ] {
             let error = load(&[], &[set]).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }
+        let both = ["moderation.classifier=hf:o/n", "moderation.classifier_model=m"];
+        let error = load(&[], &both).unwrap_err().to_string();
+        assert!(error.contains("moderation.classifier_model"), "{error}");
     }
 }

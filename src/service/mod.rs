@@ -4,6 +4,7 @@
 //! Up: database, model, chat, jobs. Down: jobs give their scenes back, the workers
 //! end, the database closes. It decides nothing.
 
+mod classifier;
 mod template;
 mod workers;
 
@@ -23,6 +24,8 @@ use crate::store::embedded::{EmbeddedOptions, ServerStep};
 use crate::store::{Database, Keyring, Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
 
+pub use classifier::load as classifier;
+use classifier::start as start_classifier;
 pub use template::{load as template, named as named_template};
 pub use workers::{
     adapters, engine_options, local_backend, local_options, pool_options, reload_pool, start_pool,
@@ -36,6 +39,8 @@ pub enum StartStep {
     Database(ServerStep),
     /// The model is loaded.
     Model,
+    /// The classifier is loaded, if it is a model of this machine.
+    Classifier,
 }
 
 /// Everything that a front end needs, running.
@@ -107,12 +112,14 @@ impl Service {
         ground: &Ground,
     ) -> anyhow::Result<Self> {
         let options = store_options(config, &config.database_dir(), ground)?;
+        let classifier = start_classifier(config, ground).await?;
         let store = Store::open(options).await?;
         let pool = start_pool(config, model_path.as_deref(), ground).await?;
         let clock = Arc::new(SystemClock);
         let chat = Chat::new(
             store,
             pool,
+            classifier,
             clock,
             ChatOptions::new(config, template::load(config)?),
             ground.metrics.clone(),

@@ -9,6 +9,7 @@ use dramatis::fetch::Digest;
 
 use crate::support::classes::{Classes, Fault};
 use crate::support::models::small_model;
+use crate::support::{classifier_copy, fixture, spoil_classifier};
 
 const CANARY: &str = "canary-19c4";
 
@@ -228,7 +229,7 @@ fn doctor_finds_a_data_directory_that_cannot_be_written() {
 async fn doctor_asks_the_classifier_where_there_is_to_be_one() {
     let home = tempfile::tempdir().unwrap();
     let classes = Classes::start(&[]).await;
-    let url = format!("moderation.classifier_url={}", classes.url());
+    let url = format!("moderation.classifier={}", classes.url());
     // Nothing but the classifier is looked for.
     let quick = ["--set", "database.url=postgres://ada@127.0.0.1:1/play"];
     let asked = [&quick[..], &["--set", &url, "--set", "moderation.timeout_ms=500"]].concat();
@@ -245,4 +246,32 @@ async fn doctor_asks_the_classifier_where_there_is_to_be_one() {
     let wrong = [&asked[..], &["--set", "moderation.thresholds.self_ham=0.5"]].concat();
     let (_, status, detail) = told(&wrong).unwrap();
     assert!(status == "failed" && detail.contains("self_ham"), "{detail}");
+}
+
+#[test]
+fn doctor_tells_of_a_model_that_is_the_classifier() {
+    let home = tempfile::tempdir().unwrap();
+    let told = |classifier: &str| {
+        let classifier = format!("moderation.classifier={classifier}");
+        let quick = ["--set", "database.url=postgres://ada@127.0.0.1:1/play"];
+        let slow = ["--set", "moderation.timeout_ms=30000", "--set", &classifier];
+        let (_, found) = findings(home.path(), &[&quick[..], &slow].concat());
+        let (_, status, detail) = finding(&found, "classifier").clone();
+        (status, detail)
+    };
+    let directory = fixture("classifiers/bert");
+    let (status, detail) = told(directory.to_str().unwrap());
+    assert!(status == "ok" && detail.contains("answers, in "), "{detail}");
+    assert!(detail.contains("tells harassment, harassment/threatening, hate;"), "{detail}");
+    assert!(detail.contains("obscene count for nothing"), "{detail}");
+    let (status, detail) = told("hf:ada/mild");
+    assert!(status == "warning" && detail.contains("next start fetches it"), "{detail}");
+    assert!(!home.path().join("data/classifiers").exists(), "nothing is fetched to look");
+    let (status, detail) = told("./nowhere");
+    assert!(status == "failed" && detail.contains("no directory"), "{detail}");
+    assert!(detail.contains("nowhere; a model of the hub is written hf:OWNER/REPO"), "{detail}");
+    let spoiled = classifier_copy("bert");
+    spoil_classifier(spoiled.path());
+    let (status, detail) = told(spoiled.path().to_str().unwrap());
+    assert!(status == "warning" && detail.contains("no number"), "{detail}");
 }

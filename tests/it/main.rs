@@ -4,6 +4,7 @@
 mod adapter;
 mod bench;
 mod chat;
+mod classifier;
 mod cli;
 mod discord;
 mod double;

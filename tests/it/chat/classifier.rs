@@ -1,6 +1,7 @@
 //! Where there is a classifier nothing passes that it does not know, or knows to be what the
 //! policy forbids.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dramatis::chat::{ChatError, PersonaScope};
@@ -13,6 +14,7 @@ use super::models::tiny;
 use super::proofreading::{house, shown};
 use crate::support::classes::{Classes, Fault};
 use crate::support::script::Script;
+use crate::support::{classifier_copy, fixture, spoil_classifier};
 
 /// What the test's classifier tells texts by.
 const WORDS: [(&str, &str); 5] = [
@@ -25,7 +27,7 @@ const WORDS: [(&str, &str); 5] = [
 
 async fn open(classes: &Classes) -> (House, SceneId) {
     let url = classes.url();
-    let settings = [("moderation.classifier_url", url.as_str()), ("moderation.timeout_ms", "500")];
+    let settings = [("moderation.classifier", url.as_str()), ("moderation.timeout_ms", "500")];
     let house = House::open_with(tiny(), &settings).await;
     let scene = house.scene().await;
     (house, scene)
@@ -112,7 +114,7 @@ async fn the_key_is_sent_and_what_is_known_is_not_asked_again() {
     let key = dir.path().join("key");
     std::fs::write(&key, "canary-5a1f0c7d9e\n").unwrap();
     let settings = [
-        ("moderation.classifier_url", url.as_str()),
+        ("moderation.classifier", url.as_str()),
         ("moderation.api_key_file", key.to_str().unwrap()),
     ];
     let house = House::open_with(tiny(), &settings).await;
@@ -168,8 +170,7 @@ async fn what_cannot_be_classified_waits_among_adults_and_is_refused_elsewhere()
 /// A chat room whose model says these, and in which nobody answers before it is told to.
 async fn writing(script: &Script, classes: &Classes, timeout_ms: &str) -> (House, SceneId) {
     let url = classes.url();
-    let settings =
-        [("moderation.classifier_url", url.as_str()), ("moderation.timeout_ms", timeout_ms)];
+    let settings = [("moderation.classifier", url.as_str()), ("moderation.timeout_ms", timeout_ms)];
     let mut house = house(script, &settings).await;
     house.stop().await;
     let scene = house.scene().await;
@@ -258,4 +259,67 @@ async fn a_reply_that_cannot_be_classified_is_held_among_adults_and_given_up_els
     assert_eq!(shown(&house, scene), Vec::<String>::new());
     assert_eq!(house.speakers(scene).await, ["Ann", "Ann"]);
     house.stop().await;
+}
+
+/// The settings of a model of this process; it is asked on busy machines, too.
+fn local(directory: &Path) -> [(&'static str, &str); 2] {
+    let directory = directory.to_str().unwrap();
+    [("moderation.classifier", directory), ("moderation.timeout_ms", "30000")]
+}
+
+#[tokio::test]
+async fn a_model_of_this_process_is_asked_as_a_server_is() {
+    // It learned what the server of these tests goes by.
+    let house = House::open_with(tiny(), &local(&fixture("classifiers/deberta"))).await;
+    let scene = house.scene().await;
+    for_adults(&house, scene).await;
+    set_themes(&house, &[(Theme::Harassment, Verdict::Refuse), (Theme::SelfHarm, Verdict::Hold)])
+        .await;
+    house.say(scene, "He kisses her on the old road.").await;
+    assert!(refused(&house, scene, "He jeers at her.").await.contains("(harassment)"));
+    assert!(refused(&house, scene, "The cradle!").await.contains("(minors)"));
+    let held = house.try_say(scene, "All is gloom.").await.unwrap_err();
+    let ChatError::Held { case } = held else { panic!("{held}") };
+    let case = house.db.store.get_case(house.guild, case).await.unwrap().unwrap();
+    assert_eq!(case.reason, "message: self_harm");
+    // Wherever in a long text it stands: this one is read in many windows.
+    let calm = "the lamp burns low and the sea is calm tonight ".repeat(30);
+    house.say(scene, &calm).await;
+    for cut in [0, 200, 700, 1_100, calm.len()] {
+        let cut = calm[..cut].rfind(' ').map_or(0, |space| space + 1);
+        let text = format!("{}jeers {}", &calm[..cut], &calm[cut..]);
+        assert!(refused(&house, scene, &text).await.contains("(harassment)"), "at {cut}");
+    }
+    let texts = ["He kisses her on the old road.", calm.trim_end()];
+    assert_eq!(house.texts(scene).await, texts);
+    let counted = house.chat.metrics().render();
+    assert!(counted.contains("dramatis_classifications_total{outcome=\"answered\"}"), "{counted}");
+}
+
+#[tokio::test]
+async fn a_reply_is_seen_by_a_model_of_this_process_first() {
+    let script = Script::start(&["He kisses her.", "She waves at him."]).await;
+    let mut house = house(&script, &local(&fixture("classifiers/deberta"))).await;
+    let scene = house.scene().await;
+    set_themes(&house, &[(Theme::Sexual, Verdict::Reroll)]).await;
+    let turn = house.exchange(scene, "And then?").await;
+    assert_eq!(turn.swipe.text, "She waves at him.");
+    assert_eq!(shown(&house, scene), ["She waves at him."]);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn a_model_that_fails_lets_nothing_through() {
+    let directory = classifier_copy("deberta");
+    spoil_classifier(directory.path());
+    let house = House::open_with(tiny(), &local(directory.path())).await;
+    let scene = house.scene().await;
+    let notice = refused(&house, scene, "Good evening.").await;
+    assert!(notice.contains("cannot be checked at the moment"), "{notice}");
+    for_adults(&house, scene).await;
+    let held = house.try_say(scene, "Good evening.").await.unwrap_err();
+    assert!(matches!(held, ChatError::Held { .. }), "{held}");
+    assert_eq!(house.texts(scene).await, Vec::<String>::new());
+    let counted = house.chat.metrics().render();
+    assert!(counted.contains("dramatis_classifications_total{outcome=\"broken\"}"), "{counted}");
 }

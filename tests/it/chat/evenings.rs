@@ -96,6 +96,7 @@ async fn chat(store: &Store) -> Arc<Chat> {
         Chat::new(
             store.clone(),
             pool,
+            None,
             clock,
             ChatOptions::new(&config, Template::Limarp),
             Arc::default(),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dramatis::chat::{Chat, ChatError, ChatOptions, Message, Opening, ReplyReceipt, run_jobs};
+use dramatis::classifier::Classifier;
 use dramatis::clock::SystemClock;
 use dramatis::config::{Config, Environment, LoadOptions, Override};
 use dramatis::domain::{
@@ -13,6 +14,7 @@ use dramatis::domain::{
 };
 use dramatis::pool::Pool;
 use dramatis::store::{Accepted, Job, Line, Store};
+use dramatis::telemetry::metrics::Metrics;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -68,10 +70,11 @@ pub(super) fn chat_in(
         working_dir: std::env::temp_dir(),
     };
     let config = Config::load(&options).unwrap();
-    let clock = Arc::new(SystemClock);
-    Arc::new(
-        Chat::new(store, pool, clock, ChatOptions::new(&config, template), Arc::default()).unwrap(),
-    )
+    let (clock, metrics) = (Arc::new(SystemClock), Arc::<Metrics>::default());
+    let classifiers = config.classifiers_dir();
+    let classifier = Classifier::open(&config.moderation, &classifiers, metrics.clone()).unwrap();
+    let options = ChatOptions::new(&config, template);
+    Arc::new(Chat::new(store, pool, classifier, clock, options, metrics).unwrap())
 }
 
 impl House {

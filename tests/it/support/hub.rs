@@ -1,4 +1,4 @@
-//! A model hub on the loopback interface with one file, which can break off.
+//! A model hub on the loopback interface with a few files, which can break off.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 /// The commit that everything is at.
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// What the hub has and how it behaves.
+/// A file that the hub has, and how it behaves.
 pub(crate) struct HubFile {
     /// The path of its URL.
     pub(crate) path: String,
@@ -30,7 +30,7 @@ pub(crate) struct HubServer {
 }
 
 struct Shared {
-    file: HubFile,
+    files: Vec<HubFile>,
     stopping: AtomicBool,
     /// The first byte of each range that was asked for, beside the single first
     /// bytes by which the client asks for the length.
@@ -39,10 +39,14 @@ struct Shared {
 
 impl HubServer {
     pub(crate) fn start(file: HubFile) -> Self {
+        Self::start_with(vec![file])
+    }
+
+    pub(crate) fn start_with(files: Vec<HubFile>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared =
-            Arc::new(Shared { file, stopping: AtomicBool::new(false), starts: Mutex::default() });
+            Arc::new(Shared { files, stopping: AtomicBool::new(false), starts: Mutex::default() });
         let thread = std::thread::spawn({
             let shared = shared.clone();
             move || {
@@ -91,23 +95,29 @@ impl Shared {
             matching.unwrap_or_default()
         };
         let path = request.split(' ').nth(1).unwrap_or_default();
-        if let Some(token) = &self.file.token
+        let Some(file) = self.files.iter().find(|file| file.path == path) else {
+            return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+        };
+        if let Some(token) = &file.token
             && header("authorization") != format!("Bearer {token}")
         {
             return write!(stream, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
         }
-        if path != self.file.path {
-            return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
-        }
-        let (start, end) = range(&header("range"), self.file.content.len());
+        let (start, end) = range(&header("range"), file.content.len());
         if start > end {
             return write!(stream, "HTTP/1.1 416 Range\r\nContent-Length: 0\r\n\r\n");
         }
-        self.send(&mut stream, start, end)
+        self.send(&mut stream, file, start, end)
     }
 
-    fn send(&self, stream: &mut TcpStream, start: usize, end: usize) -> std::io::Result<()> {
-        let HubFile { content, etag, num_cuts, .. } = &self.file;
+    fn send(
+        &self,
+        stream: &mut TcpStream,
+        file: &HubFile,
+        start: usize,
+        end: usize,
+    ) -> std::io::Result<()> {
+        let HubFile { content, etag, num_cuts, .. } = file;
         let body = &content[start..=end];
         write!(
             stream,

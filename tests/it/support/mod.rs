@@ -15,9 +15,30 @@ pub(crate) mod wheel;
 
 use std::path::{Path, PathBuf};
 
+use candle_core::{Device, Tensor};
+
 /// A committed fixture.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// A tiny classifier of `fixtures/classifiers.py`, copied to be changed.
+pub(crate) fn classifier_copy(family: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        let from = fixture("classifiers").join(family).join(file);
+        std::fs::copy(from, directory.path().join(file)).unwrap();
+    }
+    directory
+}
+
+/// Makes a classifier whose outputs are no numbers.
+pub(crate) fn spoil_classifier(directory: &Path) {
+    let path = directory.join("model.safetensors");
+    let mut tensors = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+    let bias = tensors.get_mut("classifier.bias").unwrap();
+    *bias = Tensor::full(f32::NAN, bias.shape(), &Device::Cpu).unwrap();
+    candle_core::safetensors::save(&tensors, &path).unwrap();
 }
 
 /// A committed JSON fixture, parsed.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::ClassifierError;
-use crate::moderation::{Categories, Category, Thresholds};
+use super::super::{ClassifierError, Scores};
+use crate::moderation::Category;
 
 #[derive(Deserialize)]
 struct Answer {
@@ -29,30 +29,25 @@ impl Found {
         score.or_else(|| flag().map(|is_so| if is_so { 1.0 } else { 0.0 }))
     }
 
-    fn categories(&self, thresholds: &Thresholds) -> Result<Categories, ClassifierError> {
+    fn scores(&self) -> Result<Scores, ClassifierError> {
         let scores = Category::ALL.into_iter().filter_map(|it| Some((it, self.score(it)?)));
-        let scores: Vec<_> = scores.collect();
-        if scores.is_empty() {
-            return Err(ClassifierError::Unreadable("names no category that is known here"));
+        let scores: Scores = scores.collect();
+        match scores.is_empty() {
+            true => Err(ClassifierError::Unreadable("names no category that is known here")),
+            false => Ok(scores),
         }
-        let reached = scores.into_iter().filter(|&(it, score)| thresholds.is_reached(it, score));
-        Ok(reached.map(|(category, _)| category).collect())
     }
 }
 
-/// What each of so many texts is.
-pub(super) fn read(
-    bytes: &[u8],
-    num_texts: usize,
-    thresholds: &Thresholds,
-) -> Result<Vec<Categories>, ClassifierError> {
+/// The scores of each of so many texts.
+pub(super) fn read(bytes: &[u8], num_texts: usize) -> Result<Vec<Scores>, ClassifierError> {
     // The parser's words may quote the answer.
     let answer: Answer = serde_json::from_slice(bytes)
         .map_err(|_| ClassifierError::Unreadable("is not that of a moderation endpoint"))?;
     if answer.results.len() != num_texts {
         return Err(ClassifierError::Unreadable("is not of as many texts as were asked for"));
     }
-    answer.results.iter().map(|found| found.categories(thresholds)).collect()
+    answer.results.iter().map(Found::scores).collect()
 }
 
 #[cfg(test)]
@@ -61,10 +56,9 @@ mod tests {
 
     use super::*;
 
-    fn found(results: &Value, num_texts: usize) -> Result<Vec<Categories>, ClassifierError> {
-        let thresholds = Thresholds::new(&[("default".to_owned(), 0.5)].into()).unwrap();
+    fn found(results: &Value, num_texts: usize) -> Result<Vec<Scores>, ClassifierError> {
         let answer = json!({ "id": "modr-1", "model": "m", "results": results });
-        read(answer.to_string().as_bytes(), num_texts, &thresholds)
+        read(answer.to_string().as_bytes(), num_texts)
     }
 
     #[test]
@@ -74,9 +68,11 @@ mod tests {
             "categories": { "sexual": false, "violence": true, "illicit": null },
             "category_scores": { "sexual": 0.7, "violence": 0.1, "illicit": null, "new": 0.9 },
         }]);
-        assert_eq!(found(&scores, 1).unwrap(), [Categories::from([Category::Sexual])]);
+        let wanted = [(Category::Sexual, 0.7), (Category::Violence, 0.1)];
+        assert_eq!(found(&scores, 1).unwrap(), [Scores::from(wanted)]);
         let flags = json!([{ "categories": { "hate": true, "sexual": false } }]);
-        assert_eq!(found(&flags, 1).unwrap(), [Categories::from([Category::Hate])]);
+        let wanted = [(Category::Hate, 1.0), (Category::Sexual, 0.0)];
+        assert_eq!(found(&flags, 1).unwrap(), [Scores::from(wanted)]);
     }
 
     #[test]
