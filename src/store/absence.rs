@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 use tracing::instrument;
 
 use super::job::{self, Unwritten};
+use super::unanswered::{self, Unanswered};
 use super::{JobState, Store, StoreError, Work};
 use crate::domain::{GuildId, PersonId, SceneId};
 
@@ -23,7 +24,8 @@ impl Store {
         for scene in scenes {
             let jobs = job::unwritten(&mut tx, guild, scene).await?;
             num_interrupted += usize::from(job::any_begun(&jobs));
-            let is_for_nobody = answers_absent_alone(&mut tx, guild, scene).await?;
+            let end = unanswered::list(&mut tx, guild, scene).await?;
+            let is_for_nobody = is_of_absent_alone(&end);
             let (called_off, left): (Vec<_>, Vec<_>) = jobs
                 .into_iter()
                 .partition(|job| is_for_nobody && matches!(job.work, Work::Reply { .. }));
@@ -69,30 +71,8 @@ async fn lock_busy_scenes(
     Ok(ids.into_iter().map(SceneId).collect())
 }
 
-/// Whether absent people, and nobody else, said something since a character last spoke.
-async fn answers_absent_alone(
-    conn: &mut PgConnection,
-    guild: GuildId,
-    scene: SceneId,
-) -> Result<bool, StoreError> {
-    let alone = sqlx::query_scalar!(
-        r#"WITH RECURSIVE line AS (
-            SELECT turn.parent_id, turn.person_id, turn.removed_at
-            FROM turn JOIN scene ON scene.guild_id = turn.guild_id AND scene.id = turn.scene_id
-            WHERE turn.guild_id = $1 AND turn.scene_id = $2 AND turn.id = scene.head_turn_id
-            UNION ALL
-            SELECT turn.parent_id, turn.person_id, turn.removed_at
-            FROM line JOIN turn ON turn.guild_id = $1 AND turn.id = line.parent_id
-            WHERE line.person_id IS NOT NULL OR line.removed_at IS NOT NULL
-         )
-         SELECT coalesce(bool_and(is_blocked OR is_opted_out OR must_agree), false) AS "alone!"
-         FROM line JOIN person_standing AS standing
-           ON standing.guild_id = $1 AND standing.person_id = line.person_id
-         WHERE line.removed_at IS NULL"#,
-        guild.0,
-        scene.0,
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(alone)
+/// Whether absent people, and nobody else, said what is left to answer.
+fn is_of_absent_alone(end: &[Unanswered]) -> bool {
+    let mut said = end.iter().filter(|said| !said.is_removed).peekable();
+    said.peek().is_some() && said.all(|said| said.is_absent)
 }

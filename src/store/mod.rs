@@ -69,6 +69,7 @@ mod text;
 mod training;
 mod tree;
 mod turn;
+mod unanswered;
 
 use std::sync::Arc;
 

@@ -1,12 +1,12 @@
 //! Taking a turn out of the line, with whatever was about to answer it.
 
-use sqlx::PgConnection;
 use tracing::instrument;
 
 use super::job::{self, Unwritten};
 use super::live::mark_stale;
 use super::moves::{record, set_removed};
-use super::{JobState, Move, Noun, Store, StoreError, Work, lane};
+use super::unanswered::{self, Unanswered};
+use super::{JobState, Move, Store, StoreError, Work, lane};
 use crate::domain::{GuildId, SceneId, TurnId};
 
 /// What went with a turn.
@@ -41,10 +41,10 @@ impl Store {
         }
         record(&mut tx, guild, scene, Move::Remove { turn }).await?;
         mark_stale(&mut tx, guild, scene).await?;
-        let end = unanswered(&mut tx, guild, scene, turn).await?;
+        let end = unanswered::list(&mut tx, guild, scene).await?;
         let (mut called_off, mut anew) = (Vec::new(), Vec::new());
         for job in job::unwritten(&mut tx, guild, scene).await? {
-            match what_becomes_of(&job, turn, end) {
+            match what_becomes_of(&job, turn, &end) {
                 Fate::CalledOff => called_off.push(job),
                 Fate::BegunAnew => anew.push(job),
                 Fate::Unchanged => {}
@@ -91,58 +91,19 @@ impl Store {
     }
 }
 
-/// What is left to answer in a scene.
-#[derive(Debug, Clone, Copy)]
-struct Unanswered {
-    /// Whether the turn that was removed was not answered yet.
-    had_it: bool,
-    /// Whether another turn of a person is not.
-    has_others: bool,
-}
-
 enum Fate {
     Unchanged,
     CalledOff,
     BegunAnew,
 }
 
-fn what_becomes_of(job: &Unwritten, removed: TurnId, end: Unanswered) -> Fate {
+fn what_becomes_of(job: &Unwritten, removed: TurnId, end: &[Unanswered]) -> Fate {
+    let had_it = end.iter().any(|said| said.turn == removed);
+    let has_others = end.iter().any(|said| !said.is_removed && !said.is_absent);
     match job.work {
         Work::Swipe { turn, .. } | Work::Continue { turn } if turn == removed => Fate::CalledOff,
-        Work::Reply { .. } if end.had_it && !end.has_others => Fate::CalledOff,
-        Work::Reply { .. } if end.had_it && job.state == JobState::Claimed => Fate::BegunAnew,
+        Work::Reply { .. } if had_it && !has_others => Fate::CalledOff,
+        Work::Reply { .. } if had_it && job.state == JobState::Claimed => Fate::BegunAnew,
         _ => Fate::Unchanged,
     }
-}
-
-/// Looks back from the head to the last turn of a character. `removed` is left out
-/// of the line already.
-async fn unanswered(
-    conn: &mut PgConnection,
-    guild: GuildId,
-    scene: SceneId,
-    removed: TurnId,
-) -> Result<Unanswered, StoreError> {
-    let row = sqlx::query!(
-        r#"WITH RECURSIVE line AS (
-            SELECT turn.id, turn.parent_id, turn.person_id, turn.removed_at
-            FROM turn JOIN scene ON scene.guild_id = turn.guild_id AND scene.id = turn.scene_id
-            WHERE turn.guild_id = $1 AND turn.scene_id = $2 AND turn.id = scene.head_turn_id
-            UNION ALL
-            SELECT turn.id, turn.parent_id, turn.person_id, turn.removed_at
-            FROM line JOIN turn ON turn.guild_id = $1 AND turn.id = line.parent_id
-            WHERE line.person_id IS NOT NULL OR line.removed_at IS NOT NULL
-         )
-         SELECT coalesce(bool_or(id = $3 AND person_id IS NOT NULL), false) AS "had_it!",
-                coalesce(bool_or(person_id IS NOT NULL AND removed_at IS NULL), false)
-                    AS "has_others!"
-         FROM line"#,
-        guild.0,
-        scene.0,
-        removed.0,
-    )
-    .fetch_optional(conn)
-    .await?
-    .ok_or(StoreError::NotFound(Noun::Scene))?;
-    Ok(Unanswered { had_it: row.had_it, has_others: row.has_others })
 }
