@@ -25,11 +25,14 @@ impl Store {
         &self,
         since: ForgottenMark,
     ) -> Result<(Vec<SceneId>, ForgottenMark), StoreError> {
-        // What is not committed yet has a number at or above the next mark.
+        // What is not committed yet has a number at or above the next mark. Numbers of a
+        // database that was restored elsewhere may be ahead of all: they are heeded once.
         let found = sqlx::query!(
             r#"SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS "mark!",
                       ARRAY(SELECT DISTINCT scene_id FROM forgotten_scene
                             WHERE transaction >= $1::bigint::text::xid8
+                              AND ($1 = 0
+                                   OR transaction < pg_snapshot_xmax(pg_current_snapshot()))
                             ORDER BY scene_id) AS "scenes!""#,
             since.0,
         )
@@ -56,6 +59,9 @@ impl Store {
 
 /// Writes down scenes of which this transaction deletes something, and calls everybody.
 pub(super) async fn note(conn: &mut PgConnection, scenes: &[i64]) -> Result<(), StoreError> {
+    if scenes.is_empty() {
+        return Ok(());
+    }
     sqlx::query!("INSERT INTO forgotten_scene (scene_id) SELECT unnest($1::bigint[])", scenes,)
         .execute(&mut *conn)
         .await?;
