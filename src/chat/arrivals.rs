@@ -106,8 +106,8 @@ impl Chat {
             let kept = self.library.keep_lorebook(guild, who.person, draft).await?;
             return Ok(Offered::Kept(kept));
         };
-        let difference = book_difference(&draft.before, &draft.book());
-        let body = draft.body();
+        let (before, after, body) = (draft.before, draft.file.to_lorebook(), draft.file.to_json());
+        let difference = self.library.aside(move || Ok(book_difference(&before, &after))).await?;
         let held = Held::Lorebook { name: draft.name, replaces: draft.replaces, body };
         let new = waiting(who, held, difference, why);
         let case = self.store.insert_held(guild, &new).await?;

@@ -69,6 +69,10 @@ impl Chat {
         let approval = self.approval(guild, &case, &found.held, text).await?;
         let done = self.store.approve_held(guild, number, moderator, decision, &approval).await;
         let accepted = match done {
+            // Somebody else was first, and put it there.
+            Err(_) if self.known_case(guild, number).await?.decision.is_some() => {
+                return Err(closed(number));
+            }
             Err(StoreError::NotFound(Noun::Lorebook)) => {
                 return Err(ChatError::refused(
                     "that lorebook was changed since; reject this, and have it brought again",

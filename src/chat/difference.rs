@@ -1,5 +1,7 @@
 //! What is other in a character's sheet, or a lorebook, for moderators to read.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use similar::TextDiff;
 use unicode_segmentation::UnicodeSegmentation;
@@ -10,6 +12,8 @@ use crate::domain::{CharacterSheet, Lorebook};
 const CONTEXT: usize = 1;
 /// How much of a lorebook's difference is kept, in characters.
 const MAX_BOOK_CHARS: usize = 20_000;
+/// How long the shortest difference is looked for.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The difference between two sheets as a unified one, a sentence on each line; of a new
 /// character, all that its sheet says.
@@ -26,13 +30,14 @@ pub(super) fn book_difference(before: &Lorebook, after: &Lorebook) -> String {
         Some((end, _)) => {
             let shown = &difference[..end];
             let num_left = difference[end..].lines().count();
-            format!("{shown}\n… and {num_left} lines more: /lore export has all of it\n")
+            format!("{shown}\n… and {num_left} lines more, in the file that is held\n")
         }
     }
 }
 
 fn unified(before: &str, after: &str) -> String {
-    let difference = TextDiff::from_lines(before, after);
+    // What has nothing in common is not compared for ever.
+    let difference = TextDiff::configure().timeout(PATIENCE).diff_lines(before, after);
     difference.unified_diff().context_radius(CONTEXT).missing_newline_hint(false).to_string()
 }
 
@@ -82,6 +87,7 @@ fn lines(sheet: &CharacterSheet) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::LoreEntry;
 
     #[test]
     fn only_what_is_other_is_shown_with_what_stands_around_it() {
@@ -99,5 +105,20 @@ mod tests {
         assert!(shown.contains(" She mends nets.") && !shown.contains("cat"), "{shown}");
         assert_eq!(sheet_difference(&after, &after), "");
         assert!(sheet_difference(&CharacterSheet::default(), &after).contains("+Ada"));
+    }
+
+    #[test]
+    fn books_that_have_nothing_in_common_are_shown_from_their_beginning() {
+        let book = |word: &str| Lorebook {
+            entries: vec![LoreEntry {
+                keys: vec![word.into()],
+                content: format!("{word}\n").repeat(300_000),
+                ..LoreEntry::default()
+            }],
+            ..Lorebook::default()
+        };
+        let shown = book_difference(&book("gull"), &book("tide"));
+        assert!(shown.chars().count() < MAX_BOOK_CHARS + 100 && shown.contains("-[] gull"));
+        assert!(shown.ends_with("lines more, in the file that is held\n"));
     }
 }

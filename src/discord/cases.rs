@@ -2,6 +2,7 @@
 
 use serenity::model::id::{ChannelId, GuildId, MessageId};
 
+use super::api::File;
 use super::bot::Bot;
 use super::call::{MAX_FIELD, Refusal};
 use super::controls::{self, Button, CaseFacts};
@@ -12,6 +13,8 @@ use crate::store::{Case, Held, HeldCase, Noun, StoreError};
 
 /// How much of what a case rests on is told.
 const MAX_QUOTED: usize = 1_000;
+/// The largest file that goes along, in bytes.
+const MAX_FILE: usize = 10 << 20;
 /// How much of a report's reason; all of it is kept.
 const MAX_REASON: usize = 500;
 /// How much of what people say of it.
@@ -73,6 +76,9 @@ pub(super) async fn told(
             true => format!("\n{}", fenced(text)),
             false => format!("\n{}", quoted(text, MAX_QUOTED)),
         });
+        if text.chars().count() > MAX_QUOTED {
+            told.push_str(&format!("\n-# cut: /mod queue case:{} has all of it", case.number));
+        }
     }
     if let Some(appeal) = &case.appeal {
         told.push_str(&format!("\nThey say to it:\n{}", quoted(appeal, MAX_SAID)));
@@ -109,6 +115,28 @@ pub(super) async fn shown(
         has_scene: case.scene.is_some(),
     };
     Ok((text, controls::case_rows(&facts, locale)))
+}
+
+/// What a case rests on as files, where a message does not hold it: its words or the
+/// difference, and a lorebook as it would be kept.
+pub(super) async fn files(
+    bot: &Bot,
+    guild: domain::GuildId,
+    case: &Case,
+) -> Result<Vec<File>, Refusal> {
+    let mut files = Vec::new();
+    let evidence = case.evidence.as_ref().and_then(|evidence| evidence["text"].as_str());
+    if let Some(text) = evidence.filter(|text| text.chars().count() > MAX_QUOTED) {
+        let name = format!("case-{}.txt", case.number);
+        files.push(File { name, bytes: text.as_bytes().to_vec() });
+    }
+    let held = bot.chat.store().get_held(guild, case.number).await?.map(|it| it.held);
+    if let Some(Held::Lorebook { body, .. }) = held
+        && body.len() <= MAX_FILE
+    {
+        files.push(File { name: format!("case-{}.json", case.number), bytes: body.into_bytes() });
+    }
+    Ok(files)
 }
 
 /// The words that a case is about, as they are now.

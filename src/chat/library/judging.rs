@@ -114,6 +114,19 @@ impl Rules {
         outcomes.into_iter().map(|outcome| self.standing(outcome)).collect()
     }
 
+    /// The same of what came to a door before.
+    ///
+    /// # Errors
+    /// One of them may not stand; says which rule was met.
+    pub(super) async fn pass_all_uncounted(
+        &self,
+        door: Door,
+        texts: &[&str],
+    ) -> Result<(), ChatError> {
+        let outcomes = self.examine_all(door, texts).await?;
+        outcomes.into_iter().try_for_each(|outcome| self.standing(outcome).map(drop))
+    }
+
     /// The same where somebody can.
     ///
     /// # Errors
@@ -140,7 +153,9 @@ impl Rules {
         texts: &[&str],
     ) -> Result<Option<String>, ChatError> {
         let mut why = None;
-        for outcome in self.examine_all(door, texts).await? {
+        let outcomes = self.examine_all(door, texts).await?;
+        outcomes.iter().for_each(|outcome| self.count(outcome));
+        for outcome in outcomes {
             match outcome.verdict {
                 Verdict::Hold => why = why.or_else(|| Some(self.reason(door, &outcome))),
                 _ => drop(self.standing(outcome)?),

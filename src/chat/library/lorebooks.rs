@@ -76,18 +76,13 @@ pub struct LorebookDraft {
     pub(in crate::chat) replaces: Option<(LorebookId, i64)>,
     /// What that one says.
     pub(in crate::chat) before: Lorebook,
-    file: BookFile,
+    pub(in crate::chat) file: BookFile,
 }
 
 impl LorebookDraft {
     /// What it will be called.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// What it says.
-    pub(in crate::chat) fn book(&self) -> Lorebook {
-        self.file.to_lorebook()
     }
 
     /// The text of its file.

@@ -131,7 +131,7 @@ impl Library {
     }
 
     /// Does what takes a while aside: one of few at once, and not where others wait.
-    async fn aside<T: Send + 'static>(
+    pub(in crate::chat) async fn aside<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, ChatError> + Send + 'static,
     ) -> Result<T, ChatError> {

@@ -269,7 +269,7 @@ impl Library {
     }
 
     /// Whether a lorebook may come into the guild's library, by its file's text, where nobody
-    /// can wait for a moderator.
+    /// can wait for a moderator, or it was judged before.
     ///
     /// # Errors
     /// The rules do not allow what it says, or the database fails.
@@ -279,7 +279,7 @@ impl Library {
         body: &str,
     ) -> Result<(), ChatError> {
         let body = parsed(body);
-        self.rules(guild, None).await?.pass_all(Door::Card, &texts_in(&body)).await.map(drop)
+        self.rules(guild, None).await?.pass_all_uncounted(Door::Card, &texts_in(&body)).await
     }
 
     /// Why a lorebook waits for a moderator, where it does.

@@ -13,6 +13,9 @@ use crate::store::RuleHits;
 /// The most rules of a guild that are counted at once: more than a policy can hold.
 const MAX_RULES: usize = 4_000;
 
+/// The most characters of a rule's name that are written down.
+const MAX_RULE_CHARS: usize = 200;
+
 /// A rule, by its name, what it asked for, and whether it only counts.
 pub(in crate::chat) type Met = (String, Verdict, bool);
 
@@ -63,7 +66,8 @@ impl Tally {
 /// The same as it is written down.
 pub(in crate::chat) fn hits(counts: &BTreeMap<Met, u64>) -> Vec<RuleHits> {
     let hit = |((rule, verdict, dry_run), texts): (&Met, &u64)| RuleHits {
-        rule: rule.clone(),
+        // An index holds it.
+        rule: rule.chars().take(MAX_RULE_CHARS).collect(),
         verdict: verdict.as_str().to_owned(),
         dry_run: *dry_run,
         texts: *texts,

@@ -131,7 +131,8 @@ pub(super) async fn queue(call: &Call, options: &Options) -> Result<Answer, Refu
     if options.integer("case").is_some() {
         let case = numbered(call, options).await?;
         let (text, rows) = cases::shown(&call.bot, call.guild, &case, call.locale).await?;
-        return Ok(Answer { rows, ..Answer::text(text) });
+        let files = cases::files(&call.bot, call.guild, &case).await?;
+        return Ok(Answer { rows, files, ..Answer::text(text) });
     }
     let waiting = call.bot.chat.store().list_waiting_cases(call.guild).await?;
     if waiting.is_empty() {

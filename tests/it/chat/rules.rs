@@ -1,6 +1,6 @@
 //! What the rules of a place forbid is neither taken, nor read by the model, nor shown.
 
-use dramatis::chat::{Arrival, ChatError, Message, PersonaScope, SwipeTo, roll};
+use dramatis::chat::{Arrival, ChatError, EntryChange, Message, PersonaScope, SwipeTo, roll};
 use dramatis::domain::{CharacterSheet, Note, PersonId, SwipeOrigin};
 use dramatis::moderation::{Door, Policy, QuietHours, Verdict, WordRule};
 use dramatis::store::{NewSwipe, RuleHits, Surroundings};
@@ -146,6 +146,19 @@ async fn it_is_counted_how_often_rules_are_met_and_numbers_are_kept_for_a_time()
     chat.offer_character(guild, who, None, &sheet).await.unwrap();
     let tides = chat.rule_hits(guild, 7).await.unwrap().remove(1);
     assert_eq!(tides, hit("tides", "refuse", true, 3));
+    // So does a lorebook, whether it comes or waits.
+    for (times, content) in [(4, "The tide turns."), (5, "Black salt of the tide.")] {
+        let change = EntryChange {
+            keys: Some(format!("key {times}")),
+            content: Some(content.into()),
+            ..EntryChange::default()
+        };
+        let name = format!("Book {times}");
+        let (draft, _) = chat.library().draft_entry(guild, &name, &change).await.unwrap();
+        chat.offer_lorebook(guild, who, draft).await.unwrap();
+        let tides = chat.rule_hits(guild, 7).await.unwrap();
+        assert!(tides.contains(&hit("tides", "refuse", true, times)), "{tides:?}");
+    }
     let other = store.upsert_guild("test", "other", "Other").await.unwrap().id;
     assert_eq!(chat.rule_hits(other, 7).await.unwrap(), [], "another guild has its own");
 
