@@ -52,6 +52,17 @@ fn assert_close(actual: &[Vec<f32>], expected: &[Vec<f32>]) {
 }
 
 #[test]
+fn what_a_tokenizer_drops_is_not_known() {
+    let model = Model::open(&fixture("bert")).unwrap();
+    let tags: String = "sex".chars().filter_map(|c| char::from_u32(0xE_0000 + c as u32)).collect();
+    for unread in [tags.as_str(), "\u{200b}", "\u{e000}"] {
+        let error = model.windows.cut(0, unread).err().unwrap();
+        assert!(matches!(error, ClassifierError::Broken(_)), "{error}");
+    }
+    assert!(model.windows.cut(0, " \n").unwrap().is_empty(), "nothing is nothing");
+}
+
+#[test]
 fn each_family_computes_what_transformers_does() {
     for family in FAMILIES {
         let model = Model::open(&fixture(family)).unwrap();

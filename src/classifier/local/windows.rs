@@ -57,6 +57,10 @@ impl Windows {
         let encoded = self.tokenizer.encode_fast(words, false);
         let encoded = encoded.map_err(|_| ClassifierError::Broken("could not read the text"))?;
         let (mut rest, mut windows) = (encoded.get_ids(), Vec::new());
+        if rest.is_empty() {
+            // Of signs that the tokenizer drops: others may read them.
+            return Err(ClassifierError::Broken("could not read the text"));
+        }
         let room = self.max_tokens - self.begin.len() - self.end.len();
         let overlap = room / OVERLAP_DIVISOR;
         while !rest.is_empty() {
