@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Row as _};
 use tracing::instrument;
 
-use super::seal::{JSON_MARK, MARK};
+use super::seal::{JSON_MARK, MARK, unmarked};
 use super::{Store, StoreError};
 use crate::domain::GuildId;
 
@@ -138,7 +138,8 @@ impl Store {
                 let text = match (as_wished, is_json) {
                     (Sealing::First, true) => tx.seal.seal_file(&text),
                     (Sealing::First, false) => tx.seal.seal(&text),
-                    (Sealing::Open, _) => text,
+                    (Sealing::Open, true) => text,
+                    (Sealing::Open, false) => unmarked(&text),
                 };
                 sqlx::query(AssertSqlSafe(update.clone()))
                     .bind(place)

@@ -265,7 +265,7 @@ pub(super) async fn try_keys(pool: &PgPool, keyring: &Keyring) -> Result<(), Sto
 }
 
 /// A text that nobody takes for a sealed one.
-fn unmarked(text: &str) -> String {
+pub(super) fn unmarked(text: &str) -> String {
     match text.strip_prefix(MARK) {
         Some(rest) => format!("\u{fffd}{rest}"),
         None => text.to_owned(),
