@@ -123,6 +123,23 @@ async fn moderators_decide_in_the_log_and_the_posts_tell_what_became_of_it() {
     until(|| discord.messages(lobby).iter().any(|it| it.content.contains("Oda is known"))).await;
     let shown = ask(&ben, lobby, "character show", json!({ "character": "Oda" })).await;
     assert!(shown.contains("She mends nets."), "{shown}");
+
+    // A lorebook waits, and all of it can be read, however long it is.
+    let long = format!("{} And black salt.", "The mine is deep. ".repeat(100));
+    let entry = json!({ "book": "Mines", "keys": "mine", "text": long });
+    let told = ask(&ben, lobby, "lore add", entry).await;
+    assert!(told.contains("first (case "), "{told}");
+    let case = told.split_once("(case ").unwrap().1.split_once(')').unwrap().0;
+    let case: i64 = case.parse().unwrap();
+    let opened = mo.command(lobby, "mod queue", json!({ "case": case })).await;
+    let opened = opened.settled(PATIENCE).await;
+    assert!(opened.content.contains("cut: /mod queue") && !opened.content.contains("black salt."));
+    assert_eq!(opened.files, [format!("case-{case}.txt"), format!("case-{case}.json")]);
+    mo.press(opened.id, "Approve").await;
+    until(|| discord.messages(lobby).iter().any(|it| it.content.contains("is on this server")))
+        .await;
+    let listed = ask(&ben, lobby, "lore list", json!({})).await;
+    assert!(listed.contains("Mines"), "{listed}");
     serve.stop().await;
 }
 
