@@ -103,6 +103,12 @@ pub struct Had {
     pub is_here: bool,
 }
 
+impl Had {
+    fn of(person: Option<i64>, at: DateTime<Utc>, is_here: bool) -> Self {
+        Self { person: person.map(PersonId), at, is_here }
+    }
+}
+
 impl Store {
     /// What people of a guild said since an hour before a turn of a scene, the newest so
     /// many, oldest first; what was said in the scene since that turn is *here*.
@@ -133,12 +139,8 @@ impl Store {
         )
         .fetch_all(&mut *conn)
         .await?;
-        let had = rows.into_iter().rev().map(|row| Had {
-            person: row.person_id.map(PersonId),
-            at: row.created_at,
-            is_here: row.is_here,
-        });
-        Ok(had.collect())
+        let rows = rows.into_iter().rev();
+        Ok(rows.map(|row| Had::of(row.person_id, row.created_at, row.is_here)).collect())
     }
 
     /// The same of replies that were asked for. A message and the reply that it asks for are
@@ -170,12 +172,8 @@ impl Store {
         )
         .fetch_all(&mut *conn)
         .await?;
-        let had = rows.into_iter().rev().map(|row| Had {
-            person: row.person_id.map(PersonId),
-            at: row.created_at,
-            is_here: row.is_here,
-        });
-        Ok(had.collect())
+        let rows = rows.into_iter().rev();
+        Ok(rows.map(|row| Had::of(row.person_id, row.created_at, row.is_here)).collect())
     }
 }
 

@@ -43,6 +43,10 @@ async fn unheard(house: &House, scene: SceneId, text: &str) -> (HourlyLimit, Str
     }
 }
 
+/// Lets what was said in the first scene be 50 minutes older.
+const AGE_FIRST: &str = "UPDATE turn SET created_at = created_at - interval '50 minutes'
+     WHERE scene_id = (SELECT min(id) FROM scene)";
+
 #[tokio::test]
 async fn replies_of_a_person_and_of_a_guild_have_their_hour() {
     let mut house = House::open(tiny()).await;
@@ -265,22 +269,10 @@ async fn a_trial_tells_what_limits_would_have_stopped() {
     // What they said elsewhere within the hour counts, and is not what is tried.
     limit(&house, "", json!({})).await;
     house.say(first, "Elsewhere.").await;
-    house
-        .db
-        .execute(
-            "UPDATE turn SET created_at = created_at - interval '50 minutes'
-                      WHERE scene_id = (SELECT min(id) FROM scene)",
-        )
-        .await;
+    house.db.execute(AGE_FIRST).await;
     let more = tried(json!({ "turns_per_person_per_hour": 2 })).await;
     assert_eq!(more.stopped.turns_per_person, 2);
-    house
-        .db
-        .execute(
-            "UPDATE turn SET created_at = created_at - interval '50 minutes'
-                      WHERE scene_id = (SELECT min(id) FROM scene)",
-        )
-        .await;
+    house.db.execute(AGE_FIRST).await;
     let more = tried(json!({ "turns_per_person_per_hour": 2 })).await;
     assert_eq!(more.stopped.turns_per_person, 1, "that is too long ago");
 
