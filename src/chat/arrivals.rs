@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::domain::{Character, CharacterId, CharacterSheet, GuildId, Lorebook, PersonId};
 use crate::formats::book::BookFile;
 use crate::formats::card::Card;
-use crate::store::{CharacterFile, Held, NewHeld, Noun, StoreError};
+use crate::store::{CharacterFile, Held, NewBook, NewHeld, Noun, StoreError};
 
 use super::difference::{book_difference, sheet_difference};
 use super::library::{CardInHand, ImportedCharacter, KeptLorebook, LorebookDraft};
@@ -132,10 +132,13 @@ impl Chat {
         if !file.assets.is_empty() {
             difference.push_str(&format!("+ {} files\n", file.assets.len()));
         }
-        if let Some(book) = &file.book {
-            let book = BookFile::read_json(&book.body)?.to_lorebook();
+        if let Some(NewBook { body, .. }) = file.book.clone() {
+            let read = move || {
+                let book = BookFile::read_json(&body)?.to_lorebook();
+                Ok(book_difference(&Lorebook::default(), &book))
+            };
             difference.push_str("+ lorebook\n");
-            difference.push_str(&book_difference(&Lorebook::default(), &book));
+            difference.push_str(&self.library.aside(read).await?);
         }
         let new = |held| waiting(who, held, difference, why);
         let (came, case) = self.store.insert_held_character(guild, file, replaces, new).await?;

@@ -92,14 +92,6 @@ impl Rules {
         self.standing(outcome)
     }
 
-    /// The same of what came to a door before.
-    ///
-    /// # Errors
-    /// It may not stand; says which rule was met.
-    pub(super) async fn pass_uncounted(&self, door: Door, text: &str) -> Result<String, ChatError> {
-        self.standing(self.examine(door, text).await?)
-    }
-
     /// The same of texts that come together.
     ///
     /// # Errors

@@ -16,7 +16,6 @@ use crate::moderation::{
 };
 use crate::store::{Noun, PlacePolicy, SceneGround, StoreError, Surroundings};
 
-use super::judging::Judged;
 use super::tally::Tally;
 use super::{Library, PLATFORM};
 use crate::chat::ChatError;
@@ -230,7 +229,7 @@ impl Library {
         sheet: &CharacterSheet,
     ) -> Result<(), ChatError> {
         let rules = self.rules_of_sheet(guild, sheet).await?;
-        rules.pass_uncounted(Door::Card, &words_of(sheet)).await.map(drop)
+        rules.pass_all_uncounted(Door::Card, &[&words_of(sheet)]).await
     }
 
     /// Why a character waits for a moderator, who brings and changes them without being
@@ -246,13 +245,9 @@ impl Library {
     ) -> Result<Option<String>, ChatError> {
         let rules = self.rules_of_sheet(guild, sheet).await?;
         let is_reviewed = rules.policy.characters == Arrivals::Reviewed && !by_moderator;
-        Ok(match rules.judge(Door::Card, &words_of(sheet)).await? {
-            Judged::Waits { why, .. } => Some(why),
-            Judged::Stands(_) if is_reviewed => {
-                Some(format!("{}: the policy has characters reviewed", Door::Card))
-            }
-            Judged::Stands(_) => None,
-        })
+        let why = rules.judge_all(Door::Card, &[&words_of(sheet)]).await?;
+        let review = || format!("{}: the policy has characters reviewed", Door::Card);
+        Ok(why.or_else(|| is_reviewed.then(review)))
     }
 
     /// Whether a character may come that a moderator has seen.
@@ -265,7 +260,7 @@ impl Library {
         sheet: &CharacterSheet,
     ) -> Result<(), ChatError> {
         let rules = self.rules_of_sheet(guild, sheet).await?;
-        rules.pass_seen(Door::Card, &words_of(sheet)).await.map(drop)
+        rules.pass_all_seen(Door::Card, &[&words_of(sheet)]).await
     }
 
     /// Whether a lorebook may come into the guild's library, by its file's text, where nobody
