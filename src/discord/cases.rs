@@ -2,7 +2,7 @@
 
 use serenity::model::id::{ChannelId, GuildId, MessageId};
 
-use super::api::File;
+use super::api::{File, MAX_FILE_BYTES};
 use super::bot::Bot;
 use super::call::{MAX_FIELD, Refusal};
 use super::controls::{self, Button, CaseFacts};
@@ -13,8 +13,6 @@ use crate::store::{Case, Held, HeldCase, Noun, StoreError};
 
 /// How much of what a case rests on is told.
 const MAX_QUOTED: usize = 1_000;
-/// The largest file that goes along, in bytes.
-const MAX_FILE: usize = 10 << 20;
 /// How much of a report's reason; all of it is kept.
 const MAX_REASON: usize = 500;
 /// How much of what people say of it.
@@ -118,7 +116,7 @@ pub(super) async fn shown(
 }
 
 /// What a case rests on as files, where a message does not hold it: its words or the
-/// difference, and a lorebook as it would be kept.
+/// difference, and a lorebook, or that of a character, as it would be kept.
 pub(super) async fn files(
     bot: &Bot,
     guild: domain::GuildId,
@@ -131,9 +129,12 @@ pub(super) async fn files(
         files.push(File { name, bytes: text.as_bytes().to_vec() });
     }
     let held = bot.chat.store().get_held(guild, case.number).await?.map(|it| it.held);
-    if let Some(Held::Lorebook { body, .. }) = held
-        && body.len() <= MAX_FILE
-    {
+    let book = match held {
+        Some(Held::Lorebook { body, .. }) => Some(body),
+        Some(Held::Character { book, .. }) => book.map(|book| book.body),
+        _ => None,
+    };
+    if let Some(body) = book.filter(|body| body.len() <= MAX_FILE_BYTES) {
         files.push(File { name: format!("case-{}.json", case.number), bytes: body.into_bytes() });
     }
     Ok(files)

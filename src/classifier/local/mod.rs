@@ -1,7 +1,7 @@
 //! A model of this machine: a text classifier as transformers keeps them.
 //!
-//! One thread at a time computes, in steps of at most one full window, so that a long text
-//! keeps nobody waiting for longer than that. Invariant: whatever goes wrong in between is an
+//! One question at a time has its turn, for a step of at most one full window, so that a long
+//! text keeps nobody waiting for longer than that. Invariant: whatever goes wrong in between is an
 //! error of the whole question.
 
 mod attention;

@@ -40,5 +40,5 @@ pub(crate) use messages::Speaker;
 pub(crate) use model::{
     Application, Channel, ChannelWebhook, Guild, Message, MyGuild, Role, Webhook,
 };
-pub(crate) use payload::{File, Mentions, Payload};
+pub(crate) use payload::{File, MAX_FILE_BYTES, Mentions, Payload};
 pub(crate) use response::{Choice, Response};

@@ -41,6 +41,10 @@ impl Mentions {
     }
 }
 
+/// The largest file that Discord takes from us without a boosted guild, in bytes
+/// (<https://discord.com/developers/docs/reference#uploading-files>).
+pub(crate) const MAX_FILE_BYTES: usize = 10 << 20;
+
 /// A file beside a message.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct File {

@@ -1,15 +1,12 @@
 //! Files that people attach, and files that they are handed.
 
-use super::super::api::File;
+use super::super::api::{File, MAX_FILE_BYTES};
 use super::super::call::{Answer, Call, Refusal};
 use super::super::interaction::Options;
 use crate::chat::FileOut;
 
 /// The largest file that is taken from people.
 const MAX_IN: usize = 20 << 20;
-/// The largest file that Discord takes from us without a boosted guild
-/// (<https://discord.com/developers/docs/reference#uploading-files>).
-const MAX_OUT: usize = 10 << 20;
 /// How many remarks on a file are shown.
 const MAX_FINDINGS: usize = 5;
 
@@ -35,11 +32,11 @@ pub(super) fn attached_stem(options: &Options) -> String {
 
 /// A file handed to whoever asked.
 pub(super) fn hand_out(text: impl Into<String>, file: FileOut) -> Result<Answer, Refusal> {
-    if file.bytes.len() > MAX_OUT {
+    if file.bytes.len() > MAX_FILE_BYTES {
         return Err(Refusal::plain(format!(
             "{} is larger than the {} MiB that Discord takes; ask the operator for it",
             file.name,
-            MAX_OUT >> 20
+            MAX_FILE_BYTES >> 20
         )));
     }
     let file = File { name: file.name, bytes: file.bytes };
@@ -73,6 +70,6 @@ mod tests {
     fn what_is_too_large_is_not_handed_out() {
         let file = |len| FileOut { name: "a.json".into(), bytes: vec![0; len] };
         assert_eq!(hand_out("Here.", file(3)).expect("small").files.len(), 1);
-        assert!(hand_out("Here.", file(MAX_OUT + 1)).is_err());
+        assert!(hand_out("Here.", file(MAX_FILE_BYTES + 1)).is_err());
     }
 }
