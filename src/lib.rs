@@ -22,6 +22,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod fetch;
+pub mod gpu;
 mod kernels;
 pub mod telemetry;
 

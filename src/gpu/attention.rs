@@ -1,0 +1,153 @@
+//! Attention of a step's rows over the cache.
+
+use super::GpuError;
+use super::device::{Buffer, Shape};
+use super::matrix::input_bytes;
+use super::packing::CHUNK;
+use super::parameters::Attend;
+use super::shape::{Gpu, KvShape, View, word};
+
+/// Positions whose softmax is computed together.
+pub(crate) const PART: usize = 128;
+
+/// Consecutive new rows of one sequence.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tile {
+    /// Its first row of the step.
+    pub(crate) row: u32,
+    /// How many, at most [`HeadShape::tile_positions`](super::HeadShape::tile_positions);
+    /// 0 is no tile.
+    pub(crate) num_positions: u32,
+    /// The first row's position.
+    pub(crate) position: u32,
+    /// Where its sequence's blocks begin among the tables.
+    pub(crate) table: u32,
+}
+
+impl Tile {
+    /// As kernels read it.
+    pub(crate) fn words(self) -> [u32; 4] {
+        [self.row, self.num_positions, self.position, self.table]
+    }
+
+    /// Parts that its first row sees.
+    pub(crate) fn num_parts(self, window: usize) -> usize {
+        let position = self.position as usize;
+        position / PART - (position + 1).saturating_sub(window) / PART + 1
+    }
+}
+
+/// Queries, and what they attend to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attention<'a> {
+    /// As [`Gpu::store_heads`] gives them.
+    pub(crate) queries: View<'a>,
+    pub(crate) cache: &'a Buffer,
+    pub(crate) kv: KvShape,
+    pub(crate) layer: usize,
+    /// Numbers of blocks, in runs of one sequence each.
+    pub(crate) tables: View<'a>,
+    /// Gets operands of `num_heads · head_dim` columns a row.
+    pub(crate) outputs: View<'a>,
+    /// Rows of the step.
+    pub(crate) num_rows: usize,
+    /// How many positions, its own included, a row sees.
+    pub(crate) window: usize,
+}
+
+/// Warps of a block.
+const WARPS: usize = 4;
+
+impl Gpu {
+    /// Attends rows of tiles of many positions.
+    ///
+    /// # Errors
+    /// The device fails.
+    ///
+    /// # Panics
+    /// If anything does not lie in its buffer. Tiles of rows or blocks that are not there
+    /// are the caller's bug, and not seen here.
+    pub(crate) fn attend_tiles(
+        &self,
+        attention: &Attention<'_>,
+        tiles: View<'_>,
+        num_tiles: usize,
+    ) -> Result<(), GpuError> {
+        let parameter = self.attend(attention, tiles, num_tiles);
+        let items = num_tiles * self.heads().num_kv_heads;
+        let shape = Shape {
+            grid: [word(items.div_ceil(WARPS)), 1, 1],
+            threads: word(WARPS * 32),
+            shared_bytes: 0,
+        };
+        // SAFETY: all lies in its buffer, given that the tiles are right.
+        unsafe { self.launch(self.kernel("attend_tiles"), shape, &parameter) }
+    }
+
+    /// Attends rows of tiles of one position each, which see `num_parts` parts at most:
+    /// each part by another warp, which leaves what it has in `partial`, of
+    /// [`Gpu::partial_bytes`].
+    ///
+    /// # Errors
+    /// As [`Gpu::attend_tiles`].
+    ///
+    /// # Panics
+    /// As [`Gpu::attend_tiles`].
+    pub(crate) fn attend_parts(
+        &self,
+        attention: &Attention<'_>,
+        tiles: View<'_>,
+        num_tiles: usize,
+        num_parts: usize,
+        partial: &Buffer,
+    ) -> Result<(), GpuError> {
+        let heads = self.heads();
+        let states = num_tiles * num_parts * heads.num_heads * 2 * 4;
+        let parameter = Attend {
+            num_parts: word(num_parts),
+            states: View::from(partial).checked(states),
+            sums: View::at(partial, states).checked(states / 2 * heads.head_dim),
+            ..self.attend(attention, tiles, num_tiles)
+        };
+        let items = num_tiles * heads.num_kv_heads * num_parts;
+        let threads = word(WARPS * 32);
+        let shape =
+            Shape { grid: [word(items.div_ceil(WARPS)), 1, 1], threads, shared_bytes: 0 };
+        // SAFETY: all lies in its buffer, given that the tiles are right.
+        unsafe { self.launch(self.kernel("attend_parts"), shape, &parameter) }?;
+        let grid = [word(num_tiles), word(heads.num_heads), 1];
+        let shape = Shape { grid, threads, shared_bytes: 0 };
+        // SAFETY: as above.
+        unsafe { self.launch(self.kernel("join_parts"), shape, &parameter) }
+    }
+
+    /// Bytes for the partial results of so many tiles and parts.
+    pub(crate) fn partial_bytes(&self, num_tiles: usize, num_parts: usize) -> usize {
+        let heads = self.heads();
+        num_tiles * num_parts * heads.num_heads * (heads.head_dim + 2) * 4
+    }
+
+    fn attend(&self, attention: &Attention<'_>, tiles: View<'_>, num_tiles: usize) -> Attend {
+        let (heads, rows) = (self.heads(), attention.num_rows);
+        assert_eq!(heads, attention.kv.heads, "a cache of such heads");
+        let width = heads.num_heads * heads.head_dim;
+        Attend {
+            queries: attention.queries.checked(rows * heads.num_heads * heads.padded_head() * 2),
+            cache: View::from(attention.cache).checked(attention.cache.num_bytes()),
+            tables: attention.tables.checked(0),
+            tiles: tiles.checked(num_tiles * size_of::<Tile>()),
+            outputs: attention.outputs.checked(input_bytes(rows, width)),
+            sums: 0,
+            states: 0,
+            block_bytes: attention.kv.block_bytes() as u64,
+            layer_at: attention.kv.layer_at(attention.layer) as u64,
+            num_tiles: word(num_tiles),
+            num_parts: 0,
+            num_kv_heads: word(heads.num_kv_heads),
+            block_size: word(attention.kv.block_size),
+            window: u32::try_from(attention.window).unwrap_or(u32::MAX),
+            num_chunks: word(width.div_ceil(CHUNK)),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Arithmetic of a decoder on NVIDIA's GPUs, by kernels of our own: products with plain and
+//! quantised matrices on tensor cores, attention over a paged cache, norms, rotations.
+//! Knows no model: callers pass shapes, rows and blocks.
+//!
+//! The kernels are CUDA C++ (`kernels/`), compiled for the device that is there when it is
+//! opened; the driver and the compiler are looked for at run time. So one binary serves
+//! machines with and without GPUs. Tests run the same kernels on the CPU (`emulator`).
+//!
+//! With `kernels`, one of the two rooms with `unsafe`: launches name memory by its address.
+//! Every entrance checks its bounds.
+//!
+//! Invariant: as in `kernels`, every sum is taken in one order, by position and shape alone,
+//! so a sequence's results are the same bits alone and in any batch, prefilled in any
+//! chunks, cached or cold; but not those of the CPU, nor of another kind of GPU.
+#![allow(unsafe_code)]
+
+mod attention;
+mod device;
+mod error;
+mod linear;
+mod matrix;
+mod packing;
+mod parameters;
+mod program;
+mod rows;
+mod shape;
+
+#[cfg(test)]
+mod emulator;
+#[cfg(test)]
+mod tests;
+
+pub use error::GpuError;
+
+pub(crate) use attention::{Attention, PART, Tile};
+pub(crate) use device::{Buffer, Device, Recording};
+#[cfg(test)]
+pub(crate) use emulator::Emulator;
+pub(crate) use linear::{Finish, Product};
+pub(crate) use matrix::{Matrix, MatrixBuilder, input_bytes};
+pub(crate) use packing::{Format, Operand, StoredMatrix};
+pub(crate) use program::Program;
+pub(crate) use rows::{Norm, StoreHeads};
+pub(crate) use shape::{Gpu, HeadShape, KvShape, NOWHERE, View};
