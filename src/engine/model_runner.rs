@@ -6,9 +6,6 @@ use super::block_manager::BlockId;
 use super::scheduler::{ScheduledSequence, Scheduler};
 use crate::model::{BatchSequence, KvCache, LogitRows, Logits, Model, ModelError};
 
-/// The type and the order of the numbers in a copy of a block; changes with them.
-const KV_LAYOUT: &str = "v2";
-
 /// The model and the keys and values of all sequences.
 #[derive(Debug)]
 pub(super) struct ModelRunner {
@@ -38,8 +35,8 @@ impl ModelRunner {
     /// mean nothing under another.
     pub(super) fn kv_identity(&self) -> String {
         let (fingerprint, block_size) = (self.model.fingerprint(), self.kv.block_size());
-        let block_bytes = self.kv.block_bytes();
-        format!("{fingerprint} {KV_LAYOUT} {block_size} tokens {block_bytes} bytes")
+        let (layout, block_bytes) = (self.kv.layout(), self.kv.block_bytes());
+        format!("{fingerprint} {layout} {block_size} tokens {block_bytes} bytes")
     }
 
     pub(super) fn num_blocks(&self) -> usize {

@@ -8,7 +8,7 @@ use super::parameters::Attend;
 use super::shape::{Gpu, KvShape, View, word};
 
 /// Positions whose softmax is computed together.
-pub(crate) const PART: usize = 128;
+const PART: usize = 128;
 
 /// Consecutive new rows of one sequence.
 #[repr(C)]
@@ -106,14 +106,13 @@ impl Gpu {
         let states = num_tiles * num_parts * heads.num_heads * 2 * 4;
         let parameter = Attend {
             num_parts: word(num_parts),
-            states: View::from(partial).checked(states),
-            sums: View::at(partial, states).checked(states / 2 * heads.head_dim),
+            states: self.address(partial, states),
+            sums: self.address(View::at(partial, states), states / 2 * heads.head_dim),
             ..self.attend(attention, tiles, num_tiles)
         };
         let items = num_tiles * heads.num_kv_heads * num_parts;
         let threads = word(WARPS * 32);
-        let shape =
-            Shape { grid: [word(items.div_ceil(WARPS)), 1, 1], threads, shared_bytes: 0 };
+        let shape = Shape { grid: [word(items.div_ceil(WARPS)), 1, 1], threads, shared_bytes: 0 };
         // SAFETY: all lies in its buffer, given that the tiles are right.
         unsafe { self.launch(self.kernel("attend_parts"), shape, &parameter) }?;
         let grid = [word(num_tiles), word(heads.num_heads), 1];
@@ -133,11 +132,12 @@ impl Gpu {
         assert_eq!(heads, attention.kv.heads, "a cache of such heads");
         let width = heads.num_heads * heads.head_dim;
         Attend {
-            queries: attention.queries.checked(rows * heads.num_heads * heads.padded_head() * 2),
-            cache: View::from(attention.cache).checked(attention.cache.num_bytes()),
-            tables: attention.tables.checked(0),
-            tiles: tiles.checked(num_tiles * size_of::<Tile>()),
-            outputs: attention.outputs.checked(input_bytes(rows, width)),
+            queries: self
+                .address(attention.queries, rows * heads.num_heads * heads.padded_head() * 2),
+            cache: self.address(attention.cache, attention.cache.num_bytes()),
+            tables: self.address(attention.tables, 0),
+            tiles: self.address(tiles, num_tiles * size_of::<Tile>()),
+            outputs: self.address(attention.outputs, input_bytes(rows, width)),
             sums: 0,
             states: 0,
             block_bytes: attention.kv.block_bytes() as u64,

@@ -91,28 +91,50 @@ pub(crate) trait Device: fmt::Debug + Send + Sync {
     unsafe fn replay(&self, recording: Recording) -> Result<(), GpuError>;
 }
 
-/// Memory of a device, of this one's own.
+/// Memory of a device, given back when nobody names it any more.
 #[derive(Debug)]
-pub(crate) struct Buffer {
+pub(super) struct Allocation {
     device: Arc<dyn Device>,
     address: Address,
+}
+
+impl Drop for Allocation {
+    fn drop(&mut self) {
+        self.device.free(self.address);
+    }
+}
+
+/// Memory of a device.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    allocation: Arc<Allocation>,
     num_bytes: usize,
 }
 
 impl Buffer {
-    /// Memory with zeros in it.
-    pub(crate) fn zeroed(device: &Arc<dyn Device>, num_bytes: usize) -> Result<Self, GpuError> {
+    fn new(device: &Arc<dyn Device>, num_bytes: usize) -> Result<Self, GpuError> {
         let address = device.allocate(num_bytes.max(1))?;
-        let buffer = Self { device: Arc::clone(device), address, num_bytes };
+        let allocation = Arc::new(Allocation { device: Arc::clone(device), address });
+        Ok(Self { allocation, num_bytes })
+    }
+
+    /// Memory with zeros in it.
+    ///
+    /// # Errors
+    /// There is not so much.
+    pub(crate) fn zeroed(device: &Arc<dyn Device>, num_bytes: usize) -> Result<Self, GpuError> {
+        let buffer = Self::new(device, num_bytes)?;
         // SAFETY: the allocation is as long.
-        unsafe { device.clear(address, num_bytes) }?;
+        unsafe { device.clear(buffer.address(), num_bytes) }?;
         Ok(buffer)
     }
 
     /// Memory with these bytes in it.
+    ///
+    /// # Errors
+    /// As [`Buffer::zeroed`].
     pub(crate) fn with(device: &Arc<dyn Device>, bytes: &[u8]) -> Result<Self, GpuError> {
-        let address = device.allocate(bytes.len().max(1))?;
-        let mut buffer = Self { device: Arc::clone(device), address, num_bytes: bytes.len() };
+        let mut buffer = Self::new(device, bytes.len())?;
         buffer.upload(0, bytes)?;
         Ok(buffer)
     }
@@ -122,37 +144,55 @@ impl Buffer {
     }
 
     pub(super) fn address(&self) -> Address {
-        self.address
+        self.allocation.address
+    }
+
+    pub(super) fn allocation(&self) -> &Arc<Allocation> {
+        &self.allocation
     }
 
     /// Copies `bytes` to the place `offset` bytes from its beginning.
+    ///
+    /// # Errors
+    /// The device fails.
     ///
     /// # Panics
     /// If they do not fit.
     pub(crate) fn upload(&mut self, offset: usize, bytes: &[u8]) -> Result<(), GpuError> {
         self.check(offset, bytes.len());
         // SAFETY: they lie within the allocation.
-        unsafe { self.device.upload(bytes, self.address + offset as u64) }
+        unsafe { self.allocation.device.upload(bytes, self.address() + offset as u64) }
     }
 
     /// Copies bytes from the place `offset` bytes from its beginning.
+    ///
+    /// # Errors
+    /// The device fails, or a kernel did that ran before.
     ///
     /// # Panics
     /// If there are not so many.
     pub(crate) fn download(&self, offset: usize, out: &mut [u8]) -> Result<(), GpuError> {
         self.check(offset, out.len());
         // SAFETY: they lie within the allocation.
-        unsafe { self.device.download(self.address + offset as u64, out) }
+        unsafe { self.allocation.device.download(self.address() + offset as u64, out) }
+    }
+
+    /// Copies floats from its beginning.
+    ///
+    /// # Errors
+    /// As [`Buffer::download`].
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub(crate) fn download_floats(&self, out: &mut [f32]) -> Result<(), GpuError> {
+        let num_bytes = size_of_val(out);
+        // SAFETY: the same memory, and any four bytes are a float.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast(), num_bytes) };
+        self.download(0, bytes)
     }
 
     fn check(&self, offset: usize, num_bytes: usize) {
         let is_within = offset.checked_add(num_bytes).is_some_and(|end| end <= self.num_bytes);
         assert!(is_within, "{num_bytes} bytes at {offset} of {}", self.num_bytes);
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        self.device.free(self.address);
     }
 }

@@ -143,8 +143,7 @@ impl Device for Emulator {
         unsafe {
             let start = (address as *mut u8).sub(GUARD);
             let all = std::slice::from_raw_parts(start, num_bytes + 2 * GUARD);
-            let is_whole =
-                |bytes: &[u8]| bytes.iter().all(|&byte| byte == GUARDED);
+            let is_whole = |bytes: &[u8]| bytes.iter().all(|&byte| byte == GUARDED);
             let guards = (is_whole(&all[..GUARD]), is_whole(&all[GUARD + num_bytes..]));
             dealloc(start, Self::layout(num_bytes));
             if !std::thread::panicking() {

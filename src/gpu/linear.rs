@@ -59,10 +59,10 @@ impl Gpu {
         };
         assert!(finish == 2 || column + num_rows <= stride, "a row's products lie in its row");
         let parameter = Linear {
-            tiles: View::from(&matrix.tiles).checked(matrix.tiles.num_bytes()),
-            scales: View::from(&matrix.scales).checked(matrix.scales.num_bytes()),
-            inputs: product.inputs.checked(input_bytes(num_tokens, matrix.num_columns)),
-            outputs: product.outputs.checked(output_bytes),
+            tiles: self.address(&matrix.tiles, matrix.tiles.num_bytes()),
+            scales: self.address(&matrix.scales, matrix.scales.num_bytes()),
+            inputs: self.address(product.inputs, input_bytes(num_tokens, matrix.num_columns)),
+            outputs: self.address(product.outputs, output_bytes),
             num_rows: word(num_rows),
             num_chunks: word(matrix.num_chunks()),
             num_segments: word(matrix.num_segments()),
@@ -93,10 +93,10 @@ impl Gpu {
         rows: View<'_>,
     ) -> Result<(), GpuError> {
         let parameter = Embed {
-            tiles: View::from(&matrix.tiles).checked(matrix.tiles.num_bytes()),
-            scales: View::from(&matrix.scales).checked(matrix.scales.num_bytes()),
-            tokens: tokens.checked(num_tokens * 4),
-            rows: rows.checked(num_tokens * matrix.num_columns * 4),
+            tiles: self.address(&matrix.tiles, matrix.tiles.num_bytes()),
+            scales: self.address(&matrix.scales, matrix.scales.num_bytes()),
+            tokens: self.address(tokens, num_tokens * 4),
+            rows: self.address(rows, num_tokens * matrix.num_columns * 4),
             num_columns: word(matrix.num_columns),
             num_chunks: word(matrix.num_chunks()),
         };

@@ -21,6 +21,10 @@ impl Matrix {
         self.format
     }
 
+    pub(crate) fn num_rows(&self) -> usize {
+        self.num_rows
+    }
+
     pub(crate) fn num_bytes(&self) -> usize {
         self.tiles.num_bytes() + self.scales.num_bytes()
     }
@@ -67,7 +71,11 @@ impl MatrixBuilder {
     ///
     /// # Panics
     /// If they have other columns than the rows before.
-    pub(crate) fn add(&mut self, stored: &StoredMatrix<'_>, row_of: impl Fn(usize) -> usize + Sync) {
+    pub(crate) fn add(
+        &mut self,
+        stored: &StoredMatrix<'_>,
+        row_of: impl Fn(usize) -> usize + Sync,
+    ) {
         assert_eq!(stored.num_columns, self.num_columns, "rows of one matrix");
         let rows = stored.num_rows;
         let (format, packed) = pack(stored, self.operand, rows, |row| Some(row_of(row)));

@@ -21,6 +21,7 @@ mod linear;
 mod matrix;
 mod packing;
 mod parameters;
+mod place;
 mod program;
 mod rows;
 mod shape;
@@ -31,14 +32,14 @@ mod emulator;
 mod tests;
 
 pub use error::GpuError;
+pub use place::{Compiler, GpuPlace};
 
-pub(crate) use attention::{Attention, PART, Tile};
-pub(crate) use device::{Buffer, Device, Recording};
+pub(crate) use attention::{Attention, Tile};
+pub(crate) use device::{Buffer, Device};
 #[cfg(test)]
 pub(crate) use emulator::Emulator;
 pub(crate) use linear::{Finish, Product};
 pub(crate) use matrix::{Matrix, MatrixBuilder, input_bytes};
-pub(crate) use packing::{Format, Operand, StoredMatrix};
-pub(crate) use program::Program;
+pub(crate) use packing::{Format, Numbers, Operand, StoredMatrix};
 pub(crate) use rows::{Norm, StoreHeads};
-pub(crate) use shape::{Gpu, HeadShape, KvShape, NOWHERE, View};
+pub(crate) use shape::{Gpu, HeadShape, KvShape, NOWHERE, Recorded, View};

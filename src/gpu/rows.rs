@@ -50,10 +50,10 @@ impl Gpu {
     ) -> Result<(), GpuError> {
         let num_columns = norm.weights.num_bytes() / 4;
         let parameter = RmsNorm {
-            rows: rows.checked(if wanted.is_some() { 0 } else { num_rows * num_columns * 4 }),
-            weights: View::from(&norm.weights).checked(num_columns * 4),
-            outputs: outputs.checked(input_bytes(num_rows, num_columns)),
-            wanted: wanted.map_or(0, |wanted| wanted.checked(num_rows * 4)),
+            rows: self.address(rows, if wanted.is_some() { 0 } else { num_rows * num_columns * 4 }),
+            weights: self.address(&norm.weights, num_columns * 4),
+            outputs: self.address(outputs, input_bytes(num_rows, num_columns)),
+            wanted: wanted.map_or(0, |wanted| self.address(wanted, num_rows * 4)),
             num_columns: word(num_columns),
             num_chunks: word(num_columns.div_ceil(CHUNK)),
             eps: norm.eps,
@@ -80,9 +80,9 @@ impl Gpu {
     ) -> Result<(), GpuError> {
         let head_dim = self.heads().head_dim;
         let parameter = Rotations {
-            positions: positions.checked(num_rows * 4),
-            frequencies: View::from(frequencies).checked(head_dim / 2 * 4),
-            rotations: rotations.checked(num_rows * head_dim * 4),
+            positions: self.address(positions, num_rows * 4),
+            frequencies: self.address(frequencies, head_dim / 2 * 4),
+            rotations: self.address(rotations, num_rows * head_dim * 4),
         };
         let shape = Shape { grid: [word(num_rows), 1, 1], threads: 128, shared_bytes: 0 };
         // SAFETY: all lies in its buffer.
@@ -102,11 +102,11 @@ impl Gpu {
         let rows = store.num_rows;
         let scale = std::f64::consts::LOG2_E / (heads.head_dim as f64).sqrt();
         let parameter = Heads {
-            heads: store.heads.checked(rows * heads.width() * 4),
-            rotations: store.rotations.checked(rows * heads.head_dim * 4),
-            queries: store.queries.checked(rows * heads.num_heads * heads.padded_head() * 2),
-            cache: View::from(store.cache).checked(store.cache.num_bytes()),
-            slots: store.slots.checked(rows * 4),
+            heads: self.address(store.heads, rows * heads.width() * 4),
+            rotations: self.address(store.rotations, rows * heads.head_dim * 4),
+            queries: self.address(store.queries, rows * heads.num_heads * heads.padded_head() * 2),
+            cache: self.address(store.cache, store.cache.num_bytes()),
+            slots: self.address(store.slots, rows * 4),
             block_bytes: store.kv.block_bytes() as u64,
             layer_at: store.kv.layer_at(store.layer) as u64,
             num_heads: word(heads.num_heads),

@@ -1,9 +1,9 @@
 //! A device with its kernels, and the shapes that they were compiled for.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::GpuError;
-use super::device::{Address, Buffer, Device, Kernel, Recording, Shape};
+use super::device::{Address, Allocation, Buffer, Device, Kernel, Recording, Shape};
 use super::packing::{Format, Operand};
 use super::parameters::Parameter;
 use super::program::{COMMON, OF_FORMAT, Program};
@@ -108,16 +108,6 @@ impl<'a> View<'a> {
         assert!(offset <= buffer.num_bytes(), "{offset} is beyond the buffer");
         Self { buffer, offset }
     }
-
-    /// Its address, once it is seen to have `num_bytes`.
-    ///
-    /// # Panics
-    /// If it has not.
-    pub(super) fn checked(&self, num_bytes: usize) -> Address {
-        let left = self.buffer.num_bytes() - self.offset;
-        assert!(num_bytes <= left, "{num_bytes} bytes of {left}");
-        self.buffer.address() + self.offset as u64
-    }
 }
 
 /// A device with the kernels of one model.
@@ -127,6 +117,15 @@ pub(crate) struct Gpu {
     heads: HeadShape,
     kernels: Vec<Kernel>,
     formats: Vec<Format>,
+    /// What the launches that are being recorded name.
+    named: Mutex<Option<Vec<Arc<Allocation>>>>,
+}
+
+/// Launches that can be done again, with the memory that they name.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    recording: Recording,
+    _named: Vec<Arc<Allocation>>,
 }
 
 impl Gpu {
@@ -147,7 +146,7 @@ impl Gpu {
         let found: Vec<_> = formats.into_iter().collect();
         let formats: Vec<_> = Format::ALL.into_iter().filter(|f| found.contains(f)).collect();
         let kernels = device.load(&Program::new(heads, operand, &formats))?;
-        Ok(Self { device: Arc::clone(device), heads, kernels, formats })
+        Ok(Self { device: Arc::clone(device), heads, kernels, formats, named: Mutex::default() })
     }
 
     pub(crate) fn device(&self) -> &Arc<dyn Device> {
@@ -186,6 +185,24 @@ impl Gpu {
         unsafe { self.device.launch(kernel, shape, parameter.bytes()) }
     }
 
+    /// The address of a part of a buffer, once it is seen to have `num_bytes`.
+    ///
+    /// # Panics
+    /// If it has not.
+    pub(super) fn address<'a>(&self, view: impl Into<View<'a>>, num_bytes: usize) -> Address {
+        let View { buffer, offset } = view.into();
+        let left = buffer.num_bytes() - offset;
+        assert!(num_bytes <= left, "{num_bytes} bytes of {left}");
+        if let Some(named) = &mut *self.named() {
+            named.push(Arc::clone(buffer.allocation()));
+        }
+        buffer.address() + offset as u64
+    }
+
+    fn named(&self) -> MutexGuard<'_, Option<Vec<Arc<Allocation>>>> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Records launches, to be done again by [`Gpu::replay`].
     ///
     /// # Errors
@@ -193,21 +210,21 @@ impl Gpu {
     pub(crate) fn record(
         &self,
         mut launches: impl FnMut() -> Result<(), GpuError>,
-    ) -> Result<Recording, GpuError> {
-        self.device.record(&mut launches)
+    ) -> Result<Recorded, GpuError> {
+        *self.named() = Some(Vec::new());
+        let recording = self.device.record(&mut launches);
+        let named = self.named().take().unwrap_or_default();
+        Ok(Recorded { recording: recording?, _named: named })
     }
 
     /// Does what was recorded.
     ///
-    /// # Safety
-    /// Every buffer that the recorded launches name is still there, and nobody reads or
-    /// writes them otherwise meanwhile.
-    ///
     /// # Errors
     /// The device fails.
-    pub(crate) unsafe fn replay(&self, recording: Recording) -> Result<(), GpuError> {
-        // SAFETY: the caller's promise.
-        unsafe { self.device.replay(recording) }
+    pub(crate) fn replay(&self, recorded: &Recorded) -> Result<(), GpuError> {
+        // SAFETY: the launches were checked when they were recorded, and the memory that they
+        // name is still there, as `recorded` has a part in it.
+        unsafe { self.device.replay(recorded.recording) }
     }
 }
 

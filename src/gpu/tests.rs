@@ -9,7 +9,6 @@ use half::f16;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::packing::Numbers;
 use super::*;
 
 const HEADS: HeadShape = HeadShape { num_heads: 6, num_kv_heads: 2, head_dim: 24 };
@@ -64,9 +63,11 @@ fn matrices(
     let plain = random(rng, rows * columns);
     let rounded = plain.iter().map(|&x| f16::from_f32(x).to_f32()).collect();
     let mut all = vec![(build(Numbers::Floats(&plain)), rounded)];
-    for (format, dtype) in
-        [(Format::Q8, GgmlDType::Q8_0), (Format::Q4K, GgmlDType::Q4K), (Format::Q6K, GgmlDType::Q6K)]
-    {
+    for (format, dtype) in [
+        (Format::Q8, GgmlDType::Q8_0),
+        (Format::Q4K, GgmlDType::Q4K),
+        (Format::Q6K, GgmlDType::Q6K),
+    ] {
         if columns.is_multiple_of(format.columns()) {
             let (bytes, exact) = blocks(rng, dtype, rows, columns);
             all.push((build(Numbers::Blocks(format, &bytes)), exact));
@@ -84,7 +85,8 @@ fn gpu(device: &Arc<dyn Device>) -> Gpu {
 fn operands(gpu: &Gpu, rows: &[f32], columns: usize) -> (Buffer, Vec<f32>) {
     let device = gpu.device();
     let count = rows.len() / columns;
-    let norm = Norm { weights: Buffer::with(device, &bytes(&vec![1.0; columns])).unwrap(), eps: 0.0 };
+    let norm =
+        Norm { weights: Buffer::with(device, &bytes(&vec![1.0; columns])).unwrap(), eps: 0.0 };
     let outputs = Buffer::zeroed(device, input_bytes(count, columns)).unwrap();
     let from = Buffer::with(device, &bytes(rows)).unwrap();
     gpu.rms_norm(&norm, (&from).into(), None, count, (&outputs).into()).unwrap();
@@ -204,11 +206,8 @@ fn gates_and_sums_are_finished_in_place() {
     let identity: Vec<f32> =
         (0..inner * inner).map(|at| f32::from(u8::from(at / inner == at % inner))).collect();
     let mut builder = MatrixBuilder::new(Operand::Half, inner);
-    let stored = StoredMatrix {
-        num_rows: inner,
-        num_columns: inner,
-        numbers: Numbers::Floats(&identity),
-    };
+    let stored =
+        StoredMatrix { num_rows: inner, num_columns: inner, numbers: Numbers::Floats(&identity) };
     builder.add(&stored, |row| inner - 1 - row);
     let reversed = builder.build(&device).unwrap().remove(0);
     let sums = Buffer::with(&device, &bytes(&vec![3.0; tokens * inner])).unwrap();

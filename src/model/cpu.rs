@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::decoder_weights::{DecoderWeights, LayerWeights, WeightLoader};
 use super::rope::frequencies;
-use super::weights::{Weight, WeightSource, convert};
+use super::weights::{Weight, WeightSource, convert, row_of_halves};
 use super::{BatchSequence, LogitRows, Logits, ModelConfig, ModelError, WeightType};
 use crate::kernels::{
     Activations, Attention, Columns, Compute, Heads, Isa, KvStore, LANES, MAX_HEAD, Matrix, Norm,
@@ -350,11 +350,8 @@ impl WeightLoader for Loader<'_> {
         if !self.config.rope.interleaved {
             return self.matrix(weight, out, input);
         }
-        let (head_dim, half) = (self.config.head_dim, self.config.head_dim / 2);
-        self.permuted(weight, out, input, move |row| {
-            let (head, within) = (row / head_dim, row % head_dim);
-            head * head_dim + within % half * 2 + within / half
-        })
+        let head_dim = self.config.head_dim;
+        self.permuted(weight, out, input, move |row| row_of_halves(row, head_dim))
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::gpu::GpuError;
+
 /// Why a model could not be read, loaded or run.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -91,6 +93,9 @@ pub enum ModelError {
         /// What was asked for.
         num_bytes: usize,
     },
+    /// The GPU failed, or there is none.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
     /// The numeric library failed (out of memory, device lost, …).
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
@@ -124,8 +129,12 @@ impl ModelError {
 
     /// Whether the device had no memory for it: less at once may do.
     pub fn is_out_of_memory(&self) -> bool {
-        // Drivers have codes, which reach us as words alone.
-        let Self::Tensor(error) = self else { return false };
+        let error = match self {
+            Self::Gpu(error) => return matches!(error, GpuError::OutOfMemory { .. }),
+            Self::Tensor(error) => error,
+            _ => return false,
+        };
+        // Candle's devices have codes, which reach us as words alone.
         let words = error.to_string().to_lowercase();
         words.contains("out of memory") || words.contains("out_of_memory")
     }
@@ -144,6 +153,7 @@ impl ModelError {
             Self::Config(_) => "config",
             Self::Batch(_) => "batch",
             Self::KvCacheTooLarge { .. } => "kv_cache_too_large",
+            Self::Gpu(_) => "gpu",
             Self::Tensor(_) => "tensor",
         }
     }

@@ -5,6 +5,7 @@
 
 use super::candle::LayerCache;
 use super::cpu::Buffers;
+use super::gpu::GpuCache;
 use super::{ModelConfig, ModelError};
 use crate::kernels::KvStore;
 
@@ -21,6 +22,8 @@ pub struct KvCache {
 pub(super) enum KvMemory {
     /// For our kernels, with the buffers of their steps.
     Kernels(KvStore, Box<Buffers>),
+    /// On a GPU, with what its steps are computed in.
+    Gpu(Box<GpuCache>),
     /// For candle, by layers.
     Candle(Vec<LayerCache>),
 }
@@ -41,17 +44,27 @@ impl KvCache {
         self.block_bytes
     }
 
+    /// The type and the order of the numbers in a copy of a block; changes with them.
+    pub fn layout(&self) -> &'static str {
+        match &self.memory {
+            KvMemory::Kernels(..) => "v2",
+            KvMemory::Gpu(cache) => cache.layout,
+            KvMemory::Candle(_) => "candle",
+        }
+    }
+
     /// Copies a block's keys and values out, to be put back by [`KvCache::write_block`]
     /// into a cache of the same model and block size.
     ///
     /// # Errors
-    /// `Tensor` if the device fails.
+    /// `Tensor` or `Gpu` if the device fails.
     ///
     /// # Panics
     /// If there is no such block, or `out` is not [`KvCache::block_bytes`] long.
     pub fn read_block(&self, block: u32, out: &mut [u8]) -> Result<(), ModelError> {
         match &self.memory {
             KvMemory::Kernels(store, _) => store.read_block(block, out),
+            KvMemory::Gpu(cache) => cache.read_block(block, out)?,
             KvMemory::Candle(layers) => {
                 for (layer, out) in layers.iter().zip(self.layers_mut(out, layers.len())) {
                     let floats = layer.block(block)?;
@@ -75,6 +88,7 @@ impl KvCache {
         assert_eq!(bytes.len(), self.block_bytes, "the bytes of one block");
         match &mut self.memory {
             KvMemory::Kernels(store, _) => store.write_block(block, bytes),
+            KvMemory::Gpu(cache) => cache.write_block(block, bytes)?,
             KvMemory::Candle(layers) => {
                 for (layer, bytes) in
                     layers.iter().zip(bytes.chunks_exact(bytes.len() / layers.len()))

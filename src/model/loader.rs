@@ -14,10 +14,12 @@ use super::candle::{CandleDecoder, LayerCache};
 use super::cpu::CpuDecoder;
 use super::file::ModelFile;
 use super::fingerprint;
+use super::gpu::GpuDecoder;
 use super::kv_cache::{KvCache, KvMemory, candle_block_bytes, check_shape};
 use super::random::RandomWeights;
 use super::weights::WeightSource;
 use super::{ModelConfig, ModelError, WeightType};
+use crate::gpu::GpuPlace;
 use crate::kernels::{KvLayout, KvStore};
 
 /// How to load a model.
@@ -55,23 +57,17 @@ pub enum Backend {
         /// Threads.
         num_threads: NonZeroUsize,
     },
-    /// Candle's tensors, on any of its devices; on the CPU, the reference.
+    /// Our kernels for NVIDIA's GPUs.
+    Gpu(GpuPlace),
+    /// Candle's tensors, on Apple's GPUs; on the CPU, the reference.
     Candle(Device),
 }
 
 impl Backend {
-    /// Candle on the CUDA device of that number.
-    ///
-    /// # Errors
-    /// [`ModelError::Tensor`]: this build has no CUDA, or the driver has no such device.
-    pub fn cuda(index: usize) -> Result<Self, ModelError> {
-        Ok(Self::Candle(Device::new_cuda(index)?))
-    }
-
     /// Candle on the Metal device of that number.
     ///
     /// # Errors
-    /// As [`Backend::cuda`], for Metal.
+    /// [`ModelError::Tensor`]: this build has no Metal, or the system has no such device.
     pub fn metal(index: usize) -> Result<Self, ModelError> {
         Ok(Self::Candle(Device::new_metal(index)?))
     }
@@ -80,17 +76,7 @@ impl Backend {
     fn num_threads(&self) -> NonZeroUsize {
         match self {
             Self::Cpu { num_threads } => *num_threads,
-            Self::Candle(_) => available_parallelism().unwrap_or(NonZeroUsize::MIN),
-        }
-    }
-
-    /// The GPUs that this build can use; none where it was built for the CPU.
-    pub fn gpus() -> Vec<Self> {
-        let cuda = (0..).map_while(|index| Self::cuda(index).ok());
-        let found: Vec<_> = cuda.collect();
-        match found.is_empty() {
-            true => Self::metal(0).into_iter().collect(),
-            false => found,
+            Self::Gpu(_) | Self::Candle(_) => available_parallelism().unwrap_or(NonZeroUsize::MIN),
         }
     }
 }
@@ -100,6 +86,7 @@ impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cpu { .. } => f.write_str("cpu"),
+            Self::Gpu(place) => write!(f, "{place}"),
             Self::Candle(device) => match device.location() {
                 DeviceLocation::Cpu => f.write_str("candle"),
                 DeviceLocation::Cuda { gpu_id } => write!(f, "cuda:{gpu_id}"),
@@ -141,6 +128,7 @@ pub struct Model {
 #[derive(Debug)]
 enum Decoder {
     Cpu(CpuDecoder),
+    Gpu(GpuDecoder),
     Candle(CandleDecoder),
 }
 
@@ -204,7 +192,7 @@ impl Model {
         Self::build(config.clone(), &mut source, options, fingerprint::finish(hasher))
     }
 
-    fn build(
+    pub(super) fn build(
         config: ModelConfig,
         source: &mut dyn WeightSource,
         options: &LoadOptions,
@@ -214,6 +202,10 @@ impl Model {
         let decoder = match &options.backend {
             Backend::Cpu { num_threads } => {
                 Decoder::Cpu(CpuDecoder::build(&config, source, weight_type, *num_threads)?)
+            }
+            Backend::Gpu(place) => {
+                let device = place.open()?;
+                Decoder::Gpu(GpuDecoder::build(&config, source, weight_type, &device)?)
             }
             Backend::Candle(device) => {
                 Decoder::Candle(CandleDecoder::build(&config, source, weight_type, device)?)
@@ -237,6 +229,7 @@ impl Model {
     pub fn backend_name(&self) -> String {
         match &self.decoder {
             Decoder::Cpu(decoder) => format!("CPU, {}", decoder.instructions()),
+            Decoder::Gpu(decoder) => format!("GPU, {}", decoder.device_name()),
             Decoder::Candle(decoder) => format!("candle, {:?}", decoder.device().location()),
         }
     }
@@ -245,6 +238,7 @@ impl Model {
     pub fn weight_bytes(&self) -> Option<usize> {
         match &self.decoder {
             Decoder::Cpu(decoder) => Some(decoder.num_bytes()),
+            Decoder::Gpu(decoder) => Some(decoder.num_bytes()),
             Decoder::Candle(_) => None,
         }
     }
@@ -253,6 +247,7 @@ impl Model {
     pub fn kv_block_bytes(&self, block_size: usize) -> usize {
         match &self.decoder {
             Decoder::Cpu(_) => self.kv_layout(block_size).block_bytes(),
+            Decoder::Gpu(decoder) => decoder.block_bytes(block_size),
             Decoder::Candle(_) => candle_block_bytes(&self.config, block_size),
         }
     }
@@ -282,6 +277,11 @@ impl Model {
                 let store = KvStore::new(self.kv_layout(block_size), num_blocks);
                 KvMemory::Kernels(store.ok_or_else(too_large)?, Box::default())
             }
+            Decoder::Gpu(decoder) => match decoder.cache(num_blocks, block_size) {
+                Ok(cache) => KvMemory::Gpu(Box::new(cache)),
+                Err(error) if error.is_out_of_memory() => return Err(too_large()),
+                Err(error) => return Err(error),
+            },
             Decoder::Candle(decoder) => {
                 let device = decoder.device();
                 let layers = LayerCache::layers(&self.config, num_blocks, block_size, device);
@@ -297,6 +297,7 @@ impl Model {
     pub fn share(&self, num_units: usize, unit: impl Fn(usize) + Sync) {
         match &self.decoder {
             Decoder::Cpu(decoder) => decoder.pool().run(num_units, unit),
+            Decoder::Gpu(decoder) => decoder.pool().run(num_units, unit),
             Decoder::Candle(_) => (0..num_units).for_each(unit),
         }
     }
@@ -324,6 +325,7 @@ impl Model {
             (Decoder::Cpu(decoder), KvMemory::Kernels(store, buffers)) => {
                 Ok(decoder.forward(batch, store, buffers))
             }
+            (Decoder::Gpu(decoder), KvMemory::Gpu(cache)) => decoder.forward(batch, cache),
             (Decoder::Candle(decoder), KvMemory::Candle(layers)) => {
                 decoder.forward(batch, kv.block_size, layers)
             }

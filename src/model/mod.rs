@@ -1,6 +1,6 @@
 //! Decoders of the Llama family (Llama 2 and 3, Mistral, SmolLM2): weights from GGUF
 //! or safetensors, a paged KV cache, and one forward pass over a batch of sequences,
-//! on our own kernels or on candle.
+//! on our own kernels, for CPUs and for GPUs, or on candle.
 //!
 //! It does not schedule, own KV blocks, sample or know text: callers pass token
 //! ids, positions and block tables. Invariant: a sequence's logits depend on its
@@ -17,6 +17,7 @@ mod error;
 mod file;
 mod fingerprint;
 mod gguf;
+mod gpu;
 mod kinds;
 mod kv_cache;
 mod loader;

@@ -94,6 +94,12 @@ pub(super) fn row_of_neighbours(row: usize, head_dim: usize) -> usize {
     row - within + within % 2 * (head_dim / 2) + within / 2
 }
 
+/// The other way round: the row in GGUF's order that is `row` in Hugging Face's.
+pub(super) fn row_of_halves(row: usize, head_dim: usize) -> usize {
+    let (within, half) = (row % head_dim, head_dim / 2);
+    row - within + within % half * 2 + within / half
+}
+
 /// Where weights come from: a GGUF file, safetensors, or a seed.
 pub(super) trait WeightSource {
     /// Whether the output matrix is the token embedding itself.

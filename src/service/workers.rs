@@ -12,6 +12,7 @@ use rand::rngs::OsRng;
 use super::{Ground, StartStep, keyring};
 use crate::config::{Auto, Config, SlidingWindow, Weights, WorkerPlace};
 use crate::engine::{self, DiskCacheKey, DiskCacheOptions, EngineOptions, KvCacheSize};
+use crate::gpu::{Compiler, GpuPlace};
 use crate::model::{self, AdapterOptions, Backend, LoadOptions, WeightType};
 use crate::pool::{LocalOptions, Place, Pool, PoolOptions, RemoteOptions, ServerUrl};
 
@@ -89,7 +90,7 @@ pub fn pool_options(config: &Config, model_path: Option<&Path>) -> anyhow::Resul
     let places = match workers.places() {
         Some(places) => places.into_iter().map(|place| device(config, place)).collect(),
         None => {
-            let gpus: Vec<_> = Backend::gpus().into_iter().map(Device::Here).collect();
+            let gpus: Vec<_> = gpus(config).into_iter().map(Device::Here).collect();
             match gpus.is_empty() {
                 true => Ok(vec![Device::Here(cpu(config, 1))]),
                 false => Ok(gpus),
@@ -107,7 +108,7 @@ pub fn pool_options(config: &Config, model_path: Option<&Path>) -> anyhow::Resul
             let path = model_path.context("a worker here needs a model")?;
             let backend = match backend {
                 Backend::Cpu { .. } => cpu(config, num_cpu),
-                gpu @ Backend::Candle(_) => gpu,
+                gpu @ (Backend::Gpu(_) | Backend::Candle(_)) => gpu,
             };
             let mut local = options_on(config, path.to_owned(), backend)?;
             if let Some(disk) = local.engine.disk_cache.as_mut().filter(|_| num_here > 1) {
@@ -163,9 +164,7 @@ impl Device {
 fn device(config: &Config, place: WorkerPlace) -> anyhow::Result<Device> {
     Ok(match place {
         WorkerPlace::Cpu => Device::Here(cpu(config, 1)),
-        WorkerPlace::Cuda(index) => Device::Here(Backend::cuda(index).with_context(|| {
-            format!("there is no cuda:{index} for this build; one with `--features cuda` has them")
-        })?),
+        WorkerPlace::Cuda(index) => Device::Here(cuda(config, index)),
         WorkerPlace::Metal(index) => Device::Here(Backend::metal(index).with_context(|| {
             format!("there is no metal:{index} for this build; one with `--features metal` has it")
         })?),
@@ -173,6 +172,17 @@ fn device(config: &Config, place: WorkerPlace) -> anyhow::Result<Device> {
             url.parse().with_context(|| format!("workers.on has {url}, which is no address"))?,
         ),
     })
+}
+
+/// The GPUs that there are; none where there is no driver for them.
+fn gpus(config: &Config) -> Vec<Backend> {
+    let _ = config;
+    Backend::metal(0).into_iter().collect()
+}
+
+fn cuda(config: &Config, index: usize) -> Backend {
+    let compiler = Compiler { library: None, cache_dir: config.kv_cache_dir() };
+    Backend::Gpu(GpuPlace::cuda(index, compiler))
 }
 
 /// The CPU, shared by so many workers.
@@ -196,7 +206,7 @@ pub fn local_options(config: &Config, model_path: PathBuf) -> anyhow::Result<Loc
 /// There is no such device.
 pub fn local_backend(config: &Config) -> anyhow::Result<Backend> {
     let found = match config.workers.places() {
-        None => Backend::gpus().into_iter().next(),
+        None => gpus(config).into_iter().next(),
         Some(places) => {
             let mut here =
                 places.into_iter().filter(|place| !matches!(place, WorkerPlace::Remote(_)));

@@ -1,0 +1,69 @@
+//! Which GPU, for whoever will open it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::GpuError;
+use super::device::Device;
+
+/// A GPU, by its place in this machine. It is opened when a model is loaded onto it, and
+/// anew when that is done again: a device that failed is as good as new then.
+#[derive(Debug, Clone)]
+pub struct GpuPlace(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Cuda {
+        index: usize,
+        compiler: Compiler,
+    },
+    #[cfg(test)]
+    Emulated(Arc<dyn Device>),
+}
+
+/// Where the compiler of kernels is, and where its work is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compiler {
+    /// The library `libnvrtc.so` to use; `None` is whichever the system has.
+    pub library: Option<PathBuf>,
+    /// The directory of compiled kernels, made where there is none.
+    pub cache_dir: PathBuf,
+}
+
+impl GpuPlace {
+    /// The CUDA device of that number.
+    pub fn cuda(index: usize, compiler: Compiler) -> Self {
+        Self(Kind::Cuda { index, compiler })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn emulated(device: Arc<dyn Device>) -> Self {
+        Self(Kind::Emulated(device))
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// `Unavailable` if it is not there, or cannot be used.
+    pub(crate) fn open(&self) -> Result<Arc<dyn Device>, GpuError> {
+        match &self.0 {
+            Kind::Cuda { index, compiler } => {
+                let _ = (index, compiler);
+                Err(GpuError::Unavailable("not yet".into()))
+            }
+            #[cfg(test)]
+            Kind::Emulated(device) => Ok(Arc::clone(device)),
+        }
+    }
+}
+
+impl fmt::Display for GpuPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Cuda { index, .. } => write!(f, "cuda:{index}"),
+            #[cfg(test)]
+            Kind::Emulated(_) => f.write_str("emulated"),
+        }
+    }
+}
