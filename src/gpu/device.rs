@@ -1,0 +1,158 @@
+//! What a GPU does for us, whoever makes it: memory, kernels, recorded launches.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::GpuError;
+use super::program::Program;
+
+/// A place in a device's memory.
+pub(crate) type Address = u64;
+
+/// A kernel of a loaded program, by its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Kernel(pub(super) usize);
+
+/// Recorded launches, by their number on their device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Recording(pub(super) usize);
+
+/// How many threads run a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Blocks of threads, along three axes.
+    pub(super) grid: [u32; 3],
+    /// Threads of a block.
+    pub(super) threads: u32,
+    /// Bytes of shared memory of a block.
+    pub(super) shared_bytes: u32,
+}
+
+/// One device. What it is told to do happens in the order it is told, after the call
+/// returned; [`Device::download`] and [`Device::wait`] wait for it.
+///
+/// Errors of kernels that ran are told by whichever call waits next.
+pub(crate) trait Device: fmt::Debug + Send + Sync {
+    /// Its name, for people.
+    fn name(&self) -> String;
+
+    /// Multiprocessors: blocks of threads that run beside each other, at least.
+    fn num_multiprocessors(&self) -> usize;
+
+    /// Memory with anything in it, aligned to 256 bytes.
+    fn allocate(&self, num_bytes: usize) -> Result<Address, GpuError>;
+
+    /// Gives back what [`Device::allocate`] gave, once everything told before is done.
+    fn free(&self, address: Address);
+
+    /// Clears `num_bytes` from `address` on.
+    ///
+    /// # Safety
+    /// They are one allocation's.
+    unsafe fn clear(&self, address: Address, num_bytes: usize) -> Result<(), GpuError>;
+
+    /// Copies `bytes` there. They may be changed as soon as it returns.
+    ///
+    /// # Safety
+    /// As [`Device::clear`].
+    unsafe fn upload(&self, bytes: &[u8], to: Address) -> Result<(), GpuError>;
+
+    /// Copies bytes from there, when everything told before is done.
+    ///
+    /// # Safety
+    /// As [`Device::clear`].
+    unsafe fn download(&self, from: Address, out: &mut [u8]) -> Result<(), GpuError>;
+
+    /// Waits until everything told before is done.
+    fn wait(&self) -> Result<(), GpuError>;
+
+    /// Compiles a program; a kernel for each of its names, in their order. Done once a
+    /// device: a second program takes the place of the first.
+    fn load(&mut self, program: &Program) -> Result<Vec<Kernel>, GpuError>;
+
+    /// Runs a kernel, whose one parameter is the struct that `parameter` holds.
+    ///
+    /// # Safety
+    /// The parameter is what the kernel takes, and lets it touch no memory but what is
+    /// allocated and not borrowed otherwise.
+    unsafe fn launch(&self, kernel: Kernel, shape: Shape, parameter: &[u8])
+    -> Result<(), GpuError>;
+
+    /// Records what `launches` launches instead of doing it: launches alone, no copies.
+    fn record(
+        &self,
+        launches: &mut dyn FnMut() -> Result<(), GpuError>,
+    ) -> Result<Recording, GpuError>;
+
+    /// Does what was recorded.
+    ///
+    /// # Safety
+    /// As for each of the recorded launches.
+    unsafe fn replay(&self, recording: Recording) -> Result<(), GpuError>;
+}
+
+/// Memory of a device, of this one's own.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    device: Arc<dyn Device>,
+    address: Address,
+    num_bytes: usize,
+}
+
+impl Buffer {
+    /// Memory with zeros in it.
+    pub(crate) fn zeroed(device: &Arc<dyn Device>, num_bytes: usize) -> Result<Self, GpuError> {
+        let address = device.allocate(num_bytes.max(1))?;
+        let buffer = Self { device: Arc::clone(device), address, num_bytes };
+        // SAFETY: the allocation is as long.
+        unsafe { device.clear(address, num_bytes) }?;
+        Ok(buffer)
+    }
+
+    /// Memory with these bytes in it.
+    pub(crate) fn with(device: &Arc<dyn Device>, bytes: &[u8]) -> Result<Self, GpuError> {
+        let address = device.allocate(bytes.len().max(1))?;
+        let mut buffer = Self { device: Arc::clone(device), address, num_bytes: bytes.len() };
+        buffer.upload(0, bytes)?;
+        Ok(buffer)
+    }
+
+    pub(crate) fn num_bytes(&self) -> usize {
+        self.num_bytes
+    }
+
+    pub(super) fn address(&self) -> Address {
+        self.address
+    }
+
+    /// Copies `bytes` to the place `offset` bytes from its beginning.
+    ///
+    /// # Panics
+    /// If they do not fit.
+    pub(crate) fn upload(&mut self, offset: usize, bytes: &[u8]) -> Result<(), GpuError> {
+        self.check(offset, bytes.len());
+        // SAFETY: they lie within the allocation.
+        unsafe { self.device.upload(bytes, self.address + offset as u64) }
+    }
+
+    /// Copies bytes from the place `offset` bytes from its beginning.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub(crate) fn download(&self, offset: usize, out: &mut [u8]) -> Result<(), GpuError> {
+        self.check(offset, out.len());
+        // SAFETY: they lie within the allocation.
+        unsafe { self.device.download(self.address + offset as u64, out) }
+    }
+
+    fn check(&self, offset: usize, num_bytes: usize) {
+        let is_within = offset.checked_add(num_bytes).is_some_and(|end| end <= self.num_bytes);
+        assert!(is_within, "{num_bytes} bytes at {offset} of {}", self.num_bytes);
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.device.free(self.address);
+    }
+}
