@@ -14,7 +14,7 @@
 //! - Nothing lives only in memory: a restart claims the unfinished jobs again.
 //! - People's text is data: no text can become structure of a prompt or a query.
 //! - Every row that a command can name is keyed by its guild.
-//! - The inference rooms (`kernels`, `tokenizer`, `sampling`, `model`, `prose`, `engine`,
+//! - The inference rooms (`kernels`, `gpu`, `tokenizer`, `sampling`, `model`, `prose`, `engine`,
 //!   `completions`) import nothing of the bot.
 
 // Floor 0: nouns and ground.

@@ -23,6 +23,9 @@ pub struct WorkersConfig {
     pub remote_requests: Auto<usize>,
     /// What prompts for servers are counted with; `Auto` is the tokenizer of `model.name`.
     pub tokenizer: Auto<PathBuf>,
+    /// The library that compiles kernels for NVIDIA's GPUs; `Auto` is the system's, else one
+    /// that is fetched.
+    pub nvrtc: Auto<PathBuf>,
     /// How long a request waits for a worker to become ready, in seconds.
     pub patience_s: u64,
     /// How long a worker with work may stand still, in seconds.
@@ -95,7 +98,7 @@ impl WorkersConfig {
 
     /// Makes paths absolute.
     pub(super) fn resolve(&mut self, environment: &Environment, working_dir: &Path) {
-        for path in [&mut self.api_key_file, &mut self.tokenizer] {
+        for path in [&mut self.api_key_file, &mut self.tokenizer, &mut self.nvrtc] {
             environment.place(path, working_dir);
         }
     }

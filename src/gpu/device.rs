@@ -66,8 +66,7 @@ pub(crate) trait Device: fmt::Debug + Send + Sync {
     /// Waits until everything told before is done.
     fn wait(&self) -> Result<(), GpuError>;
 
-    /// Compiles a program; a kernel for each of its names, in their order. Done once a
-    /// device: a second program takes the place of the first.
+    /// Compiles a program; a kernel for each of its names, in their order. Once a device.
     fn load(&self, program: &Program) -> Result<Vec<Kernel>, GpuError>;
 
     /// Runs a kernel, whose one parameter is the struct that `parameter` holds.
@@ -78,7 +77,8 @@ pub(crate) trait Device: fmt::Debug + Send + Sync {
     unsafe fn launch(&self, kernel: Kernel, shape: Shape, parameter: &[u8])
     -> Result<(), GpuError>;
 
-    /// Records what `launches` launches instead of doing it: launches alone, no copies.
+    /// Records what `launches` launches instead of doing it: launches alone, no copies, and
+    /// nobody else's meanwhile.
     fn record(
         &self,
         launches: &mut dyn FnMut() -> Result<(), GpuError>,

@@ -15,10 +15,14 @@
 #![allow(unsafe_code)]
 
 mod attention;
+mod cuda;
 mod device;
+mod driver;
 mod error;
+mod library;
 mod linear;
 mod matrix;
+mod nvrtc;
 mod packing;
 mod parameters;
 mod place;
@@ -31,7 +35,9 @@ mod emulator;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use cuda::driver_version;
 pub use error::GpuError;
+pub(crate) use nvrtc::system_nvrtc;
 pub use place::{Compiler, GpuPlace};
 
 pub(crate) use attention::{Attention, Tile};

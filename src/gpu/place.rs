@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::GpuError;
 use super::device::Device;
+use super::driver::CudaDevice;
 
 /// A GPU, by its place in this machine. It is opened when a model is loaded onto it, and
 /// anew when that is done again: a device that failed is as good as new then.
@@ -22,16 +23,29 @@ enum Kind {
     Emulated(Arc<dyn Device>),
 }
 
-/// Where the compiler of kernels is, and where its work is kept.
+/// Where NVRTC, the compiler of kernels, is, and where its work is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compiler {
-    /// The library `libnvrtc.so` to use; `None` is whichever the system has.
-    pub library: Option<PathBuf>,
-    /// The directory of compiled kernels, made where there is none.
+    /// The library: a path, or a bare name that the system knows.
+    pub nvrtc: PathBuf,
+    /// Compiled kernels go to a directory `cuda` below this one.
     pub cache_dir: PathBuf,
 }
 
 impl GpuPlace {
+    /// How many CUDA devices there are; none where there is no driver.
+    pub fn count_cuda() -> usize {
+        CudaDevice::count()
+    }
+
+    /// Whether the CUDA device of that number is there and can be used.
+    ///
+    /// # Errors
+    /// `Unavailable` says why not.
+    pub fn check_cuda(index: usize) -> Result<(), GpuError> {
+        CudaDevice::check(index)
+    }
+
     /// The CUDA device of that number.
     pub fn cuda(index: usize, compiler: Compiler) -> Self {
         Self(Kind::Cuda { index, compiler })
@@ -49,8 +63,8 @@ impl GpuPlace {
     pub(crate) fn open(&self) -> Result<Arc<dyn Device>, GpuError> {
         match &self.0 {
             Kind::Cuda { index, compiler } => {
-                let _ = (index, compiler);
-                Err(GpuError::Unavailable("not yet".into()))
+                let Compiler { nvrtc, cache_dir } = compiler;
+                Ok(Arc::new(CudaDevice::open(*index, nvrtc, cache_dir)?))
             }
             #[cfg(test)]
             Kind::Emulated(device) => Ok(Arc::clone(device)),

@@ -5,6 +5,7 @@
 //! end, the database closes. It decides nothing.
 
 mod classifier;
+mod gpu;
 mod template;
 mod workers;
 
@@ -26,6 +27,7 @@ use crate::telemetry::metrics::Metrics;
 
 pub use classifier::load as classifier;
 use classifier::start as start_classifier;
+pub use gpu::fetch_nvrtc;
 pub use template::{load as template, named as named_template};
 pub use workers::{
     adapters, engine_options, local_backend, local_options, pool_options, reload_pool, start_pool,

@@ -9,10 +9,9 @@ use anyhow::Context as _;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 
-use super::{Ground, StartStep, keyring};
+use super::{Ground, StartStep, gpu, keyring};
 use crate::config::{Auto, Config, SlidingWindow, Weights, WorkerPlace};
 use crate::engine::{self, DiskCacheKey, DiskCacheOptions, EngineOptions, KvCacheSize};
-use crate::gpu::{Compiler, GpuPlace};
 use crate::model::{self, AdapterOptions, Backend, LoadOptions, WeightType};
 use crate::pool::{LocalOptions, Place, Pool, PoolOptions, RemoteOptions, ServerUrl};
 
@@ -40,10 +39,20 @@ pub async fn start_pool(
     ground: &Ground,
 ) -> anyhow::Result<Pool> {
     (ground.on_step)(StartStep::Model);
+    fetch_nvrtc(config, ground).await?;
     let options = read_pool_options(config, model_path).await?;
     discard_unowned(&config.kv_cache_dir(), &options);
     let started = tokio::task::spawn_blocking(move || Pool::start(options)).await;
     Ok(started.context("loading the model broke down")??)
+}
+
+/// What workers on GPUs need beside the driver.
+async fn fetch_nvrtc(config: &Config, ground: &Ground) -> anyhow::Result<()> {
+    let (config, fetcher) = (config.clone(), ground.fetcher.clone());
+    let progress = Arc::clone(&ground.fetch_progress);
+    let fetched =
+        tokio::task::spawn_blocking(move || gpu::fetch_nvrtc(&config, &fetcher, &*progress)).await;
+    fetched.context("fetching NVRTC broke down")?
 }
 
 /// Deletes what disk caches left that no worker has any more: what they hold says as much as
@@ -90,7 +99,7 @@ pub fn pool_options(config: &Config, model_path: Option<&Path>) -> anyhow::Resul
     let places = match workers.places() {
         Some(places) => places.into_iter().map(|place| device(config, place)).collect(),
         None => {
-            let gpus: Vec<_> = gpus(config).into_iter().map(Device::Here).collect();
+            let gpus: Vec<_> = gpus(config)?.into_iter().map(Device::Here).collect();
             match gpus.is_empty() {
                 true => Ok(vec![Device::Here(cpu(config, 1))]),
                 false => Ok(gpus),
@@ -164,7 +173,7 @@ impl Device {
 fn device(config: &Config, place: WorkerPlace) -> anyhow::Result<Device> {
     Ok(match place {
         WorkerPlace::Cpu => Device::Here(cpu(config, 1)),
-        WorkerPlace::Cuda(index) => Device::Here(cuda(config, index)),
+        WorkerPlace::Cuda(index) => Device::Here(gpu::cuda(config, index)?),
         WorkerPlace::Metal(index) => Device::Here(Backend::metal(index).with_context(|| {
             format!("there is no metal:{index} for this build; one with `--features metal` has it")
         })?),
@@ -174,15 +183,13 @@ fn device(config: &Config, place: WorkerPlace) -> anyhow::Result<Device> {
     })
 }
 
-/// The GPUs that there are; none where there is no driver for them.
-fn gpus(config: &Config) -> Vec<Backend> {
-    let _ = config;
-    Backend::metal(0).into_iter().collect()
-}
-
-fn cuda(config: &Config, index: usize) -> Backend {
-    let compiler = Compiler { library: None, cache_dir: config.kv_cache_dir() };
-    Backend::Gpu(GpuPlace::cuda(index, compiler))
+/// The GPUs that there are.
+fn gpus(config: &Config) -> anyhow::Result<Vec<Backend>> {
+    let found = gpu::all_cuda(config)?;
+    if found.is_empty() {
+        return Ok(Backend::metal(0).into_iter().collect());
+    }
+    Ok(found)
 }
 
 /// The CPU, shared by so many workers.
@@ -206,7 +213,7 @@ pub fn local_options(config: &Config, model_path: PathBuf) -> anyhow::Result<Loc
 /// There is no such device.
 pub fn local_backend(config: &Config) -> anyhow::Result<Backend> {
     let found = match config.workers.places() {
-        None => gpus(config).into_iter().next(),
+        None => gpus(config)?.into_iter().next(),
         Some(places) => {
             let mut here =
                 places.into_iter().filter(|place| !matches!(place, WorkerPlace::Remote(_)));

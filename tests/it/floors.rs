@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Every room with its floor. A room sees the floors below it and itself.
-const FLOORS: [(&str, u8); 28] = [
+const FLOORS: [(&str, u8); 29] = [
     ("clock", 0),
     ("config", 0),
     ("domain", 0),
     ("fetch", 0),
+    ("gpu", 0),
     ("kernels", 0),
     ("telemetry", 0),
     ("formats", 1),
@@ -46,8 +47,8 @@ const SAME_FLOOR: [(&str, &str); 4] =
     [("prompt", "tokenizer"), ("formats", "lore"), ("formats", "sampling"), ("cli", "service")];
 
 /// The rooms that know nothing of the bot, and all that they may see.
-const INFERENCE: [&str; 7] =
-    ["kernels", "tokenizer", "sampling", "model", "prose", "engine", "completions"];
+const INFERENCE: [&str; 8] =
+    ["kernels", "gpu", "tokenizer", "sampling", "model", "prose", "engine", "completions"];
 
 /// One source file.
 struct Source {
@@ -211,6 +212,7 @@ fn crafts_stay_in_their_rooms() {
         (r"\bsqlx::|\bPgPool\b", &["store"][..]),
         (r"\bcandle_(core|nn)::", &["kernels", "model", "tokenizer", "engine", "classifier"]),
         (r"\bhf_hub::", &["fetch"]),
+        (r"\blibloading::", &["gpu"]),
         (r"\bzip::", &["fetch", "formats"]),
         (r"\bindicatif::", &["cli"]),
         (r"\bclap::", &["cli", "main"]),

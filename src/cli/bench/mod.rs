@@ -33,7 +33,9 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::progress::ShownProgress;
 use super::{GlobalArgs, Session};
+use crate::service;
 
 /// Measure how fast it is on this machine.
 #[derive(Debug, Subcommand)]
@@ -70,6 +72,7 @@ pub(super) fn run(
     global: &GlobalArgs,
     command: &BenchCommand,
 ) -> anyhow::Result<ExitCode> {
+    service::fetch_nvrtc(&session.config, &session.fetcher(), &ShownProgress::new())?;
     match command {
         BenchCommand::Engine(args) => engine::run(session, args)?,
         BenchCommand::Channels(args) => channels::run(session, args)?,

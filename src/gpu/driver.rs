@@ -1,0 +1,693 @@
+//! One of NVIDIA's GPUs, through its driver.
+//!
+//! All that it is told goes through one stream, in order. Bytes go to and fro through
+//! memory that the GPU reads and writes by itself: a call that uploads returns as soon as
+//! the bytes are copied there, and the GPU takes them when it comes to that.
+
+use std::ffi::{CStr, CString, c_int, c_void};
+use std::fmt;
+use std::path::Path;
+use std::ptr;
+use std::sync::{Mutex, MutexGuard, OnceLock};
+
+use super::GpuError;
+use super::cuda::{self, Driver, DriverError, Handle};
+use super::device::{Address, Device, Kernel, Recording, Shape};
+use super::nvrtc::{Architecture, Compiler};
+use super::program::Program;
+
+/// The oldest compute capability whose instructions the kernels use.
+const OLDEST: Architecture = 80;
+
+/// Bytes that go to or fro at once: enough that the bus is busy, few enough that copying
+/// them here and moving them there overlap.
+const SLOT_BYTES: usize = 1 << 20;
+/// Uploads that can wait for the GPU before the next one has to.
+const NUM_SLOTS: usize = 16;
+
+/// What a kernel's parameter can have at most.
+const MAX_PARAMETER_BYTES: usize = 4096;
+
+/// One of NVIDIA's GPUs.
+///
+/// One thread tells it what to do at a time: while one records, what others launch would
+/// be recorded too.
+pub(crate) struct CudaDevice {
+    driver: &'static Driver,
+    index: usize,
+    name: String,
+    device: c_int,
+    /// The device's primary context.
+    context: Handle,
+    stream: Handle,
+    architecture: Architecture,
+    num_multiprocessors: usize,
+    /// Shared memory that one block can have at most, in bytes.
+    max_shared_bytes: c_int,
+    compiler: Compiler,
+    loaded: OnceLock<Loaded>,
+    recordings: Mutex<Vec<Handle>>,
+    ring: Mutex<Ring>,
+}
+
+/// A program on the device.
+struct Loaded {
+    module: Handle,
+    functions: Vec<Handle>,
+}
+
+// SAFETY: the driver's handles belong to the process, not to a thread, and its functions may
+// be called by several threads at once; each method makes the context its thread's own. What
+// must not be used by two at once lies behind locks: recordings, and the ring's memory.
+unsafe impl Send for CudaDevice {}
+// SAFETY: as above.
+unsafe impl Sync for CudaDevice {}
+
+/// Host memory that the GPU reads and writes by itself, in slots that are used in turn.
+struct Ring {
+    memory: *mut u8,
+    /// When the copy from or to each slot was done.
+    events: Vec<Handle>,
+    next: usize,
+}
+
+/// A slot that the GPU does not use.
+#[derive(Clone, Copy)]
+struct Slot {
+    /// [`SLOT_BYTES`] bytes.
+    memory: *mut u8,
+    event: Handle,
+}
+
+/// A parameter of a kernel, where any type may stand. The driver reads as many bytes as the
+/// kernel takes.
+#[repr(align(16))]
+struct Parameter([u8; MAX_PARAMETER_BYTES]);
+
+impl CudaDevice {
+    /// How many GPUs the driver has; none where there is no driver.
+    pub(crate) fn count() -> usize {
+        cuda::driver().and_then(|driver| Ok(count(driver)?)).unwrap_or(0)
+    }
+
+    /// Whether the GPU with that number is there and can be used.
+    ///
+    /// # Errors
+    /// As [`CudaDevice::open`].
+    pub(crate) fn check(index: usize) -> Result<(), GpuError> {
+        find(cuda::driver()?, index).map(|_| ())
+    }
+
+    /// Opens the GPU with that number. Its kernels will be compiled by the NVRTC at the path
+    /// `nvrtc`, or that the system finds by such a bare name, and kept below `cache_dir`.
+    ///
+    /// # Errors
+    /// [`GpuError::Unavailable`]: there is no driver, no such GPU, or it is too old.
+    pub(crate) fn open(index: usize, nvrtc: &Path, cache_dir: &Path) -> Result<Self, GpuError> {
+        let driver = cuda::driver()?;
+        let Found { device, name, architecture } = find(driver, index)?;
+        let attribute = |attribute| attribute_of(driver, device, attribute);
+        let mut context = ptr::null_mut();
+        let num_multiprocessors = attribute(cuda::DEVICE_MULTIPROCESSOR_COUNT)?.unsigned_abs();
+        let max_shared_bytes = attribute(cuda::DEVICE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
+        // SAFETY: the device is one of the driver's.
+        unsafe { driver.cuDevicePrimaryCtxRetain(&mut context, device) }?;
+        // From here on it is given back, whatever happens.
+        let mut opened = Self {
+            driver,
+            index,
+            name,
+            device,
+            context,
+            stream: ptr::null_mut(),
+            architecture,
+            num_multiprocessors: num_multiprocessors as usize,
+            max_shared_bytes,
+            compiler: Compiler::new(nvrtc, cache_dir),
+            loaded: OnceLock::new(),
+            recordings: Mutex::default(),
+            ring: Mutex::new(Ring { memory: ptr::null_mut(), events: Vec::new(), next: 0 }),
+        };
+        opened.bind()?;
+        // SAFETY: it writes one handle.
+        unsafe { driver.cuStreamCreate(&mut opened.stream, cuda::STREAM_NON_BLOCKING) }?;
+        opened.lock_ring().fill(driver)?;
+        Ok(opened)
+    }
+
+    /// Bytes of its memory that are free, and that there are.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(crate) fn memory(&self) -> Result<(usize, usize), GpuError> {
+        self.bind()?;
+        let (mut free, mut total) = (0, 0);
+        // SAFETY: it writes two numbers.
+        unsafe { self.driver.cuMemGetInfo_v2(&mut free, &mut total) }?;
+        Ok((free, total))
+    }
+
+    /// Makes the context that of the calling thread.
+    fn bind(&self) -> Result<(), DriverError> {
+        // SAFETY: the context is ours until we are dropped.
+        unsafe { self.driver.cuCtxSetCurrent(self.context) }
+    }
+
+    fn synchronize(&self) -> Result<(), DriverError> {
+        // SAFETY: the stream is ours.
+        unsafe { self.driver.cuStreamSynchronize(self.stream) }
+    }
+
+    fn lock_ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().expect("no holder panics")
+    }
+
+    fn lock_recordings(&self) -> MutexGuard<'_, Vec<Handle>> {
+        self.recordings.lock().expect("no holder panics")
+    }
+
+    /// Takes the kernels of a program out of what was compiled of it.
+    fn load_image(&self, image: &[u8], program: &Program) -> Result<Loaded, GpuError> {
+        let driver = self.driver;
+        let mut module = ptr::null_mut();
+        // SAFETY: machine code that is whole, or text that ends with a zero.
+        unsafe { driver.cuModuleLoadData(&mut module, image.as_ptr().cast()) }?;
+        let function = |name: &String| {
+            let c_name = CString::new(name.as_str())
+                .map_err(|_| GpuError::Compile(format!("{name:?} cannot be a kernel's name")))?;
+            let mut function = ptr::null_mut();
+            // SAFETY: the module is loaded, and the name ends with a zero.
+            unsafe { driver.cuModuleGetFunction(&mut function, module, c_name.as_ptr()) }
+                .map_err(|error| GpuError::Failed(format!("the kernel {name}: {error}")))?;
+            self.allow_shared(function)?;
+            Ok(function)
+        };
+        match program.kernels.iter().map(function).collect() {
+            Ok(functions) => Ok(Loaded { module, functions }),
+            Err(error) => {
+                // SAFETY: it is ours, nothing of it ran, and it is forgotten.
+                let _ = unsafe { driver.cuModuleUnload(module) };
+                Err(error)
+            }
+        }
+    }
+
+    /// Lets a kernel have all the shared memory that there is; without that it is 48 KiB.
+    fn allow_shared(&self, function: Handle) -> Result<(), DriverError> {
+        let (driver, mut fixed_bytes) = (self.driver, 0);
+        // SAFETY: it writes one number; the function is loaded.
+        unsafe {
+            driver.cuFuncGetAttribute(&mut fixed_bytes, cuda::FUNC_SHARED_SIZE_BYTES, function)
+        }?;
+        // SAFETY: the function is loaded.
+        unsafe {
+            driver.cuFuncSetAttribute(
+                function,
+                cuda::FUNC_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                self.max_shared_bytes - fixed_bytes,
+            )
+        }
+    }
+
+    /// Forgets the program and what was recorded of it.
+    fn unload(&mut self) {
+        let driver = self.driver;
+        // What failed is told by whoever waits next.
+        let _ = self.synchronize();
+        for recording in self.lock_recordings().drain(..) {
+            // SAFETY: it is ours, runs no more, and is forgotten.
+            let _ = unsafe { driver.cuGraphExecDestroy(recording) };
+        }
+        if let Some(Loaded { module, .. }) = self.loaded.take() {
+            // SAFETY: as above.
+            let _ = unsafe { driver.cuModuleUnload(module) };
+        }
+    }
+
+    /// Ends the recording that the stream is in; what was recorded is the caller's.
+    fn end_capture(&self) -> Result<Handle, DriverError> {
+        let mut graph = ptr::null_mut();
+        // SAFETY: the stream is ours; it writes one handle.
+        unsafe { self.driver.cuStreamEndCapture(self.stream, &mut graph) }?;
+        Ok(graph)
+    }
+}
+
+impl Device for CudaDevice {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn num_multiprocessors(&self) -> usize {
+        self.num_multiprocessors
+    }
+
+    fn allocate(&self, num_bytes: usize) -> Result<Address, GpuError> {
+        self.bind()?;
+        let mut address = 0;
+        // SAFETY: it writes one address.
+        match unsafe { self.driver.cuMemAlloc_v2(&mut address, num_bytes) } {
+            Ok(()) => Ok(address),
+            Err(DriverError { code: cuda::OUT_OF_MEMORY, .. }) => {
+                Err(GpuError::OutOfMemory { num_bytes })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn free(&self, address: Address) {
+        // What failed is told by whoever waits next.
+        let _ = self.bind().and_then(|()| self.synchronize());
+        // SAFETY: nothing that was told uses it any more.
+        let _ = unsafe { self.driver.cuMemFree_v2(address) };
+    }
+
+    unsafe fn clear(&self, address: Address, num_bytes: usize) -> Result<(), GpuError> {
+        if num_bytes == 0 {
+            return Ok(());
+        }
+        self.bind()?;
+        // SAFETY: promised by the caller; the stream is ours.
+        Ok(unsafe { self.driver.cuMemsetD8Async(address, 0, num_bytes, self.stream) }?)
+    }
+
+    unsafe fn upload(&self, bytes: &[u8], to: Address) -> Result<(), GpuError> {
+        self.bind()?;
+        let mut ring = self.lock_ring();
+        for (number, chunk) in bytes.chunks(SLOT_BYTES).enumerate() {
+            let to = to + (number * SLOT_BYTES) as u64;
+            let slot = ring.take(self.driver)?;
+            // SAFETY: the slot is as long as the chunk or longer, and the GPU does not use it.
+            unsafe { ptr::copy_nonoverlapping(chunk.as_ptr(), slot.memory, chunk.len()) };
+            let from: *const c_void = slot.memory.cast();
+            // SAFETY: the place was promised by the caller; the slot is not used before the
+            // event says that the GPU has read it.
+            unsafe {
+                self.driver.cuMemcpyHtoDAsync_v2(to, from, chunk.len(), self.stream)?;
+                self.driver.cuEventRecord(slot.event, self.stream)?;
+            }
+        }
+        Ok(())
+    }
+
+    unsafe fn download(&self, from: Address, out: &mut [u8]) -> Result<(), GpuError> {
+        if out.is_empty() {
+            return self.wait();
+        }
+        self.bind()?;
+        let mut ring = self.lock_ring();
+        // As much as all slots hold is on its way at once.
+        for (number, part) in out.chunks_mut(NUM_SLOTS * SLOT_BYTES).enumerate() {
+            let from = from + (number * NUM_SLOTS * SLOT_BYTES) as u64;
+            let mut slots = Vec::with_capacity(NUM_SLOTS);
+            for (number, chunk) in part.chunks(SLOT_BYTES).enumerate() {
+                let from = from + (number * SLOT_BYTES) as u64;
+                let slot = ring.take(self.driver)?;
+                let to: *mut c_void = slot.memory.cast();
+                // SAFETY: as in `upload`, the other way.
+                unsafe {
+                    self.driver.cuMemcpyDtoHAsync_v2(to, from, chunk.len(), self.stream)?;
+                    self.driver.cuEventRecord(slot.event, self.stream)?;
+                }
+                slots.push(slot);
+            }
+            for (chunk, slot) in part.chunks_mut(SLOT_BYTES).zip(slots) {
+                slot.wait(self.driver)?;
+                let to = chunk.as_mut_ptr();
+                // SAFETY: the GPU has written so many bytes to the slot, and is done with it.
+                unsafe { ptr::copy_nonoverlapping(slot.memory, to, chunk.len()) };
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<(), GpuError> {
+        self.bind()?;
+        Ok(self.synchronize()?)
+    }
+
+    fn load(&self, program: &Program) -> Result<Vec<Kernel>, GpuError> {
+        self.bind()?;
+        let kept = self.compiler.kept(program, self.architecture).and_then(|image| {
+            let loaded = self.load_image(&image, program);
+            let warn = |error: &GpuError| tracing::warn!(%error, "kept kernels cannot be used");
+            loaded.inspect_err(warn).ok()
+        });
+        let loaded = match kept {
+            Some(loaded) => loaded,
+            None => {
+                tracing::info!(gpu = self.name, "compiling the kernels, once for such a GPU");
+                let image = self.compiler.compile(program, self.architecture)?;
+                self.load_image(&image, program)?
+            }
+        };
+        let kernels = (0..loaded.functions.len()).map(Kernel).collect();
+        let twice = |_| GpuError::Failed("a device has one program".into());
+        self.loaded.set(loaded).map_err(twice)?;
+        Ok(kernels)
+    }
+
+    unsafe fn launch(
+        &self,
+        kernel: Kernel,
+        shape: Shape,
+        parameter: &[u8],
+    ) -> Result<(), GpuError> {
+        let function = self.loaded.get().and_then(|loaded| loaded.functions.get(kernel.0));
+        let function = *function.ok_or_else(|| GpuError::Failed(format!("no {kernel:?}")))?;
+        let mut place = Parameter([0; MAX_PARAMETER_BYTES]);
+        let Some(to) = place.0.get_mut(..parameter.len()) else {
+            let words = format!("a parameter of {} bytes is too long", parameter.len());
+            return Err(GpuError::Failed(words));
+        };
+        to.copy_from_slice(parameter);
+        let mut parameters: [*mut c_void; 1] = [place.0.as_mut_ptr().cast()];
+        let Shape { grid: [grid_x, grid_y, grid_z], threads, shared_bytes } = shape;
+        self.bind()?;
+        // SAFETY: what the kernel does was promised by the caller; its parameter is copied
+        // before the call returns.
+        Ok(unsafe {
+            self.driver.cuLaunchKernel(
+                function,
+                grid_x,
+                grid_y,
+                grid_z,
+                threads,
+                1,
+                1,
+                shared_bytes,
+                self.stream,
+                parameters.as_mut_ptr(),
+                ptr::null_mut(),
+            )
+        }?)
+    }
+
+    fn record(
+        &self,
+        launches: &mut dyn FnMut() -> Result<(), GpuError>,
+    ) -> Result<Recording, GpuError> {
+        let driver = self.driver;
+        self.bind()?;
+        // Of this thread alone: what others do meanwhile, such as allocating, is allowed.
+        // SAFETY: the stream is ours.
+        unsafe { driver.cuStreamBeginCapture_v2(self.stream, cuda::CAPTURE_MODE_THREAD_LOCAL) }?;
+        let capture = Capture(self);
+        launches()?;
+        let graph = capture.end()?;
+        let mut recording = ptr::null_mut();
+        // SAFETY: the graph is ours; it writes one handle.
+        let made = unsafe { driver.cuGraphInstantiateWithFlags(&mut recording, graph, 0) };
+        // SAFETY: the graph is ours and is forgotten; what was made of it stands alone.
+        let _ = unsafe { driver.cuGraphDestroy(graph) };
+        made?;
+        let mut recordings = self.lock_recordings();
+        recordings.push(recording);
+        Ok(Recording(recordings.len() - 1))
+    }
+
+    unsafe fn replay(&self, recording: Recording) -> Result<(), GpuError> {
+        self.bind()?;
+        let recordings = self.lock_recordings();
+        let graph = recordings.get(recording.0);
+        let graph = *graph.ok_or_else(|| GpuError::Failed(format!("no {recording:?}")))?;
+        // SAFETY: what it does was promised by the caller; nobody else uses the recording now.
+        Ok(unsafe { self.driver.cuGraphLaunch(graph, self.stream) }?)
+    }
+}
+
+/// The stream records; ends that when it goes.
+struct Capture<'a>(&'a CudaDevice);
+
+impl Capture<'_> {
+    /// What was recorded, as the caller's.
+    fn end(self) -> Result<Handle, DriverError> {
+        let device = self.0;
+        std::mem::forget(self);
+        device.end_capture()
+    }
+}
+
+impl Drop for Capture<'_> {
+    fn drop(&mut self) {
+        if let Ok(graph) = self.0.end_capture() {
+            // SAFETY: the graph is ours and is forgotten.
+            let _ = unsafe { self.0.driver.cuGraphDestroy(graph) };
+        }
+    }
+}
+
+impl Ring {
+    fn fill(&mut self, driver: &Driver) -> Result<(), DriverError> {
+        let mut memory = ptr::null_mut();
+        // SAFETY: it writes one address.
+        unsafe { driver.cuMemHostAlloc(&mut memory, NUM_SLOTS * SLOT_BYTES, 0) }?;
+        self.memory = memory.cast();
+        for _ in 0..NUM_SLOTS {
+            let mut event = ptr::null_mut();
+            // SAFETY: it writes one handle.
+            unsafe { driver.cuEventCreate(&mut event, cuda::EVENT_DISABLE_TIMING) }?;
+            self.events.push(event);
+        }
+        Ok(())
+    }
+
+    /// The next slot, once the GPU is done with it.
+    fn take(&mut self, driver: &Driver) -> Result<Slot, DriverError> {
+        // SAFETY: there are so many slots of so many bytes.
+        let memory = unsafe { self.memory.add(self.next * SLOT_BYTES) };
+        let slot = Slot { memory, event: self.events[self.next] };
+        slot.wait(driver)?;
+        self.next = (self.next + 1) % NUM_SLOTS;
+        Ok(slot)
+    }
+}
+
+impl Slot {
+    /// Waits until the GPU is done with it.
+    fn wait(self, driver: &Driver) -> Result<(), DriverError> {
+        // SAFETY: the event lives as long as the ring.
+        unsafe { driver.cuEventSynchronize(self.event) }
+    }
+}
+
+impl Drop for CudaDevice {
+    fn drop(&mut self) {
+        let driver = self.driver;
+        let _ = self.bind();
+        self.unload();
+        let ring = self.ring.get_mut().expect("no holder panics");
+        // SAFETY: all this is ours, is used no more, and is forgotten.
+        unsafe {
+            for event in ring.events.drain(..) {
+                let _ = driver.cuEventDestroy_v2(event);
+            }
+            if !ring.memory.is_null() {
+                let _ = driver.cuMemFreeHost(ring.memory.cast());
+            }
+            if !self.stream.is_null() {
+                let _ = driver.cuStreamDestroy_v2(self.stream);
+            }
+            // A thread must not keep what may be gone.
+            let _ = driver.cuCtxSetCurrent(ptr::null_mut());
+            let _ = driver.cuDevicePrimaryCtxRelease_v2(self.device);
+        }
+    }
+}
+
+impl fmt::Debug for CudaDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CudaDevice({}, {})", self.index, self.name)
+    }
+}
+
+fn count(driver: &Driver) -> Result<usize, DriverError> {
+    let mut count = 0;
+    // SAFETY: it writes one number.
+    unsafe { driver.cuDeviceGetCount(&mut count) }?;
+    Ok(count.unsigned_abs() as usize)
+}
+
+/// A GPU that can be used.
+struct Found {
+    device: c_int,
+    name: String,
+    architecture: Architecture,
+}
+
+fn find(driver: &Driver, index: usize) -> Result<Found, GpuError> {
+    let count = count(driver)?;
+    if index >= count {
+        return Err(GpuError::Unavailable(format!(
+            "there is no cuda:{index}: NVIDIA's driver has {count} GPU(s) here, numbered from 0"
+        )));
+    }
+    let mut device = 0;
+    // SAFETY: it writes one number.
+    unsafe { driver.cuDeviceGet(&mut device, index as c_int) }?;
+    let attribute = |attribute| attribute_of(driver, device, attribute);
+    let major = attribute(cuda::DEVICE_COMPUTE_CAPABILITY_MAJOR)?.unsigned_abs();
+    let minor = attribute(cuda::DEVICE_COMPUTE_CAPABILITY_MINOR)?.unsigned_abs();
+    let name = name_of(driver, device)?;
+    let architecture = 10 * major + minor;
+    if architecture < OLDEST {
+        return Err(GpuError::Unavailable(format!(
+            "cuda:{index}, {name}, has the compute capability {major}.{minor}, and the kernels \
+             need 8.0 (Ampere) or newer: name another in workers.on, or \"cpu\""
+        )));
+    }
+    Ok(Found { device, name, architecture })
+}
+
+fn attribute_of(driver: &Driver, device: c_int, attribute: c_int) -> Result<c_int, DriverError> {
+    let mut value = 0;
+    // SAFETY: it writes one number; the device is one of the driver's.
+    unsafe { driver.cuDeviceGetAttribute(&mut value, attribute, device) }?;
+    Ok(value)
+}
+
+fn name_of(driver: &Driver, device: c_int) -> Result<String, DriverError> {
+    let mut name = [0_u8; 256];
+    // SAFETY: it writes so many bytes at most, with a zero at the end.
+    unsafe { driver.cuDeviceGetName(name.as_mut_ptr().cast(), name.len() as c_int, device) }?;
+    let name = CStr::from_bytes_until_nul(&name).unwrap_or_default();
+    Ok(name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::device::Buffer;
+    use super::super::nvrtc::tests::{library, skipped};
+    use super::*;
+
+    const ADD: &str = r#"
+        struct Parameter { unsigned char* bytes; unsigned num_bytes; unsigned value; };
+        extern "C" __global__ void add(Parameter p) {
+            unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
+            if (i < p.num_bytes) p.bytes[i] += p.value;
+        }
+    "#;
+
+    /// More than the ring holds, and not whole slots of it.
+    const MANY_BYTES: usize = 2 * NUM_SLOTS * SLOT_BYTES + SLOT_BYTES / 3;
+
+    /// The first GPU with a program of one kernel, if there is one.
+    fn device() -> Option<(Arc<dyn Device>, Kernel)> {
+        if CudaDevice::count() == 0 {
+            skipped("no NVIDIA GPU");
+            return None;
+        }
+        let (cache_dir, library) = (tempfile::tempdir().unwrap(), library()?);
+        let open = || CudaDevice::open(0, &library, cache_dir.path()).unwrap();
+        let program =
+            Program { source: ADD.into(), defines: Vec::new(), kernels: vec!["add".into()] };
+        let absent = Program { kernels: vec!["absent".into()], ..program.clone() };
+        let error = open().load(&absent).unwrap_err().to_string();
+        assert!(error.contains("absent"), "{error}");
+        // Compiled, then kept.
+        let kernels = open().load(&program).unwrap();
+        let device = open();
+        let (free, total) = device.memory().unwrap();
+        assert!(free <= total && device.num_multiprocessors() > 0 && !device.name().is_empty());
+        assert_eq!(device.load(&program).unwrap(), kernels);
+        Some((Arc::new(device), kernels[0]))
+    }
+
+    fn add(device: &dyn Device, kernel: Kernel, buffer: &Buffer, value: u32) {
+        let num_bytes = buffer.num_bytes() as u32;
+        let mut parameter = buffer.address().to_le_bytes().to_vec();
+        parameter.extend(num_bytes.to_le_bytes().into_iter().chain(value.to_le_bytes()));
+        let grid = [num_bytes.div_ceil(128), 1, 1];
+        // More shared memory than a kernel has that does not ask.
+        let shape = Shape { grid, threads: 128, shared_bytes: 64 << 10 };
+        // SAFETY: this is what the kernel takes; the buffer is as long as it says.
+        unsafe { device.launch(kernel, shape, &parameter) }.unwrap();
+    }
+
+    #[test]
+    fn where_there_is_no_gpu_that_is_an_answer() {
+        let index = CudaDevice::count();
+        let error = CudaDevice::open(index, Path::new("libnvrtc.so"), Path::new("/nowhere"));
+        assert!(matches!(error, Err(GpuError::Unavailable(_))), "{error:?}");
+    }
+
+    #[test]
+    fn bytes_come_back_as_they_went() {
+        let Some((device, kernel)) = device() else { return };
+        let inner = Arc::clone(&device);
+        let other_thread = std::thread::spawn(move || {
+            let many: Vec<u8> = (0..MANY_BYTES).map(|i| (i * 7 / 3) as u8).collect();
+            let buffer = Buffer::with(&inner, &many).unwrap();
+            let mut out = vec![0; many.len()];
+            buffer.download(0, &mut out).unwrap();
+            assert!(out == many);
+            let part = 777..777 + 3 * SLOT_BYTES;
+            buffer.download(part.start, &mut out[..part.len()]).unwrap();
+            assert!(out[..part.len()] == many[part]);
+        });
+        other_thread.join().unwrap();
+
+        let mut small = Buffer::zeroed(&device, 5 * NUM_SLOTS).unwrap();
+        let mut byte = [0];
+        for i in 0..small.num_bytes() {
+            byte[0] = i as u8;
+            small.upload(i, &byte).unwrap();
+            byte[0] = 255;
+        }
+        add(&*device, kernel, &small, 3);
+        let mut out = vec![0; small.num_bytes()];
+        small.download(0, &mut out).unwrap();
+        assert!(out.iter().enumerate().all(|(i, &byte)| usize::from(byte) == i + 3), "{out:?}");
+        small.download(0, &mut []).unwrap();
+        device.wait().unwrap();
+    }
+
+    #[test]
+    fn what_was_recorded_is_done_when_it_is_replayed() {
+        let Some((device, kernel)) = device() else { return };
+        let buffer = Buffer::zeroed(&device, 1000).unwrap();
+        let first = |buffer: &Buffer| {
+            let mut out = [0];
+            buffer.download(0, &mut out).unwrap();
+            out[0]
+        };
+        let both = &mut || {
+            add(&*device, kernel, &buffer, 1);
+            add(&*device, kernel, &buffer, 10);
+            Ok(())
+        };
+        let recording = device.record(both).unwrap();
+        assert_eq!(first(&buffer), 0);
+        for times in 1..4 {
+            // SAFETY: the buffer is still there.
+            unsafe { device.replay(recording) }.unwrap();
+            assert_eq!(first(&buffer), times * 11);
+        }
+        // One that fails leaves nothing behind.
+        let failed = device.record(&mut || {
+            add(&*device, kernel, &buffer, 100);
+            Err(GpuError::Failed("ours".into()))
+        });
+        assert_eq!(failed, Err(GpuError::Failed("ours".into())));
+        add(&*device, kernel, &buffer, 7);
+        assert_eq!(first(&buffer), 40);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let Some((device, kernel)) = device() else { return };
+        let num_bytes = 1 << 46;
+        assert_eq!(device.allocate(num_bytes), Err(GpuError::OutOfMemory { num_bytes }));
+        let shape = Shape { grid: [1, 1, 1], threads: 1, shared_bytes: 0 };
+        let too_long = vec![0; MAX_PARAMETER_BYTES + 1];
+        // SAFETY: none of these is launched.
+        unsafe {
+            assert!(device.launch(kernel, shape, &too_long).is_err());
+            assert!(device.launch(Kernel(1), shape, &[]).is_err());
+            assert!(device.replay(Recording(0)).is_err());
+        }
+        device.wait().unwrap();
+    }
+}
