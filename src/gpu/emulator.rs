@@ -38,7 +38,8 @@ type Recorded = (Kernel, Shape, Vec<u8>);
 #[derive(Debug)]
 pub(crate) struct Emulator {
     /// Bytes that there are.
-    memory: usize,
+    memory: AtomicUsize,
+    num_refused: AtomicUsize,
     /// In which order threads of a block begin.
     is_backwards: AtomicBool,
     num_launches: AtomicUsize,
@@ -55,6 +56,12 @@ struct State {
     is_recording: bool,
 }
 
+impl State {
+    fn used(&self) -> usize {
+        self.allocations.values().sum()
+    }
+}
+
 impl Emulator {
     /// A device with that much memory; `None`, with a word on the error stream, where there
     /// is no C++ compiler.
@@ -64,7 +71,8 @@ impl Emulator {
             return None;
         }
         Some(Self {
-            memory,
+            memory: AtomicUsize::new(memory),
+            num_refused: AtomicUsize::new(0),
             is_backwards: AtomicBool::new(false),
             num_launches: AtomicUsize::new(0),
             num_replays: AtomicUsize::new(0),
@@ -75,6 +83,16 @@ impl Emulator {
     /// Has the last thread of each block begin, or the first.
     pub(crate) fn set_backwards(&self, is_backwards: bool) {
         self.is_backwards.store(is_backwards, Ordering::Relaxed);
+    }
+
+    /// Has so many bytes free from now on.
+    pub(crate) fn leave(&self, num_bytes: usize) {
+        self.memory.store(self.state().used() + num_bytes, Ordering::Relaxed);
+    }
+
+    /// Allocations that were refused.
+    pub(crate) fn num_refused(&self) -> usize {
+        self.num_refused.load(Ordering::Relaxed)
     }
 
     /// Launches so far that were not recorded ones, and replays.
@@ -123,7 +141,8 @@ impl Device for Emulator {
 
     fn allocate(&self, num_bytes: usize) -> Result<Address, GpuError> {
         let mut state = self.state();
-        if state.allocations.values().sum::<usize>() + num_bytes > self.memory {
+        if state.used() + num_bytes > self.memory.load(Ordering::Relaxed) {
+            self.num_refused.fetch_add(1, Ordering::Relaxed);
             return Err(GpuError::OutOfMemory { num_bytes });
         }
         // SAFETY: the layout is not empty, and all of it is written.

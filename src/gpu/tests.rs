@@ -230,3 +230,24 @@ fn gates_and_sums_are_finished_in_place() {
         assert!((x - wanted).abs() < 0.02 + 0.002 * wanted.abs(), "{at}: {x} {wanted}");
     }
 }
+
+/// The compiler that is used for real takes the kernels as they are, for GPUs old and new,
+/// and leaves none out.
+#[test]
+fn kernels_compile_for_gpus_old_and_new() {
+    let Some(library) = nvrtc::tests::library() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let compiler = nvrtc::Compiler::new(&library, dir.path());
+    let mistral = HeadShape { num_heads: 32, num_kv_heads: 8, head_dim: 128 };
+    for (architecture, heads, operand) in
+        [(80, mistral, Operand::Half), (90, mistral, Operand::Bfloat), (120, HEADS, Operand::Half)]
+    {
+        let program = program::Program::new(heads, operand, &Format::ALL);
+        let image = compiler.compile(&program, architecture).unwrap();
+        assert!(image.starts_with(b"\x7fELF"), "sm_{architecture}");
+        let text = String::from_utf8_lossy(&image);
+        for kernel in &program.kernels {
+            assert!(text.contains(&format!(".text.{kernel}")), "{kernel} for sm_{architecture}");
+        }
+    }
+}

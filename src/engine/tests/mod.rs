@@ -9,6 +9,7 @@ mod bounds;
 mod disk_tier;
 mod equality;
 mod governor;
+mod gpu;
 mod handle;
 mod random_load;
 mod reply_text;

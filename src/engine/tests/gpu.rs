@@ -1,0 +1,91 @@
+//! The engine on an emulated GPU: continuous batching, prefix cache, blocks that go and come
+//! back, and a device that runs out of memory.
+
+use super::*;
+use crate::gpu::{Emulator, GpuPlace};
+use crate::model::Backend;
+
+/// An engine on a device, and the device; `None` where nothing emulates one.
+fn engine_and_device(options: &EngineOptions) -> Option<(TestEngine, Arc<Emulator>)> {
+    let device = Arc::new(Emulator::new(1 << 28)?);
+    let backend = Backend::Gpu(GpuPlace::emulated(device.clone()));
+    let load = LoadOptions { backend, ..LoadOptions::default() };
+    let model = Arc::new(Model::random(&ModelConfig::tiny(), 11, &load).unwrap());
+    Some((TestEngine(Engine::new(model, TOKENIZER.clone(), options).unwrap()), device))
+}
+
+fn engine(options: &EngineOptions) -> Option<TestEngine> {
+    Some(engine_and_device(options)?.0)
+}
+
+fn options() -> EngineOptions {
+    EngineOptions { block_size: 32, ..super::options() }
+}
+
+const PROMPTS: [&str; 5] = [
+    "The fire was low.",
+    "On the third day of the long march through the marshes, with the banners soaked and the \
+     mules complaining, Captain Ysolde allowed a fire.",
+    "On the third day of the long march through the marshes, with the banners soaked, it rained.",
+    "x",
+    "Nobody spoke of the bridge, and of those who had been on it, until the kettle sang.",
+];
+
+#[test]
+fn replies_are_the_same_alone_together_and_from_the_cache() {
+    let Some(mut alone) = engine(&options()) else { return };
+    let expected: Vec<_> = PROMPTS
+        .iter()
+        .map(|prompt| {
+            let salted = GenerationRequest { cache_salt: 7, ..request(prompt) };
+            let cold = alone.complete(&salted);
+            // Once more, from what is cached of it.
+            let warm = alone.complete(&salted);
+            assert_eq!(warm.token_ids, cold.token_ids, "{prompt}");
+            assert_eq!(warm.num_cached_tokens, (prompt.len() - 1) / 32 * 32);
+            cold.token_ids
+        })
+        .collect();
+    let mut together = engine(&options()).unwrap();
+    let streams: Vec<_> =
+        PROMPTS.iter().map(|prompt| together.submit(request(prompt)).unwrap()).collect();
+    together.run();
+    for (stream, expected) in streams.into_iter().zip(expected) {
+        assert_eq!(stream.blocking_finish().unwrap().token_ids, expected);
+    }
+}
+
+#[test]
+fn memory_that_runs_out_makes_steps_smaller_and_fails_nobody() {
+    let Some((mut engine, device)) = engine_and_device(&options()) else { return };
+    let long = "A bell rang twice over the water. ".repeat(12);
+    let expected = cold(&long);
+    // Enough for steps of 32 tokens, and not of 64.
+    device.leave(96 << 10);
+    assert_eq!(engine.complete(&request(&long)).token_ids, expected);
+    assert!(device.num_refused() > 0, "nothing ran out");
+}
+
+/// A reply of a device that lacks nothing.
+fn cold(prompt: &str) -> Vec<u32> {
+    engine(&options()).unwrap().complete(&request(prompt)).token_ids
+}
+
+#[test]
+fn blocks_come_back_from_the_tier_below_as_they_went() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk_cache =
+        DiskCacheOptions { dir: dir.path().into(), capacity_bytes: 16 << 20, key: None };
+    let tiered = EngineOptions { disk_cache: Some(disk_cache), ..options() };
+    let Some(mut first) = engine(&tiered) else { return };
+    let expected = first.complete(&request(PROMPTS[1])).token_ids;
+    while first.stats().disk_cache.unwrap().num_pending > 0 {
+        first.step();
+    }
+    drop(first);
+    // Another engine, whose memory holds nothing of it.
+    let mut second = engine(&tiered).unwrap();
+    let summary = second.complete(&request(PROMPTS[1]));
+    assert_eq!(summary.token_ids, expected);
+    assert!(summary.num_restored_tokens >= 96, "{summary:?}");
+}
