@@ -13,6 +13,7 @@ use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
 
 use super::*;
+use crate::engine::disk_tier::DiskTier;
 
 const PROMPT: &str = "On the third day of the long march through the marshes, with the banners \
                       soaked and the mules complaining, Captain Ysolde allowed a fire.";
@@ -43,7 +44,7 @@ impl TestEngine {
     }
 
     fn tier(&self) -> &DiskTier {
-        self.tier.as_ref().unwrap()
+        self.tiers.disk.as_ref().unwrap()
     }
 
     /// Steps until everything that is to be written is.
