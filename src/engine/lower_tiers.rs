@@ -1,19 +1,26 @@
-//! What lies below the KV cache, as one: blocks of idle conversations go there and come
-//! back, and sequences wait here for theirs.
+//! What lies below the KV cache, as one: host memory, then the disk. Blocks of idle
+//! conversations go to both and come back from the first that has them; sequences wait here
+//! for theirs.
 //!
 //! Knows names and bytes; how they are filed is [`super::tiering`]'s part.
+//!
+//! Invariant: what is in host memory of a text is its beginning, so the disk is asked last.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::block_log::{BlockLog, BlockLogError, StoredBlock};
 use super::disk_tier::{DiskTier, Forgotten};
+use super::host_tier::HostTier;
 use super::label::ChainHash;
 use super::model_runner::ModelRunner;
 use super::restoring::Restoring;
 use super::sequence::{Sequence, SequenceId};
-use super::{DiskCacheOptions, DiskCacheStats, EngineError, EngineOptions};
+use super::{
+    DiskCacheOptions, DiskCacheStats, EngineError, EngineOptions, HostCacheStats, IntegrityError,
+};
 
 /// Why an engine has no tier on the disk.
 #[derive(Debug)]
@@ -27,6 +34,7 @@ pub(super) enum NoDisk {
 
 #[derive(Debug)]
 pub(super) struct LowerTiers {
+    pub(super) host: Option<HostTier>,
     pub(super) disk: Result<DiskTier, NoDisk>,
     pub(super) restoring: BTreeMap<SequenceId, Restoring>,
 }
@@ -41,13 +49,17 @@ impl LowerTiers {
         options: &EngineOptions,
         runner: &ModelRunner,
     ) -> Result<(Self, [u8; 16]), EngineError> {
-        let (disk, key) = open_disk(options.disk_cache.as_ref(), runner, options.cache_key)?;
-        Ok((Self { disk, restoring: BTreeMap::new() }, key))
+        let host = open_host(options.host_cache_bytes, runner);
+        // As many as there may be to copy from.
+        let max_pending = host.as_ref().map_or(0, HostTier::max_blocks);
+        let max_pending = max_pending.saturating_add(runner.num_blocks());
+        let (disk, key) = open_disk(options, runner, max_pending)?;
+        Ok((Self { host, disk, restoring: BTreeMap::new() }, key))
     }
 
     /// Whether there is any.
     pub(super) fn exist(&self) -> bool {
-        self.disk.is_ok()
+        self.host.is_some() || self.disk.is_ok()
     }
 
     /// Calls `bell`, from another thread, whenever there is something to take.
@@ -60,6 +72,9 @@ impl LowerTiers {
     /// A chain that lies in the KV cache and was just used: what is lacking of it below is
     /// to be copied.
     pub(super) fn offer(&mut self, chain: Vec<ChainHash>) {
+        if let Some(host) = &mut self.host {
+            host.offer(&chain);
+        }
         if let Ok(disk) = &mut self.disk {
             disk.offer(chain);
         }
@@ -68,19 +83,28 @@ impl LowerTiers {
     /// Has blocks copied by `copy` as far as there is room. `copy` knows nothing of a block
     /// that is gone from the KV cache.
     pub(super) fn write_behind(&mut self, copy: impl Fn(ChainHash) -> Option<StoredBlock>) {
+        if let Some(host) = &mut self.host {
+            host.write_behind(&copy);
+        }
         if let Ok(disk) = &mut self.disk {
-            disk.write_behind(|hash| copy(hash).map(Into::into));
+            let in_host = |hash| self.host.as_ref()?.get(hash);
+            disk.write_behind(|hash| in_host(hash).or_else(|| copy(hash).map(Arc::new)));
         }
     }
 
     /// How many blocks of a chain lie below, beyond its first `num_cached`.
     pub(super) fn num_further(&self, chain: &[ChainHash], num_cached: usize) -> usize {
-        let contains = |hash| self.disk.as_ref().is_ok_and(|disk| disk.contains(hash));
-        chain.iter().skip(num_cached).take_while(|&&hash| contains(hash)).count()
+        let in_host = |hash| self.host.as_ref().is_some_and(|host| host.contains(hash));
+        let on_disk = |hash| self.disk.as_ref().is_ok_and(|disk| disk.contains(hash));
+        let further = chain.iter().skip(num_cached);
+        further.take_while(|&&hash| in_host(hash) || on_disk(hash)).count()
     }
 
     /// Keeps a sequence until its blocks are back.
     pub(super) fn park(&mut self, restoring: Restoring) {
+        if let Some(host) = &mut self.host {
+            host.touch(restoring.chain());
+        }
         self.restoring.insert(restoring.sequence.id, restoring);
     }
 
@@ -106,7 +130,7 @@ impl LowerTiers {
 
     /// Asks the disk for what a sequence lacks. False if it has none of that.
     pub(super) fn ask_disk(&mut self, id: SequenceId) -> bool {
-        let Self { disk: Ok(disk), restoring } = self else { return false };
+        let Self { disk: Ok(disk), restoring, .. } = self else { return false };
         let Some(restoring) = restoring.get_mut(&id) else { return false };
         let missing = restoring.missing();
         let num_there = missing.iter().take_while(|&&hash| disk.contains(hash)).count();
@@ -121,7 +145,9 @@ impl LowerTiers {
     /// Whether there is nothing to do here until the disk has done something.
     pub(super) fn is_quiet(&self) -> bool {
         let is_disk_quiet = |disk: &DiskTier| !disk.has_news() && !disk.can_copy();
-        self.disk.iter().all(is_disk_quiet) && self.unserved().is_empty()
+        let is_host_quiet = self.host.iter().all(|host| !host.has_pending());
+        let all_await_disk = self.restoring.values().all(|restoring| restoring.awaits_disk);
+        is_host_quiet && self.disk.iter().all(is_disk_quiet) && all_await_disk
     }
 
     /// Waits until something came from the disk, or the time is over.
@@ -131,8 +157,11 @@ impl LowerTiers {
         }
     }
 
-    /// Forgets below what was forgotten in the KV cache.
+    /// Forgets below what was forgotten in the KV cache: in host memory at once.
     pub(super) fn forget(&mut self, forgotten: Forgotten) {
+        if let Some(host) = &mut self.host {
+            host.forget(forgotten.scope);
+        }
         match &mut self.disk {
             Ok(disk) => disk.forget(forgotten),
             Err(NoDisk::Off) => forgotten.answer(Ok(())),
@@ -141,11 +170,21 @@ impl LowerTiers {
     }
 
     /// What a broken engine has in memory is not to be trusted: nothing more of it goes
-    /// below.
+    /// to the disk, or comes back.
     pub(super) fn distrust_memory(&mut self) {
+        self.host = None;
         if let Ok(disk) = &mut self.disk {
             disk.drop_pending();
         }
+    }
+
+    /// Checks that the counts of host memory agree.
+    pub(super) fn check_integrity(&self) -> Result<(), IntegrityError> {
+        self.host.iter().try_for_each(HostTier::check_integrity).map_err(IntegrityError)
+    }
+
+    pub(super) fn host_stats(&self) -> Option<HostCacheStats> {
+        self.host.as_ref().map(HostTier::stats)
     }
 
     pub(super) fn disk_stats(&self) -> Option<DiskCacheStats> {
@@ -153,12 +192,21 @@ impl LowerTiers {
     }
 }
 
+fn open_host(capacity_bytes: u64, runner: &ModelRunner) -> Option<HostTier> {
+    let host = HostTier::new(capacity_bytes, runner.block_bytes(), runner.num_blocks());
+    if host.is_none() && capacity_bytes > 0 {
+        tracing::warn!(capacity_bytes, "the host cache is off: it would not hold two blocks");
+    }
+    host
+}
+
 fn open_disk(
-    options: Option<&DiskCacheOptions>,
+    options: &EngineOptions,
     runner: &ModelRunner,
-    new_key: [u8; 16],
+    max_pending: usize,
 ) -> Result<(Result<DiskTier, NoDisk>, [u8; 16]), EngineError> {
-    let Some(DiskCacheOptions { dir, capacity_bytes, key }) = options else {
+    let new_key = options.cache_key;
+    let Some(DiskCacheOptions { dir, capacity_bytes, key }) = &options.disk_cache else {
         return Ok((Err(NoDisk::Off), new_key));
     };
     let opened = if 2 * runner.block_bytes() as u64 > *capacity_bytes {
@@ -174,7 +222,7 @@ fn open_disk(
             let (num_blocks, num_bytes) = (log.num_blocks(), log.num_bytes());
             tracing::info!(num_blocks, num_bytes, "the disk cache is open");
             let key = log.key();
-            let disk = DiskTier::start(log, runner.block_bytes(), runner.num_blocks())?;
+            let disk = DiskTier::start(log, runner.block_bytes(), max_pending)?;
             Ok((Ok(disk), key))
         }
         Ok(None) => Ok((Err(NoDisk::Off), new_key)),

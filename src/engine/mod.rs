@@ -16,6 +16,7 @@ mod disk_tier;
 mod generation;
 mod governor;
 mod handle;
+mod host_tier;
 mod intake;
 mod label;
 mod load;
@@ -53,7 +54,7 @@ pub use request::{
     EngineError, FinishReason, GenerationEvent, GenerationRequest, GenerationSummary,
 };
 pub use sequence::SequenceId;
-pub use stats::{DiskCacheStats, EngineStats, StepStats};
+pub use stats::{DiskCacheStats, EngineStats, HostCacheStats, StepStats};
 pub use stream::{Aborter, GenerationStream};
 pub use text::TextFilter;
 
@@ -142,7 +143,7 @@ impl Engine {
     /// Gives every running sequence its next token or prefill chunk.
     ///
     /// Runs nothing when there is no sequence, and waits for a few milliseconds where all
-    /// there are wait for the disk cache, for which it also copies blocks. If the model
+    /// there are wait for the disk cache; for that and the host cache it also copies blocks. If the model
     /// fails, the sequences of the batch fail with its error, and the others go on; but where
     /// the device had no memory, less runs at once from then on, and nobody fails.
     pub fn step(&mut self) -> StepStats {
@@ -172,7 +173,7 @@ impl Engine {
     }
 
     /// Whether there is no sequence, so that a step would run nothing. It may still copy
-    /// blocks for the disk cache.
+    /// blocks for the host and the disk cache.
     pub fn is_idle(&self) -> bool {
         self.generations.is_empty()
     }
@@ -187,11 +188,12 @@ impl Engine {
             num_available_blocks: blocks.num_available(),
             num_cached_blocks: blocks.num_cached(),
             totals: self.totals,
+            host_cache: self.tiers.host_stats(),
             disk_cache: self.tiers.disk_stats(),
         }
     }
 
-    /// Checks that block counts, queues and prefix cache agree.
+    /// Checks that block counts, queues, prefix cache and host cache agree.
     ///
     /// # Errors
     /// The first contradiction: a bug of ours.
@@ -212,6 +214,7 @@ impl Engine {
                 return Err(IntegrityError(what));
             }
         }
+        self.tiers.check_integrity()?;
         self.scheduler.check_integrity()
     }
 

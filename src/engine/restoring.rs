@@ -31,6 +31,11 @@ impl Restoring {
         Self { sequence, chain, wanted, num_restored: 0, awaits_disk: false }
     }
 
+    /// The names of all its blocks.
+    pub(super) fn chain(&self) -> &[ChainHash] {
+        &self.chain
+    }
+
     /// The blocks that are back.
     pub(super) fn restored(&self) -> Range<usize> {
         self.wanted.start..self.wanted.start + self.num_restored

@@ -1,6 +1,7 @@
 //! How the engine uses the tiers below the KV cache: what it brings back before a
 //! sequence runs, what it leaves there afterwards, and what all of them forget.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -8,6 +9,7 @@ use tokio::sync::oneshot;
 use super::block_log::StoredBlock;
 use super::block_manager::BlockManager;
 use super::disk_tier::{Forgotten, Restored};
+use super::host_tier::HostTier;
 use super::label::Scope;
 use super::lower_tiers::{LowerTiers, NoDisk};
 use super::restoring::Restoring;
@@ -60,10 +62,9 @@ impl Engine {
         }
         self.file_from_disk();
         self.park_unprepared();
+        let mut left = self.tiers.host.as_ref().map_or(0, |host| host.restore_bytes);
         for id in self.tiers.unserved() {
-            if !self.tiers.ask_disk(id) {
-                self.end_restoring(id, false);
-            }
+            self.serve(id, &mut left);
         }
     }
 
@@ -86,6 +87,8 @@ impl Engine {
     /// Copies what is left to be kept on the disk, for a while.
     pub(super) fn write_the_last(&mut self) {
         let deadline = Instant::now() + LAST_WRITES;
+        // Host memory ends with the engine.
+        self.tiers.host.iter_mut().for_each(HostTier::drop_pending);
         while let Ok(disk) = &self.tiers.disk
             && disk.has_pending()
             && disk.failure().is_none()
@@ -117,6 +120,30 @@ impl Engine {
         }
     }
 
+    /// Files what host memory has for a sequence, `left` bytes at most; where that is all,
+    /// the disk is asked for the rest, or the sequence runs.
+    fn serve(&mut self, id: SequenceId, left: &mut usize) {
+        let LowerTiers { host, restoring, .. } = &mut self.tiers;
+        let Some(restoring) = restoring.get_mut(&id) else { return };
+        let mut has_more = false;
+        if let Some(host) = host {
+            let found = host.leading(restoring.missing());
+            let (blocks, block_bytes) = (self.scheduler.blocks_mut(), self.runner.block_bytes());
+            let num_now = found.len().min(*left / block_bytes);
+            let found_now = found[..num_now].iter().map(Arc::as_ref);
+            let num_filed = restoring.file(blocks, &mut self.runner, found_now);
+            host.note_restored(num_filed);
+            *left -= num_now * block_bytes;
+            if num_filed < num_now {
+                return self.end_restoring(id, false);
+            }
+            has_more = num_now < found.len();
+        }
+        if !has_more && !self.tiers.ask_disk(id) {
+            self.end_restoring(id, false);
+        }
+    }
+
     /// Files what was read from the disk.
     fn file_from_disk(&mut self) {
         let Ok(disk) = &mut self.tiers.disk else { return };
@@ -129,16 +156,26 @@ impl Engine {
         }
     }
 
-    /// Files some blocks of a sequence that waits for them.
+    /// Files some blocks of a sequence that waits for them; host memory keeps copies.
     fn file(&mut self, answer: Restored) {
-        let LowerTiers { disk: Ok(disk), restoring } = &mut self.tiers else { return };
+        let LowerTiers { host, disk: Ok(disk), restoring } = &mut self.tiers else { return };
         // Whoever has ended meanwhile needs none.
         let Some(restoring) = restoring.get_mut(&answer.id) else { return };
-        let num_filed =
-            restoring.file(self.scheduler.blocks_mut(), &mut self.runner, &answer.blocks);
+        let Restored { id, blocks: read, is_last } = answer;
+        let num_read = read.len();
+        let num_filed = restoring.file(self.scheduler.blocks_mut(), &mut self.runner, &read);
         disk.note_restored(num_filed);
-        if answer.is_last || num_filed < answer.blocks.len() {
-            self.end_restoring(answer.id, false);
+        for StoredBlock { mut label, payload } in read.into_iter().take(num_filed) {
+            let filed = self.scheduler.blocks().filed(label.hash);
+            let (Some(host), Some(filed)) = (host.as_mut(), filed) else { break };
+            // Another may have had it written than whose it is in the KV cache now.
+            label.owner = filed.label.owner;
+            if label == filed.label {
+                host.keep(StoredBlock { label, payload });
+            }
+        }
+        if is_last || num_filed < num_read {
+            self.end_restoring(id, false);
         }
     }
 
@@ -158,8 +195,8 @@ impl Engine {
     fn give_up_disk(&mut self, error: EngineError) {
         tracing::error!("the disk cache broke down: the engine goes on without it");
         self.tiers.disk = Err(NoDisk::Failed(error));
-        let parked = self.tiers.parked().map(|sequence| sequence.id);
-        for id in parked.collect::<Vec<_>>() {
+        let parked = self.tiers.restoring.values().filter(|restoring| restoring.awaits_disk);
+        for id in parked.map(|restoring| restoring.sequence.id).collect::<Vec<_>>() {
             self.end_restoring(id, false);
         }
     }

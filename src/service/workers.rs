@@ -260,6 +260,7 @@ pub fn engine_options(config: &Config) -> anyhow::Result<EngineOptions> {
         max_step: Some(Duration::from_millis(engine.max_step_ms)),
         max_waiting: engine.max_waiting,
         cache_key: cache_key(),
+        host_cache_bytes: 0,
         disk_cache: disk_cache.transpose()?,
     })
 }

@@ -10,10 +10,12 @@ mod disk_tier;
 mod equality;
 mod governor;
 mod handle;
+mod host_tier;
 mod random_load;
 mod reply_text;
 mod scheduling;
 mod text;
+mod tiered_load;
 mod tracing;
 
 use std::ops::{Deref, DerefMut};
