@@ -143,9 +143,10 @@ impl Engine {
     /// Gives every running sequence its next token or prefill chunk.
     ///
     /// Runs nothing when there is no sequence, and waits for a few milliseconds where all
-    /// there are wait for the disk cache; for that and the host cache it also copies blocks. If the model
-    /// fails, the sequences of the batch fail with its error, and the others go on; but where
-    /// the device had no memory, less runs at once from then on, and nobody fails.
+    /// there are wait for the disk cache. It also copies blocks for the host and the disk
+    /// cache. If the model fails, the sequences of the batch fail with its error, and the
+    /// others go on; but where the device had no memory, less runs at once from then on, and
+    /// nobody fails.
     pub fn step(&mut self) -> StepStats {
         let started_at = Instant::now();
         self.drop_cancelled();
