@@ -13,6 +13,9 @@ use super::{Auto, Invalid};
 pub struct EngineConfig {
     /// Memory for attention keys and values, in MiB.
     pub kv_cache_mib: usize,
+    /// Memory of this machine for keys and values of idle conversations, in MiB; 0 is none.
+    /// Whoever knows the device chooses.
+    pub host_cache_mib: Auto<u64>,
     /// Disk for keys and values of idle conversations, in MiB; 0 is none.
     pub disk_cache_mib: u64,
     /// Tokens in one KV block.
@@ -53,6 +56,14 @@ impl EngineConfig {
             self.kv_cache_mib,
             "a number of MiB from 16 up",
         )?;
+        if let Auto::Set(mib) = self.host_cache_mib {
+            require(
+                mib == 0 || (64..=1 << 24).contains(&mib),
+                "engine.host_cache_mib",
+                mib,
+                "\"auto\", 0, or a number of MiB from 64 to 16777216",
+            )?;
+        }
         require(
             self.disk_cache_mib == 0 || (64..=1 << 24).contains(&self.disk_cache_mib),
             "engine.disk_cache_mib",

@@ -97,6 +97,11 @@ fn wrong_types_and_ranges_name_key_value_and_what_is_allowed() {
         error(&options(&[], &["engine.block_size=12"])),
         "--set: `engine.block_size` is 12, but must be a power of two from 8 to 256"
     );
+    assert_eq!(
+        error(&options(&[], &["engine.host_cache_mib=63"])),
+        "--set: `engine.host_cache_mib` is 63, but must be \"auto\", 0, or a number of MiB from \
+         64 to 16777216"
+    );
     let text = error(&options(&[], &["engine.threads=many"]));
     assert!(text.contains("engine.threads") && text.contains("whole number"), "{text}");
     let text = error(&options(&[], &["telemetry.format=xml"]));

@@ -53,7 +53,7 @@ pub(super) struct Generation {
     pub(super) decoder: IncrementalDecoder,
     pub(super) num_banned_passed: usize,
     pub(super) num_cached_tokens: usize,
-    /// Which tokens of the prompt were brought back from the tier below memory.
+    /// Which tokens of the prompt were brought back from below the KV cache.
     pub(super) restored_tokens: Range<usize>,
 }
 
@@ -76,7 +76,7 @@ impl Generation {
         self.outlet.abort.load(Ordering::Relaxed) || self.outlet.events.is_closed()
     }
 
-    /// Notes which tokens of the prompt came back from the tier below memory. What comes
+    /// Notes which tokens of the prompt came back from below the KV cache. What comes
     /// back after a preemption was computed once, and is not counted.
     pub(super) fn note_restored(&mut self, tokens: Range<usize>) {
         if self.outlet.started_at.is_none() {

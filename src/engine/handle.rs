@@ -110,10 +110,10 @@ impl EngineHandle {
         let (commands, receiver) = sync_channel(options.max_waiting + MAX_BACKGROUND + 16);
         let commands = Arc::new(commands);
         let alarm = Alarm { commands: Arc::downgrade(&commands), is_set: Arc::default() };
-        if let Ok(tier) = &engine.tier {
+        engine.tiers.set_bell({
             let alarm = alarm.clone();
-            tier.set_bell(move || alarm.ring());
-        }
+            move || alarm.ring()
+        });
         let forgotten = Arc::new(Mutex::new(Some(Vec::new())));
         let thread = thread::Builder::new()
             .name("engine".into())

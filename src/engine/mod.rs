@@ -8,6 +8,7 @@
 //! is in the batch, in the cache, or was preempted: to the bit on our kernels, up to
 //! float rounding on candle.
 
+mod backlog;
 mod banned;
 mod block_log;
 mod block_manager;
@@ -15,14 +16,17 @@ mod disk_tier;
 mod generation;
 mod governor;
 mod handle;
+mod host_tier;
 mod intake;
 mod label;
 mod load;
+mod lower_tiers;
 mod model_runner;
 mod options;
 mod pacer;
 mod prefix_cache;
 mod request;
+mod restoring;
 mod rewind;
 mod scheduler;
 mod sequence;
@@ -44,27 +48,26 @@ pub use governor::LengthRange;
 pub use handle::EngineHandle;
 pub use label::Scope;
 pub use load::{LoadedModel, load_tokenizer};
+pub use lower_tiers::discard_disk_cache;
 pub use options::{DiskCacheKey, DiskCacheOptions, EngineOptions, KvCacheSize};
 pub use request::{
     EngineError, FinishReason, GenerationEvent, GenerationRequest, GenerationSummary,
 };
 pub use sequence::SequenceId;
-pub use stats::{DiskCacheStats, EngineStats, StepStats};
+pub use stats::{DiskCacheStats, EngineStats, HostCacheStats, StepStats};
 pub use stream::{Aborter, GenerationStream};
 pub use text::TextFilter;
-pub use tiering::discard_disk_cache;
 
 use crate::model::{Logits, Model, ModelError};
 use crate::tokenizer::Tokenizer;
 use block_manager::BlockManager;
-use disk_tier::DiskTier;
 use generation::Generation;
 use intake::{Intake, Submission};
+use lower_tiers::LowerTiers;
 use model_runner::ModelRunner;
 use pacer::Pacer;
 use scheduler::{Schedule, ScheduledSequence, Scheduler, SchedulerLimits};
 use sequence::Sequence;
-use tiering::NoTier;
 
 /// Runs many sequences on one model.
 ///
@@ -78,7 +81,7 @@ pub struct Engine {
     runner: ModelRunner,
     generations: BTreeMap<SequenceId, Generation>,
     /// Where blocks go and come back from; some of the sequences wait there.
-    tier: Result<DiskTier, NoTier>,
+    tiers: LowerTiers,
     totals: stats::Totals,
 }
 
@@ -102,7 +105,7 @@ impl Engine {
             max_batch_sequences: options.max_batch_sequences,
             max_batch_tokens: options.max_batch_tokens,
         };
-        let (tier, key) = tiering::open(options.disk_cache.as_ref(), &runner, options.cache_key)?;
+        let (tiers, key) = LowerTiers::open(options, &runner)?;
         let blocks = BlockManager::new(num_blocks, options.block_size, key);
         Ok(Self {
             intake: Arc::new(intake),
@@ -110,7 +113,7 @@ impl Engine {
             pacer: Pacer::new(options.max_step),
             runner,
             generations: BTreeMap::new(),
-            tier,
+            tiers,
             totals: stats::Totals::default(),
         })
     }
@@ -140,9 +143,10 @@ impl Engine {
     /// Gives every running sequence its next token or prefill chunk.
     ///
     /// Runs nothing when there is no sequence, and waits for a few milliseconds where all
-    /// there are wait for the disk cache, for which it also copies blocks. If the model
-    /// fails, the sequences of the batch fail with its error, and the others go on; but where
-    /// the device had no memory, less runs at once from then on, and nobody fails.
+    /// there are wait for the disk cache. It also copies blocks for the host and the disk
+    /// cache. If the model fails, the sequences of the batch fail with its error, and the
+    /// others go on; but where the device had no memory, less runs at once from then on, and
+    /// nobody fails.
     pub fn step(&mut self) -> StepStats {
         let started_at = Instant::now();
         self.drop_cancelled();
@@ -151,7 +155,7 @@ impl Engine {
         let schedule = self.scheduler.schedule(self.pacer.prompt_tokens(), parked_foreground);
         self.announce(&schedule);
         let preempted = schedule.preempted.iter().filter_map(|&id| self.scheduler.waiting(id));
-        tiering::offer(&mut self.tier, self.scheduler.blocks(), preempted);
+        tiering::offer(&mut self.tiers, self.scheduler.blocks(), preempted);
         let run_at = Instant::now();
         let num_finished = match self.runner.run(&schedule.batch, &self.scheduler) {
             Ok(logits) => {
@@ -170,7 +174,7 @@ impl Engine {
     }
 
     /// Whether there is no sequence, so that a step would run nothing. It may still copy
-    /// blocks for the disk cache.
+    /// blocks for the host and the disk cache.
     pub fn is_idle(&self) -> bool {
         self.generations.is_empty()
     }
@@ -185,11 +189,12 @@ impl Engine {
             num_available_blocks: blocks.num_available(),
             num_cached_blocks: blocks.num_cached(),
             totals: self.totals,
-            disk_cache: self.tier.as_ref().ok().map(DiskTier::stats),
+            host_cache: self.tiers.host_stats(),
+            disk_cache: self.tiers.disk_stats(),
         }
     }
 
-    /// Checks that block counts, queues and prefix cache agree.
+    /// Checks that block counts, queues, prefix cache and host cache agree.
     ///
     /// # Errors
     /// The first contradiction: a bug of ours.
@@ -201,8 +206,7 @@ impl Engine {
             let what = format!("{num_sequences} sequences for {num_generations} generations");
             return Err(IntegrityError(what));
         }
-        let restoring = self.tier.iter().flat_map(DiskTier::restoring);
-        for sequence in restoring {
+        for sequence in self.tiers.parked() {
             if !self.generations.contains_key(&sequence.id) {
                 return Err(IntegrityError(format!("{:?} is restored for nobody", sequence.id)));
             }
@@ -211,11 +215,12 @@ impl Engine {
                 return Err(IntegrityError(what));
             }
         }
+        self.tiers.check_integrity()?;
         self.scheduler.check_integrity()
     }
 
     fn num_restoring(&self) -> usize {
-        self.tier.iter().map(|tier| tier.restoring().len()).sum()
+        self.tiers.parked().len()
     }
 
     fn enqueue(&mut self, submission: Submission) {
@@ -230,18 +235,17 @@ impl Engine {
         if !newer.id.is_background() || newer.cache_owner == 0 {
             return;
         }
-        let parked = self.tier.iter().flat_map(DiskTier::restoring);
-        let all = self.scheduler.background().chain(parked.filter(|s| s.id.is_background()));
+        let parked = self.tiers.parked().filter(|sequence| sequence.id.is_background());
+        let all = self.scheduler.background().chain(parked);
         let older = all.filter(|s| s.cache_owner == newer.cache_owner).map(|s| s.id);
         for id in older.collect::<Vec<_>>() {
             self.abort(id);
         }
     }
 
-    /// Whether somebody who waits for the disk comes before the background.
+    /// Whether somebody who waits for blocks comes before the background.
     fn has_parked_foreground(&self) -> bool {
-        let mut parked = self.tier.iter().flat_map(DiskTier::restoring);
-        parked.any(|sequence| !sequence.id.is_background())
+        self.tiers.parked().any(|sequence| !sequence.id.is_background())
     }
 
     fn drop_cancelled(&mut self) {
@@ -319,10 +323,10 @@ impl Engine {
 
     fn finish(&mut self, id: SequenceId, reason: FinishReason) {
         let Some(generation) = self.generations.remove(&id) else { return };
-        let parked = |tier: &mut DiskTier| Some(tier.unpark(id)?.sequence);
-        let sequence = self.scheduler.remove(id).or_else(|| self.tier.iter_mut().find_map(parked));
+        let parked = |tiers: &mut LowerTiers| Some(tiers.unpark(id)?.sequence);
+        let sequence = self.scheduler.remove(id).or_else(|| parked(&mut self.tiers));
         let sequence = sequence.expect("every generation has a sequence");
-        tiering::offer(&mut self.tier, self.scheduler.blocks(), [&sequence]);
+        tiering::offer(&mut self.tiers, self.scheduler.blocks(), [&sequence]);
         generation.finish(&sequence, reason);
     }
 
@@ -352,9 +356,8 @@ impl Engine {
 
     /// Ends every sequence: with its text if there is no error, else with the error.
     fn end_all(&mut self, error: Option<&EngineError>) {
-        if let (Some(_), Ok(tier)) = (error, &mut self.tier) {
-            // What a broken engine has in memory is not to be trusted.
-            tier.drop_pending();
+        if error.is_some() {
+            self.tiers.distrust_memory();
         }
         while let Some((&id, _)) = self.generations.first_key_value() {
             match error {

@@ -75,6 +75,9 @@ pub struct EngineOptions {
     /// Keys the hashes of the prefix cache; choose it at random. A disk cache keeps the
     /// first it was given, and that one counts.
     pub cache_key: [u8; 16],
+    /// The tier below the KV cache, in bytes of this machine's memory, taken as blocks go
+    /// there; 0 is none, and so is what would not hold two KV blocks.
+    pub host_cache_bytes: u64,
     /// The tier below memory; `None` is none.
     pub disk_cache: Option<DiskCacheOptions>,
 }
@@ -90,6 +93,7 @@ impl Default for EngineOptions {
             max_step: None,
             max_waiting: 64,
             cache_key: [0; 16],
+            host_cache_bytes: 0,
             disk_cache: None,
         }
     }

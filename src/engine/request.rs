@@ -156,7 +156,7 @@ pub struct GenerationSummary {
     pub num_prompt_tokens: usize,
     /// Of these, how many were found in the prefix cache.
     pub num_cached_tokens: usize,
-    /// Of these, how many were brought back from the tier below memory for this reply.
+    /// Of these, how many were brought back from below the KV cache for this reply.
     pub num_restored_tokens: usize,
     /// `token_ids.len()`.
     pub num_generated_tokens: usize,

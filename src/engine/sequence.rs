@@ -39,7 +39,7 @@ pub(super) struct Sequence {
     pub(super) cache_owner: u64,
     /// Whether nothing of it is to be kept, because it was forgotten while it lived.
     pub(super) is_forgotten: bool,
-    /// Whether the tier below memory was asked for its blocks.
+    /// Whether the tiers below the KV cache were asked for its blocks.
     pub(super) is_prepared: bool,
     pub(super) block_table: BlockTable,
     pub(super) num_preemptions: usize,

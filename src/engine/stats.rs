@@ -56,6 +56,8 @@ pub struct EngineStats {
     pub num_cached_blocks: usize,
     /// Sums over all steps.
     pub totals: Totals,
+    /// The tier below the KV cache; `None` where there is none.
+    pub host_cache: Option<HostCacheStats>,
     /// The tier below memory; `None` where there is none.
     pub disk_cache: Option<DiskCacheStats>,
 }
@@ -70,11 +72,46 @@ impl std::iter::Sum for EngineStats {
             num_available_blocks: sum.num_available_blocks + one.num_available_blocks,
             num_cached_blocks: sum.num_cached_blocks + one.num_cached_blocks,
             totals: sum.totals.plus(&one.totals),
+            host_cache: match (sum.host_cache, one.host_cache) {
+                (Some(a), Some(b)) => Some(a.plus(&b)),
+                (a, b) => a.or(b),
+            },
             disk_cache: match (sum.disk_cache, one.disk_cache) {
                 (Some(a), Some(b)) => Some(a.plus(&b)),
                 (a, b) => a.or(b),
             },
         })
+    }
+}
+
+/// What host memory holds below the KV cache, and has done since the engine started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HostCacheStats {
+    /// Blocks in host memory.
+    pub num_blocks: usize,
+    /// Bytes of their keys and values.
+    pub num_bytes: u64,
+    /// Blocks that are yet to be copied.
+    pub num_pending: usize,
+    /// Blocks that were copied, from the KV cache or when the disk was read.
+    pub num_written: u64,
+    /// Blocks that were brought back.
+    pub num_restored: u64,
+    /// Blocks that were not copied: too many waited, the KV cache lost them before, or
+    /// nothing could go for them.
+    pub num_skipped: u64,
+}
+
+impl HostCacheStats {
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            num_blocks: self.num_blocks + other.num_blocks,
+            num_bytes: self.num_bytes + other.num_bytes,
+            num_pending: self.num_pending + other.num_pending,
+            num_written: self.num_written + other.num_written,
+            num_restored: self.num_restored + other.num_restored,
+            num_skipped: self.num_skipped + other.num_skipped,
+        }
     }
 }
 

@@ -1,84 +1,25 @@
-//! How the engine uses the tier below memory: what it brings back before a sequence
-//! runs, what it leaves there afterwards, and what both forget.
-//!
-//! Invariant: a block that comes back is filed like one that was computed, under the
-//! same checks, so the rest of the engine does not know the difference.
+//! How the engine uses the tiers below the KV cache: what it brings back before a
+//! sequence runs, what it leaves there afterwards, and what all of them forget.
 
-use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::block_log::{BlockLog, BlockLogError, StoredBlock};
+use super::block_log::StoredBlock;
 use super::block_manager::BlockManager;
-use super::disk_tier::{DiskTier, Forgotten, Restored, Restoring};
-use super::label::{BlockLabel, ChainHash, Scope};
-use super::model_runner::ModelRunner;
+use super::disk_tier::{Forgotten, Restored};
+use super::host_tier::HostTier;
+use super::label::Scope;
+use super::lower_tiers::{LowerTiers, NoDisk};
+use super::restoring::Restoring;
 use super::sequence::{Sequence, SequenceId};
-use super::{DiskCacheOptions, Engine, EngineError};
+use super::{Engine, EngineError};
 
 /// How long a step may wait where everybody waits for the disk.
 const PATIENCE: Duration = Duration::from_millis(5);
 /// How long an engine that ends goes on copying blocks.
 const LAST_WRITES: Duration = Duration::from_secs(5);
-
-/// Why an engine has no tier below memory.
-#[derive(Debug)]
-pub(super) enum NoTier {
-    /// There is none by its options, and nothing in its directory.
-    Off,
-    /// It could not be opened, or broke down. Whatever lies in its directory stays there,
-    /// and cannot be forgotten.
-    Failed(EngineError),
-}
-
-/// Opens the tier, and tells which key the prefix cache must have. Without it the
-/// engine works all the same: whatever is wrong is said in the log.
-pub(super) fn open(
-    options: Option<&DiskCacheOptions>,
-    runner: &ModelRunner,
-    new_key: [u8; 16],
-) -> Result<(Result<DiskTier, NoTier>, [u8; 16]), EngineError> {
-    let Some(DiskCacheOptions { dir, capacity_bytes, key }) = options else {
-        return Ok((Err(NoTier::Off), new_key));
-    };
-    let opened = if 2 * runner.block_bytes() as u64 > *capacity_bytes {
-        tracing::warn!(capacity_bytes, "the disk cache is off: it would not hold two blocks");
-        // What it held when it was larger would stay, and nobody would forget it.
-        BlockLog::clear(dir).map(|()| None)
-    } else {
-        let identity = runner.kv_identity();
-        BlockLog::open(dir, *capacity_bytes, &identity, new_key, key.as_ref()).map(Some)
-    };
-    match opened {
-        Ok(Some(log)) => {
-            let (num_blocks, num_bytes) = (log.num_blocks(), log.num_bytes());
-            tracing::info!(num_blocks, num_bytes, "the disk cache is open");
-            let key = log.key();
-            let tier = DiskTier::start(log, runner.block_bytes(), runner.num_blocks())?;
-            Ok((Ok(tier), key))
-        }
-        Ok(None) => Ok((Err(NoTier::Off), new_key)),
-        Err(error) => {
-            if matches!(error, BlockLogError::Locked(_)) {
-                tracing::warn!(%error, "this engine runs without a disk cache");
-            } else {
-                let dir = dir.display();
-                tracing::error!(%error, %dir, "this engine runs without a disk cache");
-            }
-            Ok((Err(NoTier::Failed(error.into())), new_key))
-        }
-    }
-}
-
-/// Deletes what an engine left in the directory of its disk cache, for whoever wants
-/// none any more. Does nothing where there is none.
-///
-/// # Errors
-/// `DiskCache` if an engine uses it now, or the system refuses.
-pub fn discard_disk_cache(dir: &Path) -> Result<(), EngineError> {
-    Ok(BlockLog::clear(dir)?)
-}
 
 impl Engine {
     /// Drops what is cached under a salt from memory, and from the disk. What runs
@@ -104,41 +45,33 @@ impl Engine {
     pub(super) fn forget(&mut self, forgotten: Forgotten) {
         let scope = forgotten.scope;
         self.scheduler.forget(scope);
-        let parked = self.tier.iter().flat_map(DiskTier::restoring);
-        let ids = parked.filter(|sequence| sequence.is_in(scope)).map(|sequence| sequence.id);
-        for id in ids.collect::<Vec<_>>() {
+        let parked = self.tiers.parked().filter(|sequence| sequence.is_in(scope));
+        for id in parked.map(|sequence| sequence.id).collect::<Vec<_>>() {
             self.end_restoring(id, true);
         }
-        match &mut self.tier {
-            Ok(tier) => tier.forget(forgotten),
-            Err(NoTier::Off) => forgotten.answer(Ok(())),
-            Err(NoTier::Failed(error)) => forgotten.answer(Err(error.clone())),
-        }
+        self.tiers.forget(forgotten);
     }
 
     /// Files what came back, and sends for what those who run next will need.
     pub(super) fn restore(&mut self) {
-        if self.scheduler.is_empty()
-            && let Ok(tier) = &self.tier
-            && tier.restoring().len() > 0
-        {
-            tier.wait(PATIENCE);
+        if !self.tiers.exist() {
+            return;
         }
-        let Ok(tier) = &mut self.tier else { return };
-        let failure = tier.failure();
-        for answer in tier.take_restored() {
-            self.file(answer);
+        if self.scheduler.is_empty() && self.num_restoring() > 0 && self.tiers.is_quiet() {
+            self.tiers.wait(PATIENCE);
         }
-        if let Some(error) = failure {
-            self.give_up_tier(error);
+        self.file_from_disk();
+        self.park_unprepared();
+        let mut left = self.tiers.host.as_ref().map_or(0, |host| host.restore_bytes);
+        for id in self.tiers.unserved() {
+            self.serve(id, &mut left);
         }
-        self.send_for_blocks();
     }
 
     /// Copies some of the blocks that are to be kept below.
     pub(super) fn write_behind(&mut self) {
-        let Self { tier: Ok(tier), scheduler, runner, .. } = self else { return };
-        tier.write_behind(|hash| {
+        let Self { tiers, scheduler, runner, .. } = self;
+        tiers.write_behind(|hash| {
             let filed = scheduler.blocks().filed(hash)?;
             // A device that fails is the next step's to tell.
             let payload = runner.read_block(filed.block).ok()?;
@@ -148,147 +81,143 @@ impl Engine {
 
     /// Whether a step would do nothing until something comes from outside.
     pub(super) fn is_resting(&self) -> bool {
-        let is_quiet = |tier: &DiskTier| !tier.has_news() && !tier.can_copy();
-        self.scheduler.is_empty() && self.tier.iter().all(is_quiet)
+        self.scheduler.is_empty() && self.tiers.is_quiet()
     }
 
-    /// Copies what is left to be kept below, for a while.
+    /// Copies what is left to be kept on the disk, for a while.
     pub(super) fn write_the_last(&mut self) {
         let deadline = Instant::now() + LAST_WRITES;
-        while let Ok(tier) = &self.tier
-            && tier.has_pending()
-            && tier.failure().is_none()
+        // Host memory ends with the engine.
+        self.tiers.host.iter_mut().for_each(HostTier::drop_pending);
+        while let Ok(disk) = &self.tiers.disk
+            && disk.has_pending()
+            && disk.failure().is_none()
             && Instant::now() < deadline
         {
-            if !tier.can_copy() {
-                tier.wait(PATIENCE);
+            if !disk.can_copy() {
+                disk.wait(PATIENCE);
             }
             self.write_behind();
         }
     }
 
-    /// Parks those of the next sequences whose text goes on in the tier below.
-    fn send_for_blocks(&mut self) {
+    /// Parks those of the next sequences whose text goes on below.
+    fn park_unprepared(&mut self) {
         let parked_foreground = self.has_parked_foreground();
-        let Ok(tier) = &mut self.tier else { return };
         for mut sequence in self.scheduler.take_unprepared(parked_foreground) {
             sequence.is_prepared = true;
             let blocks = self.scheduler.blocks_mut();
             let (chain, num_cached) =
                 blocks.use_chain(sequence.cache_salt, sequence.shareable_tokens());
             let num_places = blocks.num_available().saturating_sub(num_cached);
-            let num_further = tier.num_further(&chain, num_cached).min(num_places);
+            let num_further = self.tiers.num_further(&chain, num_cached).min(num_places);
             if num_further == 0 || sequence.is_forgotten {
                 self.scheduler.push(sequence);
             } else {
-                tier.park(sequence, chain, num_cached..num_cached + num_further);
+                let wanted = num_cached..num_cached + num_further;
+                self.tiers.park(Restoring::new(sequence, chain, wanted));
             }
         }
     }
 
-    /// Files some blocks of a sequence that waits for them.
+    /// Files what host memory has for a sequence, `left` bytes at most; where that is all,
+    /// the disk is asked for the rest, or the sequence runs.
+    fn serve(&mut self, id: SequenceId, left: &mut usize) {
+        let LowerTiers { host, restoring, .. } = &mut self.tiers;
+        let Some(restoring) = restoring.get_mut(&id) else { return };
+        let mut has_more = false;
+        if let Some(host) = host {
+            let found = host.leading(restoring.missing());
+            let (blocks, block_bytes) = (self.scheduler.blocks_mut(), self.runner.block_bytes());
+            let num_now = found.len().min(*left / block_bytes);
+            let found_now = found[..num_now].iter().map(Arc::as_ref);
+            let num_filed = restoring.file(blocks, &mut self.runner, found_now);
+            host.note_restored(num_filed);
+            *left -= num_now * block_bytes;
+            if num_filed < num_now {
+                return self.end_restoring(id, false);
+            }
+            has_more = num_now < found.len();
+        }
+        if !has_more && !self.tiers.ask_disk(id) {
+            self.end_restoring(id, false);
+        }
+    }
+
+    /// Files what was read from the disk.
+    fn file_from_disk(&mut self) {
+        let Ok(disk) = &mut self.tiers.disk else { return };
+        let failure = disk.failure();
+        for answer in disk.take_restored() {
+            self.file(answer);
+        }
+        if let Some(error) = failure {
+            self.give_up_disk(error);
+        }
+    }
+
+    /// Files some blocks of a sequence that waits for them; host memory keeps copies.
     fn file(&mut self, answer: Restored) {
-        let Ok(tier) = &mut self.tier else { return };
+        let LowerTiers { host, disk: Ok(disk), restoring } = &mut self.tiers else { return };
         // Whoever has ended meanwhile needs none.
-        let Some(restoring) = tier.restoring_mut(answer.id) else { return };
-        let blocks = self.scheduler.blocks_mut();
-        let num_blocks = answer.blocks.len();
-        let num_filed = file_blocks(blocks, &mut self.runner, restoring, answer.blocks);
-        restoring.num_restored += num_filed;
-        if answer.is_last || num_filed < num_blocks {
-            self.end_restoring(answer.id, false);
+        let Some(restoring) = restoring.get_mut(&answer.id) else { return };
+        let Restored { id, blocks: read, is_last } = answer;
+        let num_read = read.len();
+        let num_filed = restoring.file(self.scheduler.blocks_mut(), &mut self.runner, &read);
+        disk.note_restored(num_filed);
+        for StoredBlock { mut label, payload } in read.into_iter().take(num_filed) {
+            let filed = self.scheduler.blocks().filed(label.hash);
+            let (Some(host), Some(filed)) = (host.as_mut(), filed) else { break };
+            // Another may have had it written than whose it is in the KV cache now.
+            label.owner = filed.label.owner;
+            if label == filed.label {
+                host.keep(StoredBlock { label, payload });
+            }
+        }
+        if is_last || num_filed < num_read {
+            self.end_restoring(id, false);
         }
     }
 
     /// Lets a sequence run with the blocks that it has.
     fn end_restoring(&mut self, id: SequenceId, is_forgotten: bool) {
-        let Some(mut restoring) = self.tier.iter_mut().find_map(|tier| tier.unpark(id)) else {
-            return;
-        };
+        let Some(mut restoring) = self.tiers.unpark(id) else { return };
         restoring.sequence.is_forgotten |= is_forgotten;
         if let Some(generation) = self.generations.get_mut(&id) {
             let block_size = self.scheduler.blocks().block_size();
-            let end = restoring.first + restoring.num_restored;
-            generation.note_restored(restoring.first * block_size..end * block_size);
+            let blocks = restoring.restored();
+            generation.note_restored(blocks.start * block_size..blocks.end * block_size);
         }
         self.scheduler.push(restoring.sequence);
     }
 
-    /// Goes on without the tier.
-    fn give_up_tier(&mut self, error: EngineError) {
+    /// Goes on without the disk.
+    fn give_up_disk(&mut self, error: EngineError) {
         tracing::error!("the disk cache broke down: the engine goes on without it");
-        let ids = self.tier.iter().flat_map(|tier| tier.restoring().map(|sequence| sequence.id));
-        for id in ids.collect::<Vec<_>>() {
+        self.tiers.disk = Err(NoDisk::Failed(error));
+        let parked = self.tiers.restoring.values().filter(|restoring| restoring.awaits_disk);
+        for id in parked.map(|restoring| restoring.sequence.id).collect::<Vec<_>>() {
             self.end_restoring(id, false);
         }
-        self.tier = Err(NoTier::Failed(error));
     }
 }
 
 /// Names the blocks of sequences that ended or lost them, to be kept below.
 pub(super) fn offer<'a>(
-    tier: &mut Result<DiskTier, NoTier>,
+    tiers: &mut LowerTiers,
     blocks: &BlockManager,
     sequences: impl IntoIterator<Item = &'a Sequence>,
 ) {
-    let Ok(tier) = tier else { return };
+    if !tiers.exist() {
+        return;
+    }
     for sequence in sequences.into_iter().filter(|sequence| !sequence.is_forgotten) {
-        tier.offer(blocks.cached_chain(sequence.cache_salt, sequence.shareable_tokens()));
+        tiers.offer(blocks.cached_chain(sequence.cache_salt, sequence.shareable_tokens()));
     }
-}
-
-/// Puts the next blocks that were read for a sequence into KV blocks and files them;
-/// returns how many of them are in memory now. Evicts what the sequence would evict if
-/// it computed them.
-fn file_blocks(
-    blocks: &mut BlockManager,
-    runner: &mut ModelRunner,
-    restoring: &Restoring,
-    stored: Vec<StoredBlock>,
-) -> usize {
-    let Restoring { sequence, chain, first, num_restored } = restoring;
-    let (block_size, tokens) = (blocks.block_size(), sequence.shareable_tokens());
-    // Held meanwhile, so that no block evicts its own ancestor.
-    let mut table = blocks.attach_chain(chain, sequence.cache_salt, sequence.cache_owner, tokens);
-    let mut num_filed = 0;
-    for (index, block) in (first + num_restored..).zip(stored) {
-        if index >= table.blocks().len() {
-            let end = (index + 1) * block_size;
-            let is_next = index == table.blocks().len() && index < chain.len();
-            if !is_next || !is_meant(&block, chain, index, sequence, block_size) {
-                break;
-            }
-            if block.payload.len() != runner.block_bytes() || !blocks.grow(&mut table, end) {
-                break;
-            }
-            if runner.write_block(table.blocks()[index], &block.payload).is_err() {
-                break;
-            }
-            blocks.register(&mut table, &tokens[..end]);
-        }
-        num_filed += 1;
-    }
-    blocks.release(table);
-    num_filed
-}
-
-/// Whether a stored block stands for that block of a sequence, token by token.
-fn is_meant(
-    block: &StoredBlock,
-    chain: &[ChainHash],
-    index: usize,
-    sequence: &Sequence,
-    block_size: usize,
-) -> bool {
-    let BlockLabel { hash, parent, salt, owner: _, tokens } = &block.label;
-    *hash == chain[index]
-        && *parent == index.checked_sub(1).map(|before| chain[before])
-        && *salt == sequence.cache_salt
-        && **tokens == sequence.tokens[index * block_size..(index + 1) * block_size]
 }
 
 impl Drop for Engine {
-    /// Leaves the tier below in order: what it lacks is written, for a few seconds.
+    /// Leaves the disk in order: what it lacks is written, for a few seconds.
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.write_the_last();

@@ -34,8 +34,13 @@ pub(super) async fn numbers(State(shared): State<Arc<Shared>>) -> Response {
     ] {
         shared.metrics.set(name, "", number as f64);
     }
+    if let Some(host) = stats.host_cache {
+        shared.metrics.set(metrics::ENGINE_HOST_BLOCKS, "", host.num_blocks as f64);
+        shared.metrics.set(metrics::ENGINE_RESTORED_BLOCKS, "host", host.num_restored as f64);
+    }
     if let Some(disk) = stats.disk_cache {
         shared.metrics.set(metrics::ENGINE_DISK_BLOCKS, "", disk.num_blocks as f64);
+        shared.metrics.set(metrics::ENGINE_RESTORED_BLOCKS, "disk", disk.num_restored as f64);
     }
     let kind = HeaderValue::from_static("text/plain; version=0.0.4");
     ([(header::CONTENT_TYPE, kind)], shared.metrics.render()).into_response()

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 
+use super::host_cache::host_cache_bytes;
 use super::{Ground, StartStep, gpu, keyring};
 use crate::config::{Auto, Config, SlidingWindow, Weights, WorkerPlace};
 use crate::engine::{self, DiskCacheKey, DiskCacheOptions, EngineOptions, KvCacheSize};
@@ -119,7 +120,7 @@ pub fn pool_options(config: &Config, model_path: Option<&Path>) -> anyhow::Resul
                 Backend::Cpu { .. } => cpu(config, num_cpu),
                 gpu @ (Backend::Gpu(_) | Backend::Candle(_)) => gpu,
             };
-            let mut local = options_on(config, path.to_owned(), backend)?;
+            let mut local = options_on(config, path.to_owned(), backend, num_here)?;
             if let Some(disk) = local.engine.disk_cache.as_mut().filter(|_| num_here > 1) {
                 // Each engine holds its directory alone.
                 disk.dir = disk.dir.join(number.to_string());
@@ -204,7 +205,7 @@ fn cpu(config: &Config, num_workers: usize) -> Backend {
 /// # Errors
 /// There is no such device, or as [`engine_options`].
 pub fn local_options(config: &Config, model_path: PathBuf) -> anyhow::Result<LocalOptions> {
-    options_on(config, model_path, local_backend(config)?)
+    options_on(config, model_path, local_backend(config)?, 1)
 }
 
 /// The first device of this machine that `workers.on` names; the CPU where it names none.
@@ -226,11 +227,14 @@ pub fn local_backend(config: &Config) -> anyhow::Result<Backend> {
     Ok(found.unwrap_or_else(|| cpu(config, 1)))
 }
 
+/// One of so many workers on this machine.
 fn options_on(
     config: &Config,
     model_path: PathBuf,
     backend: Backend,
+    num_here: usize,
 ) -> anyhow::Result<LocalOptions> {
+    let host_cache_bytes = host_cache_bytes(config, &backend, num_here);
     let sliding_window = match config.model.sliding_window {
         SlidingWindow::Auto => model::SlidingWindow::AsStated,
         SlidingWindow::Off => model::SlidingWindow::Off,
@@ -245,7 +249,7 @@ fn options_on(
             adapters: adapters(config),
         },
         model_path,
-        engine: engine_options(config)?,
+        engine: EngineOptions { host_cache_bytes, ..engine_options(config)? },
     })
 }
 
@@ -255,7 +259,7 @@ pub fn adapters(config: &Config) -> Vec<AdapterOptions> {
     adapters.map(|a| AdapterOptions { path: a.path.clone(), scale: a.scale }).collect()
 }
 
-/// How large the configured engine is.
+/// How large the configured engine is, without a host cache: that depends on its device.
 ///
 /// # Errors
 /// The keys that its disk cache is sealed with cannot be read.
@@ -277,6 +281,7 @@ pub fn engine_options(config: &Config) -> anyhow::Result<EngineOptions> {
         max_step: Some(Duration::from_millis(engine.max_step_ms)),
         max_waiting: engine.max_waiting,
         cache_key: cache_key(),
+        host_cache_bytes: 0,
         disk_cache: disk_cache.transpose()?,
     })
 }

@@ -104,9 +104,15 @@ pub const ENGINE_AVAILABLE_BLOCKS: Name =
 /// KV blocks of the prefix cache in memory.
 pub const ENGINE_CACHED_BLOCKS: Name =
     name("dramatis_engine_cached_blocks", "KV blocks in the prefix cache.", "");
+/// KV blocks that host memory keeps below the prefix cache.
+pub const ENGINE_HOST_BLOCKS: Name =
+    name("dramatis_engine_host_blocks", "KV blocks in the host cache.", "");
 /// KV blocks of the prefix cache on disk.
 pub const ENGINE_DISK_BLOCKS: Name =
     name("dramatis_engine_disk_blocks", "KV blocks in the disk cache.", "");
+/// KV blocks that came back into the prefix cache since the start, by where they lay.
+pub const ENGINE_RESTORED_BLOCKS: Name =
+    name("dramatis_engine_restored_blocks", "KV blocks that came back since the start.", "from");
 
 /// Upper bounds of the histograms' buckets, in milliseconds.
 pub const BUCKETS_MS: [f64; 14] = [

@@ -75,6 +75,7 @@ impl Workload {
             max_batch_tokens: configured.max_batch_tokens.max(512).max(batch * block),
             max_waiting: batch,
             max_step: None,
+            host_cache_bytes: 0,
             disk_cache: None,
             ..configured.clone()
         }

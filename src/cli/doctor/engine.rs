@@ -6,6 +6,7 @@ use super::super::Session;
 use super::super::output::bytes;
 use super::Finding;
 use crate::model::ModelInfo;
+use crate::service;
 
 /// The program, the database and a step's tensors beside model and KV cache.
 const OTHER_BYTES: u64 = 400 << 20;
@@ -21,12 +22,16 @@ pub(super) fn threads(session: &Session) -> Finding {
     Finding::warning("threads", detail, "more than processors is slower: set engine.threads lower")
 }
 
-/// Whether model and KV cache fit into the memory that is free.
+/// Whether model, KV cache and host cache fit into the memory that is free. What the host
+/// cache takes by itself leaves room for the others.
 pub(super) fn memory(session: &Session, info: &ModelInfo) -> Finding {
     // Weights are packed at about the size they are stored in.
-    let needed = info.size_bytes + session.config.engine.kv_cache_bytes() as u64 + OTHER_BYTES;
+    let engine = &session.config.engine;
+    let host_cache_bytes = engine.host_cache_mib.set().map_or(0, |mib| mib << 20);
+    let caches = engine.kv_cache_bytes() as u64 + host_cache_bytes;
+    let needed = info.size_bytes + caches + OTHER_BYTES;
     let detail = format!("about {} needed", bytes(needed));
-    let Some(available) = available_memory_bytes() else {
+    let Some(available) = service::available_memory_bytes() else {
         return Finding::ok("memory", format!("{detail}; this machine does not tell what is free"));
     };
     let detail = format!("{detail}, {} available", bytes(available));
@@ -36,7 +41,7 @@ pub(super) fn memory(session: &Session, info: &ModelInfo) -> Finding {
     Finding::failed(
         "memory",
         detail,
-        "take a smaller model or quantisation, or lower engine.kv_cache_mib",
+        "take a smaller model or quantisation, or lower engine.kv_cache_mib or host_cache_mib",
     )
 }
 
@@ -60,12 +65,4 @@ pub(super) fn kv_cache(session: &Session, info: &ModelInfo) -> Finding {
         detail,
         format!("set engine.kv_cache_mib to {mib} or more, or model.context_tokens lower"),
     )
-}
-
-/// What Linux could give to a new program without swapping.
-fn available_memory_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib << 10)
 }

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Forgotten;
@@ -27,7 +27,7 @@ pub(super) enum Job {
     Forget(Scope),
     Touch(Vec<ChainHash>),
     Restore(Restore),
-    Write(StoredBlock),
+    Write(Arc<StoredBlock>),
 }
 
 /// Blocks that a sequence waits for.
@@ -74,7 +74,7 @@ struct State {
     restores: VecDeque<Restore>,
     /// Whose blocks are being read.
     reading: Option<SequenceId>,
-    writes: VecDeque<StoredBlock>,
+    writes: VecDeque<Arc<StoredBlock>>,
     /// Of blocks that wait or are being written.
     write_bytes: usize,
     /// Blocks that are written, or never will be.
@@ -109,7 +109,7 @@ impl Desk {
         queued == 0 || queued + num_bytes <= MAX_WRITE_BYTES
     }
 
-    pub(super) fn write(&self, block: StoredBlock) {
+    pub(super) fn write(&self, block: Arc<StoredBlock>) {
         let mut state = self.lock();
         state.write_bytes += block.payload.len();
         state.writes.push_back(block);
@@ -166,7 +166,7 @@ impl Desk {
         let (gone, kept) = std::mem::take(&mut state.writes)
             .into_iter()
             .partition(|b| forgotten.scope.covers(b.label.salt, b.label.owner));
-        let gone: VecDeque<StoredBlock> = gone;
+        let gone: VecDeque<Arc<StoredBlock>> = gone;
         state.writes = kept;
         state.write_bytes -= gone.iter().map(|block| block.payload.len()).sum::<usize>();
         state.settled.extend(gone.iter().map(|block| block.label.hash));

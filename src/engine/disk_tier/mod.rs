@@ -1,7 +1,6 @@
-//! The tier below memory: blocks of idle conversations go to the disk and come back.
+//! The last tier: blocks of idle conversations go to the disk and come back.
 //!
-//! The engine's side. What is to be written is only named until there is room to copy
-//! it; sequences whose blocks are read stay here and hold no KV block meanwhile.
+//! The engine's side. What is to be written is only named until there is room to copy it.
 //!
 //! Invariant: nothing here waits for the disk, except [`DiskTier::wait`] and the drop.
 
@@ -11,25 +10,22 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::ops::Range;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::backlog::{Backlog, COPY_BYTES};
 use super::block_log::{BlockLog, Catalogue, StoredBlock};
 use super::label::{ChainHash, Scope};
-use super::sequence::{Sequence, SequenceId};
+use super::sequence::SequenceId;
 use super::{DiskCacheStats, EngineError};
 use desk::{Desk, Restore};
 use worker::Worker;
 
 pub(super) use desk::Restored;
-
-/// No more than this is copied in one step, or one block.
-const COPY_BYTES: usize = 16 << 20;
 
 /// What is to be forgotten, and who waits for that.
 #[derive(Debug)]
@@ -46,31 +42,14 @@ impl Forgotten {
     }
 }
 
-/// A sequence whose blocks are being read.
-#[derive(Debug)]
-pub(super) struct Restoring {
-    pub(super) sequence: Sequence,
-    /// The names of all its blocks.
-    pub(super) chain: Vec<ChainHash>,
-    /// The first block that was asked for.
-    pub(super) first: usize,
-    /// Those that are back.
-    pub(super) num_restored: usize,
-}
-
 #[derive(Debug)]
 pub(super) struct DiskTier {
     desk: Arc<Desk>,
     thread: Option<JoinHandle<()>>,
     catalogue: Catalogue,
     block_bytes: usize,
-    /// Blocks to be written, parents first; some may be gone from memory.
-    pending: VecDeque<ChainHash>,
-    max_pending: usize,
-    /// Blocks that are pending or on the desk.
-    underway: HashSet<ChainHash>,
-    restoring: BTreeMap<SequenceId, Restoring>,
-    num_skipped: u64,
+    /// What the disk lacks; underway until it is written, or never will be.
+    backlog: Backlog,
     num_restored: u64,
 }
 
@@ -94,11 +73,7 @@ impl DiskTier {
             thread: Some(thread),
             catalogue,
             block_bytes,
-            pending: VecDeque::new(),
-            max_pending,
-            underway: HashSet::new(),
-            restoring: BTreeMap::new(),
-            num_skipped: 0,
+            backlog: Backlog::new(max_pending),
             num_restored: 0,
         })
     }
@@ -111,17 +86,8 @@ impl DiskTier {
     /// A chain that lies in memory and was just used: what the disk lacks of it is to
     /// be written.
     pub(super) fn offer(&mut self, chain: Vec<ChainHash>) {
-        for &hash in &chain {
-            if self.catalogue.contains(hash) || self.underway.contains(&hash) {
-                continue;
-            }
-            if self.pending.len() >= self.max_pending {
-                self.num_skipped += 1;
-                continue;
-            }
-            self.underway.insert(hash);
-            self.pending.push_back(hash);
-        }
+        let lacking = chain.iter().filter(|&&hash| !self.catalogue.contains(hash));
+        lacking.for_each(|&hash| self.backlog.push(hash));
         if !chain.is_empty() {
             self.desk.touch(chain);
         }
@@ -129,59 +95,48 @@ impl DiskTier {
 
     /// Has blocks copied by `copy` as far as there is room, and hands them over.
     /// `copy` knows nothing of a block that is gone from memory.
-    pub(super) fn write_behind(&mut self, copy: impl Fn(ChainHash) -> Option<StoredBlock>) {
+    pub(super) fn write_behind(&mut self, copy: impl Fn(ChainHash) -> Option<Arc<StoredBlock>>) {
         self.note_settled();
         let mut left = COPY_BYTES.max(self.block_bytes);
         while left >= self.block_bytes && self.can_copy() {
-            let Some(hash) = self.pending.pop_front() else { return };
+            let Some(hash) = self.backlog.pop() else { return };
             if let Some(block) = copy(hash) {
                 left -= self.block_bytes;
                 self.desk.write(block);
             } else {
-                self.underway.remove(&hash);
-                self.num_skipped += 1;
+                self.backlog.skip(hash);
             }
         }
     }
 
     /// Whether a block could be copied now.
     pub(super) fn can_copy(&self) -> bool {
-        !self.pending.is_empty() && self.desk.has_room_to_write(self.block_bytes)
+        self.has_pending() && self.desk.has_room_to_write(self.block_bytes)
     }
 
     /// Whether blocks wait to be copied.
     pub(super) fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+        !self.backlog.is_empty()
     }
 
-    /// How many blocks of a chain lie on the disk, beyond its first `num_cached`.
-    pub(super) fn num_further(&self, chain: &[ChainHash], num_cached: usize) -> usize {
-        let further = chain.iter().skip(num_cached);
-        further.take_while(|&&hash| self.catalogue.contains(hash)).count()
+    /// Whether the disk holds this block, or did a moment ago.
+    pub(super) fn contains(&self, hash: ChainHash) -> bool {
+        self.catalogue.contains(hash)
     }
 
-    /// Keeps a sequence until those `wanted` of its `chain` are read.
-    pub(super) fn park(&mut self, sequence: Sequence, chain: Vec<ChainHash>, wanted: Range<usize>) {
-        let (id, first) = (sequence.id, wanted.start);
-        self.desk.restore(Restore { id, chain: chain[wanted].iter().copied().collect() });
-        self.restoring.insert(id, Restoring { sequence, chain, first, num_restored: 0 });
+    /// Has blocks read for a sequence.
+    pub(super) fn send_for(&self, id: SequenceId, chain: &[ChainHash]) {
+        self.desk.restore(Restore { id, chain: chain.iter().copied().collect() });
     }
 
-    pub(super) fn restoring_mut(&mut self, id: SequenceId) -> Option<&mut Restoring> {
-        self.restoring.get_mut(&id)
-    }
-
-    /// Sequences whose blocks are being read.
-    pub(super) fn restoring(&self) -> impl ExactSizeIterator<Item = &Sequence> {
-        self.restoring.values().map(|restoring| &restoring.sequence)
-    }
-
-    /// Gives a sequence back, and lets the rest of its blocks be.
-    pub(super) fn unpark(&mut self, id: SequenceId) -> Option<Restoring> {
-        let restoring = self.restoring.remove(&id)?;
+    /// Lets the rest of a sequence's blocks be.
+    pub(super) fn cancel(&self, id: SequenceId) {
         self.desk.cancel(id);
-        self.num_restored += restoring.num_restored as u64;
-        Some(restoring)
+    }
+
+    /// Counts blocks that were read and are of use.
+    pub(super) fn note_restored(&mut self, num_blocks: usize) {
+        self.num_restored += num_blocks as u64;
     }
 
     /// Blocks that were read since it was last asked.
@@ -213,13 +168,13 @@ impl DiskTier {
     /// What waited and does not any more can be offered again.
     fn note_settled(&mut self) {
         for hash in self.desk.take_settled() {
-            self.underway.remove(&hash);
+            self.backlog.settle(hash);
         }
     }
 
     /// Nothing that waits in memory is to be written any more.
     pub(super) fn drop_pending(&mut self) {
-        self.pending.clear();
+        self.backlog.clear();
     }
 
     pub(super) fn stats(&self) -> DiskCacheStats {
@@ -227,10 +182,10 @@ impl DiskTier {
         DiskCacheStats {
             num_blocks: counts.num_blocks,
             num_bytes: counts.num_bytes,
-            num_pending: self.underway.len(),
+            num_pending: self.backlog.num_underway(),
             num_written: counts.num_written,
             num_restored: self.num_restored,
-            num_skipped: self.num_skipped,
+            num_skipped: self.backlog.num_skipped(),
             num_read_errors: counts.num_read_errors,
             num_write_errors: counts.num_write_errors,
         }

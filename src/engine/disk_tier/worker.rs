@@ -39,7 +39,7 @@ impl Worker {
                 }
                 Job::Forget(scope) => self.forget(scope),
                 Job::Restore(restore) => self.restore(restore),
-                Job::Write(block) => self.write(block),
+                Job::Write(block) => self.write(&block),
             }
             self.desk.announce();
         }
@@ -63,13 +63,16 @@ impl Worker {
         self.desk.answer(Restored { id: rest.id, blocks, is_last }, rest);
     }
 
-    fn write(&mut self, block: StoredBlock) {
+    fn write(&mut self, block: &StoredBlock) {
         let (hash, num_bytes) = (block.label.hash, block.payload.len());
         // Its parent was forgotten while it waited, or refused: it would be of no use,
         // and nobody could tell any more what it continues.
         let is_orphan = block.label.parent.is_some_and(|parent| !self.log.contains(parent));
-        let written =
-            if is_orphan { Ok(false) } else { self.log.append(block.label, &block.payload) };
+        let written = if is_orphan {
+            Ok(false)
+        } else {
+            self.log.append(block.label.clone(), &block.payload)
+        };
         match written {
             Ok(is_new) => self.num_written += u64::from(is_new),
             Err(error) => {

@@ -11,10 +11,12 @@ mod equality;
 mod governor;
 mod gpu;
 mod handle;
+mod host_tier;
 mod random_load;
 mod reply_text;
 mod scheduling;
 mod text;
+mod tiered_load;
 mod tracing;
 
 use std::ops::{Deref, DerefMut};

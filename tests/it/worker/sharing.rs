@@ -12,6 +12,15 @@ async fn cached(worker: &Worker, who: Value) -> u64 {
     completion["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64().unwrap()
 }
 
+/// Waits until so many blocks lie below the KV cache, by one of the worker's numbers.
+async fn until_kept(worker: &Worker, name: &str, num_blocks: f64) {
+    let began = std::time::Instant::now();
+    while worker.number(name).await < num_blocks {
+        assert!(began.elapsed() < super::home::PATIENCE, "too little: {name}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test]
 async fn nobody_finds_another_ones_prompt_in_the_cache() {
     let worker = Worker::start(&["engine.disk_cache_mib=0"]).await;
@@ -33,7 +42,7 @@ async fn nobody_finds_another_ones_prompt_in_the_cache() {
 
 #[tokio::test]
 async fn what_is_forgotten_is_computed_again() {
-    let worker = Worker::start(&["engine.disk_cache_mib=0"]).await;
+    let worker = Worker::start(&["engine.disk_cache_mib=0", "engine.host_cache_mib=64"]).await;
     let (ann, bob) = (json!({"user": "ann"}), json!({"user": "bob", "cache_owner": "scene 7"}));
     let forget = async |body: Value| {
         let (status, told) = worker.post("/v1/cache/forget", body).await;
@@ -42,6 +51,7 @@ async fn what_is_forgotten_is_computed_again() {
     for who in [&ann, &bob] {
         cached(&worker, who.clone()).await;
     }
+    until_kept(&worker, "dramatis_engine_host_blocks", 4.0).await;
     forget(json!({"user": "ann"})).await;
     assert_eq!(cached(&worker, ann.clone()).await, 0);
     assert!(cached(&worker, bob.clone()).await > 0);
@@ -59,11 +69,7 @@ async fn a_restart_keeps_them_apart_and_each_finds_their_own() {
     let worker = Worker::start(&disk).await;
     cached(&worker, ann.clone()).await;
     assert!(cached(&worker, ann.clone()).await > 0);
-    let began = std::time::Instant::now();
-    while worker.number("dramatis_engine_disk_blocks").await < 2.0 {
-        assert!(began.elapsed() < super::home::PATIENCE, "nothing goes to the disk");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    until_kept(&worker, "dramatis_engine_disk_blocks", 2.0).await;
     worker.signal(Signal::SIGTERM);
     let (status, _, dir) = worker.ended().await;
     assert!(status.success());

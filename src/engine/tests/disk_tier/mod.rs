@@ -8,46 +8,46 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
 
 use super::*;
+use crate::engine::disk_tier::DiskTier;
 
-const PROMPT: &str = "On the third day of the long march through the marshes, with the banners \
-                      soaked and the mules complaining, Captain Ysolde allowed a fire.";
-const BLOCK_SIZE: usize = 16;
+pub(super) const PROMPT: &str = "On the third day of the long march through the marshes, with \
+                                 the banners soaked and the mules complaining, Captain \
+                                 Ysolde allowed a fire.";
+pub(super) const BLOCK_SIZE: usize = 16;
 
 /// Tokens of a prompt that another reply can find.
-fn num_shareable(prompt: &str) -> usize {
+pub(super) fn num_shareable(prompt: &str) -> usize {
     (prompt.len() - 1) / BLOCK_SIZE * BLOCK_SIZE
 }
 
-fn tiered(dir: &Path) -> EngineOptions {
+pub(super) fn tiered(dir: &Path) -> EngineOptions {
     let disk_cache = DiskCacheOptions { dir: dir.to_owned(), capacity_bytes: 16 << 20, key: None };
     EngineOptions { disk_cache: Some(disk_cache), ..options() }
 }
 
-fn cold(request: &GenerationRequest) -> Vec<u32> {
+pub(super) fn cold(request: &GenerationRequest) -> Vec<u32> {
     TestEngine::new(&options()).complete(request).token_ids
 }
 
 /// Of one owner, so that it can be forgotten.
-fn owned(owner: u64, prompt: &str) -> GenerationRequest {
+pub(super) fn owned(owner: u64, prompt: &str) -> GenerationRequest {
     GenerationRequest { cache_owner: owner, ..greedy(prompt) }
 }
 
 impl TestEngine {
-    fn disk(&self) -> DiskCacheStats {
+    pub(super) fn disk(&self) -> DiskCacheStats {
         self.stats().disk_cache.unwrap()
     }
 
-    fn tier(&self) -> &DiskTier {
-        self.tier.as_ref().unwrap()
+    pub(super) fn tier(&self) -> &DiskTier {
+        self.tiers.disk.as_ref().unwrap()
     }
 
     /// Steps until everything that is to be written is.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         while self.disk().num_pending > 0 {
             self.step();
             self.tier().wait(Duration::from_millis(1));
@@ -55,7 +55,7 @@ impl TestEngine {
     }
 
     /// Fills memory with other texts, so that what was there is not any more.
-    fn overrun(&mut self) {
+    pub(super) fn overrun(&mut self) {
         for n in 0..8u8 {
             let request = GenerationRequest { max_tokens: 1, ..greedy(&other_text(n)) };
             self.complete(&request);
@@ -80,7 +80,7 @@ impl TestEngine {
 }
 
 /// 200 tokens that no other text begins with.
-fn other_text(n: u8) -> String {
+pub(super) fn other_text(n: u8) -> String {
     char::from(b'a' + n).to_string().repeat(200)
 }
 
@@ -350,25 +350,37 @@ fn a_slow_disk_costs_blocks_not_memory() {
     assert!(engine.disk().num_written > 1000);
 }
 
-#[test]
-fn when_the_queue_is_full_blocks_are_skipped_and_counted() {
-    let dir = TempDir::new().unwrap();
-    // Blocks of 4 MiB: sixteen of them may wait to be written.
+/// An engine with twelve blocks of 4 MiB: sixteen of them may wait to be written.
+pub(super) fn wide_engine(options: &EngineOptions) -> TestEngine {
     let wide = ModelConfig { num_layers: 32, num_kv_heads: 4, head_dim: 64, ..ModelConfig::tiny() };
     let model = Arc::new(Model::random(&wide, 3, &LoadOptions::default()).unwrap());
     let options = EngineOptions {
         kv_cache: KvCacheSize::Blocks(12),
         block_size: 128,
         max_batch_tokens: 512,
-        ..tiered(dir.path())
+        ..options.clone()
     };
-    let mut engine = TestEngine(Engine::new(model, TOKENIZER.clone(), &options).unwrap());
+    let engine = TestEngine(Engine::new(model, TOKENIZER.clone(), &options).unwrap());
     assert_eq!(engine.runner.block_bytes(), 4 << 20);
-    engine.tier().pause(true);
-    for n in 0..12u8 {
-        let prompt = char::from(b'a' + n).to_string().repeat(3 * 128 + 1);
-        engine.complete(&GenerationRequest { max_tokens: 1, ..greedy(&prompt) });
+    engine
+}
+
+impl TestEngine {
+    /// Twelve texts of three blocks each.
+    pub(super) fn complete_wide_texts(&mut self) {
+        for n in 0..12u8 {
+            let prompt = char::from(b'a' + n).to_string().repeat(3 * 128 + 1);
+            self.complete(&GenerationRequest { max_tokens: 1, ..greedy(&prompt) });
+        }
     }
+}
+
+#[test]
+fn when_the_queue_is_full_blocks_are_skipped_and_counted() {
+    let dir = TempDir::new().unwrap();
+    let mut engine = wide_engine(&tiered(dir.path()));
+    engine.tier().pause(true);
+    engine.complete_wide_texts();
     let disk = engine.disk();
     // Of 36, those on the desk, and those that memory still has; the rest was let go.
     assert!((16..=28).contains(&disk.num_pending), "{disk:?}");
@@ -379,69 +391,4 @@ fn when_the_queue_is_full_blocks_are_skipped_and_counted() {
     // What is too large for a directory of 16 MiB is not there, but was written.
     assert_eq!(disk.num_written + disk.num_skipped, 36, "{disk:?}");
     assert!(disk.num_bytes <= 16 << 20);
-}
-
-/// Few blocks, many conversations of few letters, restarts and forgetting: everyone has
-/// the reply it would have alone.
-#[test]
-fn a_random_load_over_a_tier_gives_everyone_the_reply_it_would_have_alone() {
-    let mut num_restored = 0;
-    for seed in 0..3 {
-        let dir = TempDir::new().unwrap();
-        let mut rng = StdRng::seed_from_u64(seed);
-        let scarce = EngineOptions {
-            kv_cache: KvCacheSize::Blocks(24),
-            block_size: 4,
-            max_batch_sequences: 4,
-            max_batch_tokens: 16,
-            max_waiting: 100,
-            disk_cache: Some(DiskCacheOptions {
-                dir: dir.path().into(),
-                capacity_bytes: 300_000,
-                key: None,
-            }),
-            ..options()
-        };
-        let mut engine = TestEngine::new(&scarce);
-        let mut streams = Vec::new();
-        for _ in 0..60 {
-            let prompt = (0..rng.random_range(1..60)).map(|i| match i % 5 {
-                0 => char::from(b'a' + rng.random_range(0..2)),
-                _ => 'x',
-            });
-            let prompt = prompt.collect::<String>();
-            let request = GenerationRequest {
-                cache_salt: rng.random_range(0..2),
-                cache_owner: rng.random_range(0..4),
-                max_tokens: rng.random_range(1..30),
-                ..greedy(&prompt)
-            };
-            streams.push((request.clone(), engine.submit(request).unwrap()));
-            let num_steps = rng.random_range(0..25);
-            engine.steps(num_steps);
-            match rng.random_range(0..12) {
-                0 => drop(streams.swap_remove(rng.random_range(0..streams.len()))),
-                1 => drop(engine.forget_owner(rng.random_range(1..4))),
-                2 => drop(engine.forget_salt(1)),
-                3 => {
-                    engine.run();
-                    num_restored += engine.disk().num_restored;
-                    drop(engine);
-                    engine = TestEngine::new(&scarce);
-                }
-                _ => {}
-            }
-            engine.check_integrity().unwrap();
-            assert!(engine.disk().num_bytes <= 300_000);
-        }
-        engine.run();
-        num_restored += engine.disk().num_restored;
-        assert_eq!(engine.disk().num_read_errors, 0);
-        for (request, stream) in streams {
-            let summary = stream.blocking_finish().unwrap();
-            assert!(summary.num_restored_tokens <= summary.num_cached_tokens);
-            assert_eq!(summary.token_ids, cold(&request));
-        }
-    }
-    assert!(num_restored > 60, "{num_restored}");
 }
