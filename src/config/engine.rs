@@ -11,8 +11,8 @@ use super::{Auto, Invalid};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineConfig {
-    /// Memory for attention keys and values, in MiB.
-    pub kv_cache_mib: usize,
+    /// Memory for attention keys and values, in MiB. Whoever knows the device chooses.
+    pub kv_cache_mib: Auto<u64>,
     /// Memory of this machine for keys and values of idle conversations, in MiB; 0 is none.
     /// Whoever knows the device chooses.
     pub host_cache_mib: Auto<u64>,
@@ -21,9 +21,9 @@ pub struct EngineConfig {
     /// Tokens in one KV block.
     pub block_size: usize,
     /// Sequences decoded together in one step at most.
-    pub max_batch_sequences: usize,
+    pub max_batch_sequences: Auto<usize>,
     /// Tokens computed in one step at most.
-    pub max_batch_tokens: usize,
+    pub max_batch_tokens: Auto<usize>,
     /// About how long a step may take, in milliseconds.
     pub max_step_ms: u64,
     /// Requests that may wait for a place.
@@ -33,11 +33,6 @@ pub struct EngineConfig {
 }
 
 impl EngineConfig {
-    /// Bytes for attention keys and values.
-    pub fn kv_cache_bytes(&self) -> usize {
-        self.kv_cache_mib << 20
-    }
-
     /// Bytes of disk for keys and values of idle conversations, if any.
     pub fn disk_cache_bytes(&self) -> Option<u64> {
         (self.disk_cache_mib > 0).then_some(self.disk_cache_mib << 20)
@@ -50,12 +45,14 @@ impl EngineConfig {
     }
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {
-        require(
-            (16..=1 << 24).contains(&self.kv_cache_mib),
-            "engine.kv_cache_mib",
-            self.kv_cache_mib,
-            "a number of MiB from 16 up",
-        )?;
+        if let Auto::Set(mib) = self.kv_cache_mib {
+            require(
+                (16..=1 << 24).contains(&mib),
+                "engine.kv_cache_mib",
+                mib,
+                "\"auto\", or a number of MiB from 16 up",
+            )?;
+        }
         if let Auto::Set(mib) = self.host_cache_mib {
             require(
                 mib == 0 || (64..=1 << 24).contains(&mib),
@@ -76,18 +73,23 @@ impl EngineConfig {
             self.block_size,
             "a power of two from 8 to 256",
         )?;
-        require(
-            (1..=1024).contains(&self.max_batch_sequences),
-            "engine.max_batch_sequences",
-            self.max_batch_sequences,
-            "a number from 1 to 1024",
-        )?;
-        require(
-            self.max_batch_tokens >= self.max_batch_sequences,
-            "engine.max_batch_tokens",
-            self.max_batch_tokens,
-            "at least engine.max_batch_sequences, so that every sequence can move in each step",
-        )?;
+        if let Auto::Set(sequences) = self.max_batch_sequences {
+            require(
+                (1..=1024).contains(&sequences),
+                "engine.max_batch_sequences",
+                sequences,
+                "\"auto\", or a number from 1 to 1024",
+            )?;
+        }
+        if let Auto::Set(tokens) = self.max_batch_tokens {
+            require(
+                tokens >= self.max_batch_sequences.set().copied().unwrap_or(1),
+                "engine.max_batch_tokens",
+                tokens,
+                "\"auto\", or at least engine.max_batch_sequences, so that every sequence can \
+                 move in each step",
+            )?;
+        }
         require(
             (10..=60_000).contains(&self.max_step_ms),
             "engine.max_step_ms",

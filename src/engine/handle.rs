@@ -247,9 +247,10 @@ struct Inbox {
 /// The thread: serves until it is told to stop, then ends what is left.
 fn run(engine: &mut Engine, inbox: &Inbox, stats: &Mutex<EngineStats>) {
     let outcome = catch_unwind(AssertUnwindSafe(|| serve(engine, inbox, stats)));
-    let error = outcome.err().map(|panic| EngineError::Panicked(panic_message(&*panic)));
+    let panicked = |panic: Box<dyn Any + Send>| EngineError::Panicked(panic_message(&*panic));
+    let error = outcome.map_err(panicked).and_then(|served| served).err();
     if let Some(error) = &error {
-        tracing::error!(error.kind = error.kind(), "the engine's thread panicked");
+        tracing::error!(error.kind = error.kind(), %error, "the engine's thread ends");
     }
     // First the reason, then the streams: whoever sees the end can read why.
     engine.intake.close(error.clone().unwrap_or(EngineError::Stopped));
@@ -262,7 +263,12 @@ fn run(engine: &mut Engine, inbox: &Inbox, stats: &Mutex<EngineStats>) {
     *lock(stats) = engine.stats();
 }
 
-fn serve(engine: &mut Engine, inbox: &Inbox, stats: &Mutex<EngineStats>) {
+/// Until it is told to stop, or can do nothing more.
+fn serve(
+    engine: &mut Engine,
+    inbox: &Inbox,
+    stats: &Mutex<EngineStats>,
+) -> Result<(), EngineError> {
     let commands = &inbox.commands;
     loop {
         // Without work it sleeps; with work it only looks whether there is more.
@@ -276,7 +282,9 @@ fn serve(engine: &mut Engine, inbox: &Inbox, stats: &Mutex<EngineStats>) {
                 Ok(Command::Submit(submission)) => engine.enqueue(*submission),
                 Ok(Command::Inspect(look)) => look(engine),
                 Ok(Command::Wake) => inbox.alarm.reset(),
-                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return,
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
+                    return Ok(());
+                }
                 Err(TryRecvError::Empty) => break,
             }
             next = commands.try_recv();
@@ -286,6 +294,9 @@ fn serve(engine: &mut Engine, inbox: &Inbox, stats: &Mutex<EngineStats>) {
         to_forget.into_iter().for_each(|forgotten| engine.forget(forgotten));
         engine.step();
         *lock(stats) = engine.stats();
+        if let Some(error) = engine.lost() {
+            return Err(error.clone());
+        }
     }
 }
 

@@ -83,6 +83,8 @@ pub struct Engine {
     /// Where blocks go and come back from; some of the sequences wait there.
     tiers: LowerTiers,
     totals: stats::Totals,
+    /// Why the device is of no more use.
+    lost: Option<EngineError>,
 }
 
 impl Engine {
@@ -97,9 +99,10 @@ impl Engine {
         options: &EngineOptions,
     ) -> Result<Self, EngineError> {
         let config = model.config();
+        // Before the KV cache takes what is free.
+        let allowed_tokens = options.context_tokens_of(&model)?;
         let (runner, num_blocks) = fitting_runner(&model, options)?;
-        let context_tokens =
-            options.context_tokens_of(&model)?.min(num_blocks.saturating_mul(options.block_size));
+        let context_tokens = allowed_tokens.min(num_blocks.saturating_mul(options.block_size));
         let intake = Intake::new(tokenizer, config.vocab_size, context_tokens, options.max_waiting);
         let limits = SchedulerLimits {
             max_batch_sequences: options.max_batch_sequences,
@@ -115,7 +118,13 @@ impl Engine {
             generations: BTreeMap::new(),
             tiers,
             totals: stats::Totals::default(),
+            lost: None,
         })
+    }
+
+    /// Why nothing more can be computed, if that is so.
+    fn lost(&self) -> Option<&EngineError> {
+        self.lost.as_ref()
     }
 
     /// The most tokens one sequence can have, prompt and reply.
@@ -344,7 +353,11 @@ impl Engine {
     }
 
     fn fail_batch(&mut self, batch: &[ScheduledSequence], error: ModelError) -> usize {
+        let is_lost = error.is_device_lost();
         let error = EngineError::from(error);
+        if is_lost {
+            self.lost = Some(error.clone());
+        }
         for item in batch {
             self.scheduler.remove(item.id);
             if let Some(generation) = self.generations.remove(&item.id) {
@@ -382,7 +395,7 @@ fn fitting_runner(
     options: &EngineOptions,
 ) -> Result<(ModelRunner, usize), EngineError> {
     let mut num_blocks = options.num_blocks(model)?;
-    let is_wish = matches!(options.kv_cache, KvCacheSize::Bytes(_));
+    let is_wish = !matches!(options.kv_cache, KvCacheSize::Blocks(_));
     loop {
         match ModelRunner::new(model.clone(), num_blocks, options.block_size) {
             Ok(runner) => return Ok((runner, num_blocks)),

@@ -14,6 +14,9 @@ pub enum KvCacheSize {
     Blocks(usize),
     /// As many blocks as fit in this many bytes.
     Bytes(u64),
+    /// As many as fit in what the device has free once the model is there; of a device that
+    /// does not tell, and of this machine's memory, half a GiB.
+    Free,
 }
 
 /// Where KV blocks of idle conversations go, and come back from.
@@ -99,6 +102,9 @@ impl Default for EngineOptions {
     }
 }
 
+/// The KV cache where nobody tells what is free.
+const UNTOLD_BYTES: u64 = 512 << 20;
+
 impl EngineOptions {
     /// The most tokens of one sequence of a model, prompt and reply: what the options and
     /// the model allow, and all KV blocks hold.
@@ -114,7 +120,8 @@ impl EngineOptions {
     /// How many KV blocks these options give a model.
     ///
     /// # Errors
-    /// [`EngineError::Options`] with the first number that cannot work.
+    /// [`EngineError::Options`] with the first number that cannot work; `Model` if the device
+    /// fails.
     pub fn num_blocks(&self, model: &Model) -> Result<usize, EngineError> {
         let wrong = |reason: String| Err(EngineError::Options(reason));
         for (name, value) in [
@@ -135,9 +142,11 @@ impl EngineOptions {
             ));
         }
         let block_bytes = model.kv_block_bytes(self.block_size) as u64;
+        let fitting = |bytes: u64| usize::try_from(bytes / block_bytes).unwrap_or(usize::MAX);
         let num_blocks = match self.kv_cache {
             KvCacheSize::Blocks(num_blocks) => num_blocks,
-            KvCacheSize::Bytes(bytes) => usize::try_from(bytes / block_bytes).unwrap_or(usize::MAX),
+            KvCacheSize::Bytes(bytes) => fitting(bytes),
+            KvCacheSize::Free => fitting(model.free_bytes()?.unwrap_or(UNTOLD_BYTES)),
         };
         if u32::try_from(num_blocks).is_err() {
             return wrong(format!("the KV cache has {num_blocks} blocks; ids end at {}", u32::MAX));

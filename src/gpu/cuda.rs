@@ -27,7 +27,6 @@ const LIBRARIES: [&str; 2] = ["libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1"];
 pub(super) const OUT_OF_MEMORY: u32 = 2;
 
 /// Attributes of devices and functions, and flags, by their numbers in `cuda.h`.
-pub(super) const DEVICE_MULTIPROCESSOR_COUNT: c_int = 16;
 pub(super) const DEVICE_COMPUTE_CAPABILITY_MAJOR: c_int = 75;
 pub(super) const DEVICE_COMPUTE_CAPABILITY_MINOR: c_int = 76;
 pub(super) const DEVICE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: c_int = 97;

@@ -36,8 +36,8 @@ pub(crate) trait Device: fmt::Debug + Send + Sync {
     /// Its name, for people.
     fn name(&self) -> String;
 
-    /// Multiprocessors: blocks of threads that run beside each other, at least.
-    fn num_multiprocessors(&self) -> usize;
+    /// Bytes of its memory that are free, and that there are.
+    fn memory(&self) -> Result<(usize, usize), GpuError>;
 
     /// Memory with anything in it, aligned to 256 bytes.
     fn allocate(&self, num_bytes: usize) -> Result<Address, GpuError>;

@@ -41,7 +41,6 @@ pub(crate) struct CudaDevice {
     context: Handle,
     stream: Handle,
     architecture: Architecture,
-    num_multiprocessors: usize,
     /// Shared memory that one block can have at most, in bytes.
     max_shared_bytes: c_int,
     compiler: Compiler,
@@ -108,7 +107,6 @@ impl CudaDevice {
         let Found { device, name, architecture } = find(driver, index)?;
         let attribute = |attribute| attribute_of(driver, device, attribute);
         let mut context = ptr::null_mut();
-        let num_multiprocessors = attribute(cuda::DEVICE_MULTIPROCESSOR_COUNT)?.unsigned_abs();
         let max_shared_bytes = attribute(cuda::DEVICE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
         // SAFETY: the device is one of the driver's.
         unsafe { driver.cuDevicePrimaryCtxRetain(&mut context, device) }?;
@@ -121,7 +119,6 @@ impl CudaDevice {
             context,
             stream: ptr::null_mut(),
             architecture,
-            num_multiprocessors: num_multiprocessors as usize,
             max_shared_bytes,
             compiler: Compiler::new(nvrtc, cache_dir),
             loaded: OnceLock::new(),
@@ -133,18 +130,6 @@ impl CudaDevice {
         unsafe { driver.cuStreamCreate(&mut opened.stream, cuda::STREAM_NON_BLOCKING) }?;
         opened.lock_ring().fill(driver)?;
         Ok(opened)
-    }
-
-    /// Bytes of its memory that are free, and that there are.
-    ///
-    /// # Errors
-    /// The driver's.
-    pub(crate) fn memory(&self) -> Result<(usize, usize), GpuError> {
-        self.bind()?;
-        let (mut free, mut total) = (0, 0);
-        // SAFETY: it writes two numbers.
-        unsafe { self.driver.cuMemGetInfo_v2(&mut free, &mut total) }?;
-        Ok((free, total))
     }
 
     /// Makes the context that of the calling thread.
@@ -238,8 +223,12 @@ impl Device for CudaDevice {
         self.name.clone()
     }
 
-    fn num_multiprocessors(&self) -> usize {
-        self.num_multiprocessors
+    fn memory(&self) -> Result<(usize, usize), GpuError> {
+        self.bind()?;
+        let (mut free, mut total) = (0, 0);
+        // SAFETY: it writes two numbers.
+        unsafe { self.driver.cuMemGetInfo_v2(&mut free, &mut total) }?;
+        Ok((free, total))
     }
 
     fn allocate(&self, num_bytes: usize) -> Result<Address, GpuError> {
@@ -590,7 +579,7 @@ mod tests {
         let kernels = open().load(&program).unwrap();
         let device = open();
         let (free, total) = device.memory().unwrap();
-        assert!(free <= total && device.num_multiprocessors() > 0 && !device.name().is_empty());
+        assert!(free <= total && !device.name().is_empty());
         assert_eq!(device.load(&program).unwrap(), kernels);
         Some((Arc::new(device), kernels[0]))
     }

@@ -40,6 +40,7 @@ pub(crate) struct Emulator {
     /// Bytes that there are.
     memory: AtomicUsize,
     num_refused: AtomicUsize,
+    is_broken: AtomicBool,
     /// In which order threads of a block begin.
     is_backwards: AtomicBool,
     num_launches: AtomicUsize,
@@ -76,6 +77,7 @@ impl Emulator {
             is_backwards: AtomicBool::new(false),
             num_launches: AtomicUsize::new(0),
             num_replays: AtomicUsize::new(0),
+            is_broken: AtomicBool::new(false),
             state: Mutex::default(),
         })
     }
@@ -88,6 +90,11 @@ impl Emulator {
     /// Has so many bytes free from now on.
     pub(crate) fn leave(&self, num_bytes: usize) {
         self.memory.store(self.state().used() + num_bytes, Ordering::Relaxed);
+    }
+
+    /// Fails at every kernel from now on.
+    pub(crate) fn break_down(&self) {
+        self.is_broken.store(true, Ordering::Relaxed);
     }
 
     /// Allocations that were refused.
@@ -109,6 +116,9 @@ impl Emulator {
     }
 
     fn run(&self, kernel: Kernel, shape: Shape, parameter: &[u8]) -> Result<(), GpuError> {
+        if self.is_broken.load(Ordering::Relaxed) {
+            return Err(GpuError::Failed("broken on purpose".into()));
+        }
         let state = self.state();
         let name = &state.kernels[kernel.0];
         let library = state.library.as_ref().unwrap();
@@ -135,8 +145,9 @@ impl Device for Emulator {
         "emulated".into()
     }
 
-    fn num_multiprocessors(&self) -> usize {
-        1
+    fn memory(&self) -> Result<(usize, usize), GpuError> {
+        let total = self.memory.load(Ordering::Relaxed);
+        Ok((total.saturating_sub(self.state().used()), total))
     }
 
     fn allocate(&self, num_bytes: usize) -> Result<Address, GpuError> {

@@ -94,15 +94,6 @@ impl Format {
             _ => 8,
         }
     }
-
-    /// Columns that must be together.
-    pub(crate) fn columns(self) -> usize {
-        match self {
-            Self::Plain => 1,
-            Self::Q8 => 32,
-            Self::Q4K | Self::Q6K => SUPER,
-        }
-    }
 }
 
 /// A matrix as it is stored: floats, or GGML's blocks, row after row.

@@ -68,7 +68,7 @@ fn matrices(
         (Format::Q4K, GgmlDType::Q4K),
         (Format::Q6K, GgmlDType::Q6K),
     ] {
-        if columns.is_multiple_of(format.columns()) {
+        if columns.is_multiple_of(dtype.block_size()) {
             let (bytes, exact) = blocks(rng, dtype, rows, columns);
             all.push((build(Numbers::Blocks(format, &bytes)), exact));
         }

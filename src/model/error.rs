@@ -139,6 +139,11 @@ impl ModelError {
         words.contains("out of memory") || words.contains("out_of_memory")
     }
 
+    /// Whether the device is of no more use to this model.
+    pub fn is_device_lost(&self) -> bool {
+        matches!(self, Self::Gpu(GpuError::Failed(_)))
+    }
+
     /// A stable label for metrics.
     pub fn kind(&self) -> &'static str {
         match self {

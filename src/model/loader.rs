@@ -243,6 +243,18 @@ impl Model {
         }
     }
 
+    /// Bytes that are free for keys and values where it computes, if that is a GPU that
+    /// tells: a part stays for its steps.
+    ///
+    /// # Errors
+    /// `Gpu` if the device fails.
+    pub fn free_bytes(&self) -> Result<Option<u64>, ModelError> {
+        match &self.decoder {
+            Decoder::Gpu(decoder) => Ok(Some(decoder.free_bytes()?)),
+            Decoder::Cpu(_) | Decoder::Candle(_) => Ok(None),
+        }
+    }
+
     /// Bytes of one KV block of `block_size` positions, over all layers.
     pub fn kv_block_bytes(&self, block_size: usize) -> usize {
         match &self.decoder {

@@ -6,8 +6,8 @@
 
 mod classifier;
 mod gpu;
-mod host_cache;
 mod machine;
+mod sizes;
 mod template;
 mod workers;
 
@@ -31,6 +31,7 @@ pub use classifier::load as classifier;
 use classifier::start as start_classifier;
 pub use gpu::fetch_nvrtc;
 pub use machine::available_memory_bytes;
+pub use sizes::kv_cache_bytes;
 pub use template::{load as template, named as named_template};
 pub use workers::{
     adapters, engine_options, local_backend, local_options, pool_options, reload_pool, start_pool,

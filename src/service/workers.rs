@@ -9,10 +9,10 @@ use anyhow::Context as _;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 
-use super::host_cache::host_cache_bytes;
+use super::sizes::Sizes;
 use super::{Ground, StartStep, gpu, keyring};
 use crate::config::{Auto, Config, SlidingWindow, Weights, WorkerPlace};
-use crate::engine::{self, DiskCacheKey, DiskCacheOptions, EngineOptions, KvCacheSize};
+use crate::engine::{self, DiskCacheKey, DiskCacheOptions, EngineOptions};
 use crate::model::{self, AdapterOptions, Backend, LoadOptions, WeightType};
 use crate::pool::{LocalOptions, Place, Pool, PoolOptions, RemoteOptions, ServerUrl};
 
@@ -234,7 +234,7 @@ fn options_on(
     backend: Backend,
     num_here: usize,
 ) -> anyhow::Result<LocalOptions> {
-    let host_cache_bytes = host_cache_bytes(config, &backend, num_here);
+    let engine = engine_options_of(config, &backend, num_here)?;
     let sliding_window = match config.model.sliding_window {
         SlidingWindow::Auto => model::SlidingWindow::AsStated,
         SlidingWindow::Off => model::SlidingWindow::Off,
@@ -249,7 +249,7 @@ fn options_on(
             adapters: adapters(config),
         },
         model_path,
-        engine: EngineOptions { host_cache_bytes, ..engine_options(config)? },
+        engine,
     })
 }
 
@@ -259,29 +259,39 @@ pub fn adapters(config: &Config) -> Vec<AdapterOptions> {
     adapters.map(|a| AdapterOptions { path: a.path.clone(), scale: a.scale }).collect()
 }
 
-/// How large the configured engine is, without a host cache: that depends on its device.
+/// How large the configured engine is on such a device, alone on this machine.
 ///
 /// # Errors
 /// The keys that its disk cache is sealed with cannot be read.
-pub fn engine_options(config: &Config) -> anyhow::Result<EngineOptions> {
+pub fn engine_options(config: &Config, backend: &Backend) -> anyhow::Result<EngineOptions> {
+    engine_options_of(config, backend, 1)
+}
+
+/// The same for one of so many workers.
+fn engine_options_of(
+    config: &Config,
+    backend: &Backend,
+    num_workers: usize,
+) -> anyhow::Result<EngineOptions> {
     let engine = &config.engine;
+    let sizes = Sizes::new(config, backend, num_workers);
     let disk_cache = engine.disk_cache_bytes().map(|capacity_bytes| {
         let key = keyring(config)?.key_for("disk cache").map(DiskCacheKey::new);
         anyhow::Ok(DiskCacheOptions { dir: config.kv_cache_dir(), capacity_bytes, key })
     });
     Ok(EngineOptions {
-        kv_cache: KvCacheSize::Bytes(engine.kv_cache_bytes() as u64),
+        kv_cache: sizes.kv_cache,
         block_size: engine.block_size,
         context_tokens: match config.model.context_tokens {
             Auto::Set(tokens) => Some(tokens),
             Auto::Auto => None,
         },
-        max_batch_sequences: engine.max_batch_sequences,
-        max_batch_tokens: engine.max_batch_tokens,
+        max_batch_sequences: sizes.max_batch_sequences,
+        max_batch_tokens: sizes.max_batch_tokens,
         max_step: Some(Duration::from_millis(engine.max_step_ms)),
         max_waiting: engine.max_waiting,
         cache_key: cache_key(),
-        host_cache_bytes: 0,
+        host_cache_bytes: sizes.host_cache_bytes,
         disk_cache: disk_cache.transpose()?,
     })
 }

@@ -133,7 +133,7 @@ fn make(session: &Session, random: Option<Shape>, workload: &Workload) -> anyhow
         backend: model.backend_name(),
         threads,
     };
-    Ok(Made { model, options: service::engine_options(&session.config)?, subject })
+    Ok(Made { model, options: service::engine_options(&session.config, &load.backend)?, subject })
 }
 
 /// Every figure once in each repeat, so that a disturbance hits all of them alike.

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use super::super::Session;
 use super::super::output::bytes;
 use super::Finding;
-use crate::model::ModelInfo;
+use crate::model::{Backend, ModelInfo};
 use crate::service;
 
 /// The program, the database and a step's tensors beside model and KV cache.
@@ -25,11 +25,16 @@ pub(super) fn threads(session: &Session) -> Finding {
 /// Whether model, KV cache and host cache fit into the memory that is free. What the host
 /// cache takes by itself leaves room for the others.
 pub(super) fn memory(session: &Session, info: &ModelInfo) -> Finding {
-    // Weights are packed at about the size they are stored in.
-    let engine = &session.config.engine;
-    let host_cache_bytes = engine.host_cache_mib.set().map_or(0, |mib| mib << 20);
-    let caches = engine.kv_cache_bytes() as u64 + host_cache_bytes;
-    let needed = info.size_bytes + caches + OTHER_BYTES;
+    let host_cache_bytes = session.config.engine.host_cache_mib.set().map_or(0, |mib| mib << 20);
+    let on_device = match service::local_backend(&session.config) {
+        Ok(Backend::Gpu(_)) => 0,
+        // Weights are packed at about the size they are stored in.
+        Ok(backend) => {
+            info.size_bytes + service::kv_cache_bytes(&session.config, &backend).unwrap_or(0)
+        }
+        Err(error) => return Finding::failed("memory", format!("{error:#}"), ""),
+    };
+    let needed = on_device + host_cache_bytes + OTHER_BYTES;
     let detail = format!("about {} needed", bytes(needed));
     let Some(available) = service::available_memory_bytes() else {
         return Finding::ok("memory", format!("{detail}; this machine does not tell what is free"));
@@ -54,7 +59,15 @@ pub(super) fn kv_cache(session: &Session, info: &ModelInfo) -> Finding {
     };
     // Keys and values in half precision.
     let token_bytes = 2 * config.num_layers * config.num_kv_heads * config.head_dim * 2;
-    let fitting = session.config.engine.kv_cache_bytes() / token_bytes.max(1);
+    let backend = match service::local_backend(&session.config) {
+        Ok(backend) => backend,
+        Err(error) => return Finding::failed("kv cache", format!("{error:#}"), ""),
+    };
+    let Some(bytes) = service::kv_cache_bytes(&session.config, &backend) else {
+        let detail = format!("what {backend} has free; one conversation may have {context}");
+        return Finding::ok("kv cache", detail);
+    };
+    let fitting = usize::try_from(bytes).unwrap_or(usize::MAX) / token_bytes.max(1);
     let detail = format!("room for {fitting} tokens; one conversation may have {context}");
     if fitting >= context {
         return Finding::ok("kv cache", detail);

@@ -2,15 +2,19 @@
 //! back, and a device that runs out of memory.
 
 use super::*;
-use crate::gpu::{Emulator, GpuPlace};
+use crate::gpu::{Device as _, Emulator, GpuPlace};
 use crate::model::Backend;
 
-/// An engine on a device, and the device; `None` where nothing emulates one.
-fn engine_and_device(options: &EngineOptions) -> Option<(TestEngine, Arc<Emulator>)> {
+/// A model on a device, and the device; `None` where nothing emulates one.
+fn model_and_device() -> Option<(Arc<Model>, Arc<Emulator>)> {
     let device = Arc::new(Emulator::new(1 << 28)?);
     let backend = Backend::Gpu(GpuPlace::emulated(device.clone()));
     let load = LoadOptions { backend, ..LoadOptions::default() };
-    let model = Arc::new(Model::random(&ModelConfig::tiny(), 11, &load).unwrap());
+    Some((Arc::new(Model::random(&ModelConfig::tiny(), 11, &load).unwrap()), device))
+}
+
+fn engine_and_device(options: &EngineOptions) -> Option<(TestEngine, Arc<Emulator>)> {
+    let (model, device) = model_and_device()?;
     Some((TestEngine(Engine::new(model, TOKENIZER.clone(), options).unwrap()), device))
 }
 
@@ -88,4 +92,32 @@ fn blocks_come_back_from_the_tier_below_as_they_went() {
     let summary = second.complete(&request(PROMPTS[1]));
     assert_eq!(summary.token_ids, expected);
     assert!(summary.num_restored_tokens >= 96, "{summary:?}");
+}
+
+#[test]
+fn keys_and_values_take_what_the_device_has_free() {
+    let free = EngineOptions { kv_cache: KvCacheSize::Free, ..options() };
+    let Some((engine, device)) = engine_and_device(&free) else { return };
+    let (left, total) = device.memory().unwrap();
+    let block_bytes = engine.runner.block_bytes();
+    assert!((total / 10..total / 10 + block_bytes).contains(&left), "{left} of {total}");
+    assert_eq!(engine.context_tokens(), 4096);
+}
+
+/// The thread ends, so that the worker is made anew, on a device that is opened anew.
+#[test]
+fn an_engine_whose_device_fails_ends_and_everybody_hears_why() {
+    let Some((model, device)) = model_and_device() else { return };
+    let handle = EngineHandle::spawn(model, TOKENIZER.clone(), &options()).unwrap();
+    let endless = GenerationRequest { max_tokens: 1500, ..request("The fire was low.") };
+    let mut stream = handle.submit(endless).unwrap();
+    while !matches!(stream.blocking_recv(), Some(GenerationEvent::Text(_))) {}
+    device.break_down();
+    let waiting = handle.submit(request("x"));
+    for stream in [Ok(stream), waiting].into_iter().flatten() {
+        let error = stream.blocking_finish().unwrap_err();
+        assert!(error.is_retryable(), "{error}");
+    }
+    let ends = std::iter::repeat_with(|| handle.check_alive()).find_map(Result::err);
+    assert!(ends.unwrap().to_string().contains("broken on purpose"));
 }

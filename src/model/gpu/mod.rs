@@ -83,6 +83,13 @@ impl GpuDecoder {
         self.gpu.device().name()
     }
 
+    /// Bytes that keys and values can have: what is free, but for a tenth of the device, in
+    /// which steps are computed.
+    pub(super) fn free_bytes(&self) -> Result<u64, GpuError> {
+        let (free, total) = self.gpu.device().memory()?;
+        Ok(free.saturating_sub(total / 10) as u64)
+    }
+
     pub(super) fn num_bytes(&self) -> usize {
         self.weights.num_bytes()
     }

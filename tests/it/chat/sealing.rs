@@ -11,6 +11,7 @@ use dramatis::config::{Config, Environment, LoadOptions, Override};
 use dramatis::domain::{Character, Note, Scene, SceneId};
 use dramatis::engine::EngineOptions;
 use dramatis::formats::card::{Container, Version};
+use dramatis::model::Backend;
 use dramatis::pool::Pool;
 use dramatis::service;
 use dramatis::store::{Keyring, SceneUpdate, Sealing, Store, StoreError, Surroundings};
@@ -171,7 +172,7 @@ fn settings(dir: &Path, set: &[(&str, &str)]) -> Config {
 
 /// An engine with a cache on the disk, as these settings have it.
 fn cached(dir: &Path, set: &[(&str, &str)]) -> EngineOptions {
-    let options = service::engine_options(&settings(dir, set)).unwrap();
+    let options = service::engine_options(&settings(dir, set), &Backend::default()).unwrap();
     EngineOptions { disk_cache: options.disk_cache, ..engine() }
 }
 
@@ -314,6 +315,9 @@ async fn the_cache_on_the_disk_holds_prompts_that_only_the_key_reads() {
         let num_cached = num_cached(pool, home.path(), &prompt).await;
         assert_eq!(num_cached > 0, is_read, "{num_cached} of {set:?}");
     }
-    let error = service::engine_options(&settings(home.path(), &[("privacy.key_file", "lost")]));
+    let error = service::engine_options(
+        &settings(home.path(), &[("privacy.key_file", "lost")]),
+        &Backend::default(),
+    );
     assert!(format!("{:#}", error.unwrap_err()).contains("privacy.key_file"));
 }
