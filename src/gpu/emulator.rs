@@ -273,7 +273,7 @@ fn compile(program: &Program) -> Result<PathBuf, String> {
     let (from, to) = (own.path().join("kernels.cpp"), own.path().join("kernels.so"));
     std::fs::write(&from, source).map_err(|error| error.to_string())?;
     // No sum may be fused but those that ask for it.
-    let flags = "-std=c++17 -O2 -fPIC -shared -ffp-contract=off -U_FORTIFY_SOURCE -w";
+    let flags = "-std=c++17 -O3 -fPIC -shared -ffp-contract=off -U_FORTIFY_SOURCE -w";
     let output = Command::new("c++")
         .args(flags.split(' '))
         .args(defines)

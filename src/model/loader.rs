@@ -64,6 +64,11 @@ pub enum Backend {
 }
 
 impl Backend {
+    /// What the others are compared with: candle's tensors on the CPU.
+    pub fn reference() -> Self {
+        Self::Candle(Device::Cpu)
+    }
+
     /// Candle on the Metal device of that number.
     ///
     /// # Errors

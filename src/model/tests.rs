@@ -2,8 +2,6 @@
 //! and scattered, its logits stay the same, to the bit on our kernels. Candle's decoder
 //! is the reference for them.
 
-use candle_core::Device;
-
 use super::*;
 
 /// Absolute tolerance on logits of magnitude about 1, between two backends: sums in
@@ -224,7 +222,7 @@ fn converted_weights_keep_the_model() {
 /// The same model on our kernels and on candle.
 fn both(config: &ModelConfig, weight_type: WeightType) -> (Model, Model) {
     let ours = LoadOptions { weight_type: Some(weight_type), ..LoadOptions::default() };
-    let reference = LoadOptions { backend: Backend::Candle(Device::Cpu), ..ours.clone() };
+    let reference = LoadOptions { backend: Backend::reference(), ..ours.clone() };
     let load = |options| Model::random(config, 42, options).unwrap();
     (load(&ours), load(&reference))
 }

@@ -177,7 +177,15 @@ impl Release {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+
     use super::*;
+    use crate::config::Environment;
+    use crate::engine::load_tokenizer;
+    use crate::fetch::{FetchOptions, known_model};
+    use crate::gpu::Emulator;
+    use crate::model::{BatchSequence, LoadOptions, LogitRows, Model, WeightType};
 
     #[test]
     fn releases_are_whole_and_the_newest_comes_first() {
@@ -188,6 +196,75 @@ mod tests {
             assert!(tree.required.contains(&release.library()));
             assert!(tree.required.iter().all(|file| tree.prefixes.contains(file)));
             assert!(release.version.starts_with(&release.major.to_string()));
+        }
+    }
+
+    /// The small real model, where the other tests have it.
+    fn small_model() -> PathBuf {
+        let known = known_model("smollm2-135m-instruct").unwrap();
+        let shared = Environment::from_process().test_models();
+        let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tmp/models");
+        let dir = shared.unwrap_or_else(own).join(&known.artifact.name);
+        let fetcher = Fetcher::new(FetchOptions::default());
+        fetcher.fetch(&known.artifact, &dir.join(&known.file), &()).unwrap().path
+    }
+
+    /// Logits of a prompt's last token, and of as many as follow, the likeliest each.
+    fn write(options: &LoadOptions, path: &Path, prompt: &[u32], count: usize) -> Vec<Vec<f32>> {
+        let model = Model::load(path, options).unwrap();
+        let mut kv = model.kv_cache(4, 32).unwrap();
+        let (mut tokens, mut position, mut rows) = (prompt.to_vec(), 0, Vec::new());
+        for _ in 0..count {
+            let step = BatchSequence {
+                tokens: &tokens[position..],
+                position,
+                block_table: &[2, 0, 3, 1],
+                logits: LogitRows::Last,
+            };
+            let logits = model.forward(&[step], &mut kv).unwrap();
+            position = tokens.len();
+            let row = logits.rows().next().unwrap().to_vec();
+            tokens.push(likeliest(&row));
+            rows.push(row);
+        }
+        rows
+    }
+
+    fn likeliest(row: &[f32]) -> u32 {
+        (0..).zip(row).max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0
+    }
+
+    /// How far apart two distributions are, in nats.
+    fn divergence(left: &[f32], right: &[f32]) -> f64 {
+        let log_softmax = |row: &[f32]| {
+            let sum: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
+            row.iter().map(move |&x| f64::from(x) - sum.ln()).collect::<Vec<_>>()
+        };
+        let pairs = log_softmax(left).into_iter().zip(log_softmax(right));
+        pairs.map(|(a, b)| a.exp() * (a - b)).sum()
+    }
+
+    /// Beside the same weights computed with in f32: as halves, and as the bytes that a GPU
+    /// keeps where a file has another type.
+    #[test]
+    fn the_small_model_writes_the_same_on_a_gpu() {
+        let Some(device) = Emulator::new(1 << 30) else { return };
+        let path = small_model();
+        let tokenizer = load_tokenizer(&path).unwrap();
+        let prompt = tokenizer.encode("Once upon a time, there was a dragon who");
+        let options =
+            |backend, weight_type| LoadOptions { backend, weight_type, ..LoadOptions::default() };
+        let reference = options(Backend::reference(), Some(WeightType::F32));
+        let expected = write(&reference, &path, &prompt, 3);
+        let place = GpuPlace::emulated(Arc::new(device));
+        for (weight_type, count, bound) in [(Some(WeightType::F16), 2, 1e-4), (None, 3, 1e-2)] {
+            let options = options(Backend::Gpu(place.clone()), weight_type);
+            let found = write(&options, &path, &prompt, count);
+            for (found, expected) in found.iter().zip(&expected) {
+                assert_eq!(likeliest(found), likeliest(expected));
+                let divergence = divergence(expected, found);
+                assert!(divergence < bound, "{weight_type:?}: {divergence}");
+            }
         }
     }
 }

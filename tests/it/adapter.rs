@@ -50,7 +50,7 @@ fn with(adapters: &[AdapterOptions]) -> LoadOptions {
 }
 
 fn on_candle(options: &LoadOptions) -> LoadOptions {
-    LoadOptions { backend: Backend::Candle(Device::Cpu), ..options.clone() }
+    LoadOptions { backend: Backend::reference(), ..options.clone() }
 }
 
 fn plain(path: &Path) -> Model {

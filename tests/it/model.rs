@@ -39,7 +39,7 @@ fn load(path: &Path) -> Model {
 
 /// The same on candle, which keeps keys and values in f32: the tighter comparison.
 fn load_reference(path: &Path, options: &LoadOptions) -> Model {
-    let options = LoadOptions { backend: Backend::Candle(Device::Cpu), ..options.clone() };
+    let options = LoadOptions { backend: Backend::reference(), ..options.clone() };
     Model::load(path, &options).unwrap()
 }
 

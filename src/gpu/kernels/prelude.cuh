@@ -86,7 +86,7 @@ DEVICE u32 choose_bytes(u32 a, u32 b, u32 selector) { return __byte_perm(a, b, s
 // rows (g: x and z, g + 8: y and w), of the columns g, and of the sums those of rows g and
 // g + 8 in columns 2t and 2t + 1.
 DEVICE void multiply(float (&sums)[4], const Words &rows, u32 column0, u32 column1) {
-    asm volatile(
+    asm(
 #if BFLOATS
         "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
 #else

@@ -68,7 +68,7 @@ impl WeightSource for Rounded {
 
 /// The same weights, computed with in f32.
 fn reference(config: &ModelConfig, weight_type: Option<WeightType>) -> Model {
-    let backend = Backend::Candle(CandleDevice::Cpu);
+    let backend = Backend::reference();
     let options = LoadOptions { backend, ..LoadOptions::default() };
     let mut source = Rounded(RandomWeights::new(42), weight_type);
     Model::build(config.clone(), &mut source, &options, String::new()).unwrap()
