@@ -4,10 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::GpuError;
+use super::host::HostFloats;
 use super::program::Program;
 
 /// A place in a device's memory.
 pub(crate) type Address = u64;
+
+/// A place in this machine's memory that a device may write.
+pub(crate) type HostAddress = usize;
 
 /// A kernel of a loaded program, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,6 +66,24 @@ pub(crate) trait Device: fmt::Debug + Send + Sync {
     /// # Safety
     /// As [`Device::clear`].
     unsafe fn download(&self, from: Address, out: &mut [u8]) -> Result<(), GpuError>;
+
+    /// Memory of this machine that the device writes by itself, with anything in it, aligned
+    /// to 256 bytes.
+    fn allocate_host(&self, num_bytes: usize) -> Result<HostAddress, GpuError>;
+
+    /// Gives back what [`Device::allocate_host`] gave.
+    fn free_host(&self, memory: HostAddress);
+
+    /// Copies bytes from there to such memory, when everything told before is done.
+    ///
+    /// # Safety
+    /// As [`Device::clear`], on both sides; nobody else uses that memory meanwhile.
+    unsafe fn download_to_host(
+        &self,
+        from: Address,
+        to: HostAddress,
+        num_bytes: usize,
+    ) -> Result<(), GpuError>;
 
     /// Waits until everything told before is done.
     fn wait(&self) -> Result<(), GpuError>;
@@ -177,18 +199,18 @@ impl Buffer {
         unsafe { self.allocation.device.download(self.address() + offset as u64, out) }
     }
 
-    /// Copies floats from its beginning.
+    /// Copies floats from its beginning to memory that the device writes by itself.
     ///
     /// # Errors
     /// As [`Buffer::download`].
     ///
     /// # Panics
     /// If there are not so many.
-    pub(crate) fn download_floats(&self, out: &mut [f32]) -> Result<(), GpuError> {
-        let num_bytes = size_of_val(out);
-        // SAFETY: the same memory, and any four bytes are a float.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast(), num_bytes) };
-        self.download(0, bytes)
+    pub(crate) fn download_floats(&self, out: &mut HostFloats) -> Result<(), GpuError> {
+        let num_bytes = size_of_val::<[f32]>(out);
+        self.check(0, num_bytes);
+        // SAFETY: so many lie within both, and `out` is borrowed by us alone.
+        unsafe { self.allocation.device.download_to_host(self.address(), out.address(), num_bytes) }
     }
 
     fn check(&self, offset: usize, num_bytes: usize) {

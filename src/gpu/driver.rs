@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use super::GpuError;
 use super::cuda::{self, Driver, DriverError, Handle};
-use super::device::{Address, Device, Kernel, Recording, Shape};
+use super::device::{Address, Device, HostAddress, Kernel, Recording, Shape};
 use super::nvrtc::{Architecture, Compiler};
 use super::program::Program;
 
@@ -308,6 +308,39 @@ impl Device for CudaDevice {
             }
         }
         Ok(())
+    }
+
+    fn allocate_host(&self, num_bytes: usize) -> Result<HostAddress, GpuError> {
+        self.bind()?;
+        let mut memory = ptr::null_mut();
+        // SAFETY: it writes one address.
+        match unsafe { self.driver.cuMemHostAlloc(&mut memory, num_bytes, 0) } {
+            Ok(()) => Ok(memory as HostAddress),
+            Err(DriverError { code: cuda::OUT_OF_MEMORY, .. }) => {
+                Err(GpuError::OutOfMemory { num_bytes })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn free_host(&self, memory: HostAddress) {
+        // What failed is told by whoever waits next.
+        let _ = self.bind().and_then(|()| self.synchronize());
+        // SAFETY: nothing that was told uses it any more.
+        let _ = unsafe { self.driver.cuMemFreeHost(memory as *mut c_void) };
+    }
+
+    unsafe fn download_to_host(
+        &self,
+        from: Address,
+        to: HostAddress,
+        num_bytes: usize,
+    ) -> Result<(), GpuError> {
+        self.bind()?;
+        let to = to as *mut c_void;
+        // SAFETY: both places were promised by the caller.
+        unsafe { self.driver.cuMemcpyDtoHAsync_v2(to, from, num_bytes, self.stream) }?;
+        Ok(self.synchronize()?)
     }
 
     fn wait(&self) -> Result<(), GpuError> {

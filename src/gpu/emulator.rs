@@ -12,7 +12,7 @@ use libloading::{Library, Symbol};
 use sha2::{Digest, Sha256};
 
 use super::GpuError;
-use super::device::{Address, Device, Kernel, Recording, Shape};
+use super::device::{Address, Device, HostAddress, Kernel, Recording, Shape};
 use super::program::Program;
 
 /// Bytes on both sides of an allocation that nobody may write.
@@ -200,6 +200,27 @@ impl Device for Emulator {
         // SAFETY: the caller's promise.
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, out.as_mut_ptr(), out.len()) };
         Ok(())
+    }
+
+    fn allocate_host(&self, num_bytes: usize) -> Result<HostAddress, GpuError> {
+        Ok(self.allocate(num_bytes)? as HostAddress)
+    }
+
+    fn free_host(&self, memory: HostAddress) {
+        self.free(memory as Address);
+    }
+
+    unsafe fn download_to_host(
+        &self,
+        from: Address,
+        to: HostAddress,
+        num_bytes: usize,
+    ) -> Result<(), GpuError> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let out = std::slice::from_raw_parts_mut(to as *mut u8, num_bytes);
+            self.download(from, out)
+        }
     }
 
     fn wait(&self) -> Result<(), GpuError> {

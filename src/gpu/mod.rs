@@ -19,6 +19,7 @@ mod cuda;
 mod device;
 mod driver;
 mod error;
+mod host;
 mod library;
 mod linear;
 mod matrix;
@@ -44,6 +45,7 @@ pub(crate) use attention::{Attention, Tile};
 pub(crate) use device::{Buffer, Device};
 #[cfg(test)]
 pub(crate) use emulator::Emulator;
+pub(crate) use host::{HostPool, LentFloats};
 pub(crate) use linear::{Finish, Product};
 pub(crate) use matrix::{Matrix, MatrixBuilder, input_bytes};
 pub(crate) use packing::{Format, Numbers, Operand, StoredMatrix};

@@ -2,7 +2,7 @@
 //! products with quantised matrices, attention over a paged cache, norms, rotations.
 //! Knows no model: callers pass shapes, rows and blocks.
 //!
-//! The one room with `unsafe`: vector intrinsics, and threads that write disjoint
+//! With `gpu`, one of the two rooms with `unsafe`: vector intrinsics, and threads that write disjoint
 //! parts of one buffer. Every entrance checks its bounds.
 //!
 //! Invariants:

@@ -1,6 +1,9 @@
 //! One step's batch: what callers pass in, what they get, and the checks between.
 
+use std::ops::{Deref, DerefMut};
+
 use super::{ModelConfig, ModelError};
+use crate::gpu::LentFloats;
 
 /// New tokens of one sequence in one step: a prefill chunk, or one token when
 /// decoding.
@@ -28,16 +31,60 @@ pub enum LogitRows {
 }
 
 /// Logits of the rows that asked for them, in batch order.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Default)]
 pub struct Logits {
-    values: Vec<f32>,
+    values: Values,
     vocab_size: usize,
+}
+
+/// Where logits lie.
+#[derive(Debug)]
+enum Values {
+    Own(Vec<f32>),
+    /// In memory that a GPU writes by itself.
+    Lent(LentFloats),
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self::Own(Vec::new())
+    }
+}
+
+impl Deref for Values {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        match self {
+            Self::Own(values) => values,
+            Self::Lent(values) => values,
+        }
+    }
+}
+
+impl DerefMut for Values {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        match self {
+            Self::Own(values) => values,
+            Self::Lent(values) => values,
+        }
+    }
 }
 
 impl Logits {
     /// # Panics
     /// If `values` is no whole number of rows.
     pub(super) fn new(values: Vec<f32>, vocab_size: usize) -> Self {
+        Self::of(Values::Own(values), vocab_size)
+    }
+
+    /// # Panics
+    /// As [`Logits::new`].
+    pub(super) fn lent(values: LentFloats, vocab_size: usize) -> Self {
+        Self::of(Values::Lent(values), vocab_size)
+    }
+
+    fn of(values: Values, vocab_size: usize) -> Self {
         assert!(values.len().is_multiple_of(vocab_size), "whole rows");
         Self { values, vocab_size }
     }

@@ -21,8 +21,8 @@ use super::rope::frequencies;
 use super::weights::WeightSource;
 use super::{BatchSequence, Logits, ModelConfig, ModelError, WeightType};
 use crate::gpu::{
-    Attention, Buffer, Device, Finish, Gpu, GpuError, HeadShape, KvShape, Matrix, Norm, Operand,
-    Product, Recorded, StoreHeads, View,
+    Attention, Buffer, Device, Finish, Gpu, GpuError, HeadShape, HostPool, KvShape, Matrix, Norm,
+    Operand, Product, Recorded, StoreHeads, View,
 };
 use crate::kernels::ThreadPool;
 
@@ -42,7 +42,8 @@ pub(super) struct GpuDecoder {
     operand: Operand,
     weights: Weights,
     frequencies: Buffer,
-    /// Logits come back to the CPU, which samples.
+    /// Logits come back to this machine's memory, where they are sampled.
+    host: Arc<HostPool>,
     pool: ThreadPool,
 }
 
@@ -69,6 +70,7 @@ impl GpuDecoder {
             .collect();
         Ok(Self {
             frequencies: Buffer::with(device, &frequencies)?,
+            host: HostPool::new(device),
             gpu,
             config: config.clone(),
             operand,
@@ -157,14 +159,14 @@ impl GpuDecoder {
                 self.gpu.replay(recorded)?;
             }
         }
-        let mut logits = vec![0.0; step.num_logits() * self.config.vocab_size];
-        if logits.is_empty() {
+        if step.num_logits() == 0 {
             // Whoever measures steps measures their work.
             self.gpu.device().wait()?;
-        } else {
-            workspace.logits.download_floats(&mut logits)?;
+            return Ok(Logits::new(Vec::new(), self.config.vocab_size));
         }
-        Ok(Logits::new(logits, self.config.vocab_size))
+        let mut logits = self.host.lend(step.num_logits() * self.config.vocab_size)?;
+        workspace.logits.download_floats(&mut logits)?;
+        Ok(Logits::lent(logits, self.config.vocab_size))
     }
 
     /// The workspace, larger if this step needs more than any before.
