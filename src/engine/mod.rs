@@ -397,7 +397,7 @@ fn fitting_runner(
     let mut num_blocks = options.num_blocks(model)?;
     let is_wish = !matches!(options.kv_cache, KvCacheSize::Blocks(_));
     loop {
-        match ModelRunner::new(model.clone(), num_blocks, options.block_size) {
+        match ModelRunner::new(model.clone(), num_blocks, options) {
             Ok(runner) => return Ok((runner, num_blocks)),
             Err(error @ ModelError::KvCacheTooLarge { .. })
                 if is_wish && num_blocks / 2 * options.block_size >= MIN_CACHE_TOKENS =>

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::EngineOptions;
 use super::block_manager::BlockId;
 use super::scheduler::{ScheduledSequence, Scheduler};
 use crate::model::{BatchSequence, KvCache, LogitRows, Logits, Model, ModelError};
@@ -20,9 +21,17 @@ impl ModelRunner {
     pub(super) fn new(
         model: Arc<Model>,
         num_blocks: usize,
-        block_size: usize,
+        options: &EngineOptions,
     ) -> Result<Self, ModelError> {
-        let kv = model.kv_cache(num_blocks, block_size)?;
+        let EngineOptions { block_size, max_batch_tokens, max_batch_sequences, .. } = *options;
+        let mut kv = model.kv_cache(num_blocks, block_size)?;
+        let num_bytes = num_blocks * kv.block_bytes();
+        model.prepare(&mut kv, max_batch_tokens, max_batch_sequences).map_err(
+            |error| match error.is_out_of_memory() {
+                true => ModelError::KvCacheTooLarge { num_bytes },
+                false => error,
+            },
+        )?;
         Ok(Self {
             model,
             kv,

@@ -47,8 +47,8 @@ functions! {
     cuDeviceGet(device: *mut c_int, index: c_int);
     cuDeviceGetName(name: *mut c_char, length: c_int, device: c_int);
     cuDeviceGetAttribute(value: *mut c_int, attribute: c_int, device: c_int);
-    cuDevicePrimaryCtxRetain(context: *mut Handle, device: c_int);
-    cuDevicePrimaryCtxRelease_v2(device: c_int);
+    cuCtxCreate_v2(context: *mut Handle, flags: c_uint, device: c_int);
+    cuCtxDestroy_v2(context: Handle);
     cuCtxSetCurrent(context: Handle);
     cuMemGetInfo_v2(free: *mut usize, total: *mut usize);
     cuMemAlloc_v2(address: *mut c_ulonglong, num_bytes: usize);
@@ -181,6 +181,9 @@ impl fmt::Display for DriverError {
 
 impl From<DriverError> for GpuError {
     fn from(error: DriverError) -> Self {
-        Self::Failed(error.to_string())
+        match error.code {
+            OUT_OF_MEMORY => Self::OutOfMemory { num_bytes: None },
+            _ => Self::Failed(error.to_string()),
+        }
     }
 }

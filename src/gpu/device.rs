@@ -35,7 +35,7 @@ pub(crate) struct Shape {
 /// One device. What it is told to do happens in the order it is told, after the call
 /// returned; [`Device::download`] and [`Device::wait`] wait for it.
 ///
-/// Errors of kernels that ran are told by whichever call waits next.
+/// What fails in a kernel is told by any call after it, by one that waits at the latest.
 pub(crate) trait Device: fmt::Debug + Send + Sync {
     /// Its name, for people.
     fn name(&self) -> String;
@@ -105,6 +105,9 @@ pub(crate) trait Device: fmt::Debug + Send + Sync {
         &self,
         launches: &mut dyn FnMut() -> Result<(), GpuError>,
     ) -> Result<Recording, GpuError>;
+
+    /// Gives back what was recorded, once everything told before is done.
+    fn forget(&self, recording: Recording);
 
     /// Does what was recorded.
     ///

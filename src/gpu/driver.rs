@@ -36,8 +36,7 @@ pub(crate) struct CudaDevice {
     driver: &'static Driver,
     index: usize,
     name: String,
-    device: c_int,
-    /// The device's primary context.
+    /// Ours alone: what breaks in it goes with it.
     context: Handle,
     stream: Handle,
     architecture: Architecture,
@@ -108,14 +107,13 @@ impl CudaDevice {
         let attribute = |attribute| attribute_of(driver, device, attribute);
         let mut context = ptr::null_mut();
         let max_shared_bytes = attribute(cuda::DEVICE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
-        // SAFETY: the device is one of the driver's.
-        unsafe { driver.cuDevicePrimaryCtxRetain(&mut context, device) }?;
+        // SAFETY: it writes one handle; the device is one of the driver's.
+        unsafe { driver.cuCtxCreate_v2(&mut context, 0, device) }?;
         // From here on it is given back, whatever happens.
         let mut opened = Self {
             driver,
             index,
             name,
-            device,
             context,
             stream: ptr::null_mut(),
             architecture,
@@ -199,7 +197,7 @@ impl CudaDevice {
         let driver = self.driver;
         // What failed is told by whoever waits next.
         let _ = self.synchronize();
-        for recording in self.lock_recordings().drain(..) {
+        for recording in self.lock_recordings().drain(..).filter(|graph| !graph.is_null()) {
             // SAFETY: it is ours, runs no more, and is forgotten.
             let _ = unsafe { driver.cuGraphExecDestroy(recording) };
         }
@@ -238,7 +236,7 @@ impl Device for CudaDevice {
         match unsafe { self.driver.cuMemAlloc_v2(&mut address, num_bytes) } {
             Ok(()) => Ok(address),
             Err(DriverError { code: cuda::OUT_OF_MEMORY, .. }) => {
-                Err(GpuError::OutOfMemory { num_bytes })
+                Err(GpuError::OutOfMemory { num_bytes: Some(num_bytes) })
             }
             Err(error) => Err(error.into()),
         }
@@ -317,7 +315,7 @@ impl Device for CudaDevice {
         match unsafe { self.driver.cuMemHostAlloc(&mut memory, num_bytes, 0) } {
             Ok(()) => Ok(memory as HostAddress),
             Err(DriverError { code: cuda::OUT_OF_MEMORY, .. }) => {
-                Err(GpuError::OutOfMemory { num_bytes })
+                Err(GpuError::OutOfMemory { num_bytes: Some(num_bytes) })
             }
             Err(error) => Err(error.into()),
         }
@@ -428,10 +426,20 @@ impl Device for CudaDevice {
         Ok(Recording(recordings.len() - 1))
     }
 
+    fn forget(&self, recording: Recording) {
+        let _ = self.bind().and_then(|()| self.synchronize());
+        let mut recordings = self.lock_recordings();
+        if let Some(graph) = recordings.get_mut(recording.0).filter(|graph| !graph.is_null()) {
+            // SAFETY: it is ours, runs no more, and is forgotten.
+            let _ = unsafe { self.driver.cuGraphExecDestroy(*graph) };
+            *graph = ptr::null_mut();
+        }
+    }
+
     unsafe fn replay(&self, recording: Recording) -> Result<(), GpuError> {
         self.bind()?;
         let recordings = self.lock_recordings();
-        let graph = recordings.get(recording.0);
+        let graph = recordings.get(recording.0).filter(|graph| !graph.is_null());
         let graph = *graph.ok_or_else(|| GpuError::Failed(format!("no {recording:?}")))?;
         // SAFETY: what it does was promised by the caller; nobody else uses the recording now.
         Ok(unsafe { self.driver.cuGraphLaunch(graph, self.stream) }?)
@@ -510,9 +518,7 @@ impl Drop for CudaDevice {
             if !self.stream.is_null() {
                 let _ = driver.cuStreamDestroy_v2(self.stream);
             }
-            // A thread must not keep what may be gone.
-            let _ = driver.cuCtxSetCurrent(ptr::null_mut());
-            let _ = driver.cuDevicePrimaryCtxRelease_v2(self.device);
+            let _ = driver.cuCtxDestroy_v2(self.context);
         }
     }
 }
@@ -701,7 +707,10 @@ mod tests {
     fn what_cannot_be_is_refused() {
         let Some((device, kernel)) = device() else { return };
         let num_bytes = 1 << 46;
-        assert_eq!(device.allocate(num_bytes), Err(GpuError::OutOfMemory { num_bytes }));
+        assert_eq!(
+            device.allocate(num_bytes),
+            Err(GpuError::OutOfMemory { num_bytes: Some(num_bytes) })
+        );
         let shape = Shape { grid: [1, 1, 1], threads: 1, shared_bytes: 0 };
         let too_long = vec![0; MAX_PARAMETER_BYTES + 1];
         // SAFETY: none of these is launched.

@@ -40,6 +40,7 @@ pub(crate) struct Emulator {
     /// Bytes that there are.
     memory: AtomicUsize,
     num_refused: AtomicUsize,
+    num_short: AtomicUsize,
     is_broken: AtomicBool,
     /// In which order threads of a block begin.
     is_backwards: AtomicBool,
@@ -74,6 +75,7 @@ impl Emulator {
         Some(Self {
             memory: AtomicUsize::new(memory),
             num_refused: AtomicUsize::new(0),
+            num_short: AtomicUsize::new(0),
             is_backwards: AtomicBool::new(false),
             num_launches: AtomicUsize::new(0),
             num_replays: AtomicUsize::new(0),
@@ -90,6 +92,11 @@ impl Emulator {
     /// Has so many bytes free from now on.
     pub(crate) fn leave(&self, num_bytes: usize) {
         self.memory.store(self.state().used() + num_bytes, Ordering::Relaxed);
+    }
+
+    /// Is out of memory at the next so many kernels.
+    pub(crate) fn run_out(&self, num_kernels: usize) {
+        self.num_short.store(num_kernels, Ordering::Relaxed);
     }
 
     /// Fails at every kernel from now on.
@@ -118,6 +125,11 @@ impl Emulator {
     fn run(&self, kernel: Kernel, shape: Shape, parameter: &[u8]) -> Result<(), GpuError> {
         if self.is_broken.load(Ordering::Relaxed) {
             return Err(GpuError::Failed("broken on purpose".into()));
+        }
+        let fewer = |left: usize| left.checked_sub(1);
+        if self.num_short.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok() {
+            self.num_refused.fetch_add(1, Ordering::Relaxed);
+            return Err(GpuError::OutOfMemory { num_bytes: None });
         }
         let state = self.state();
         let name = &state.kernels[kernel.0];
@@ -154,7 +166,7 @@ impl Device for Emulator {
         let mut state = self.state();
         if state.used() + num_bytes > self.memory.load(Ordering::Relaxed) {
             self.num_refused.fetch_add(1, Ordering::Relaxed);
-            return Err(GpuError::OutOfMemory { num_bytes });
+            return Err(GpuError::OutOfMemory { num_bytes: Some(num_bytes) });
         }
         // SAFETY: the layout is not empty, and all of it is written.
         let start = unsafe {
@@ -266,6 +278,10 @@ impl Device for Emulator {
         let launched = launches();
         self.state().is_recording = false;
         launched.map(|()| Recording(number))
+    }
+
+    fn forget(&self, recording: Recording) {
+        self.state().recordings[recording.0] = Vec::new();
     }
 
     unsafe fn replay(&self, recording: Recording) -> Result<(), GpuError> {

@@ -7,10 +7,10 @@ pub enum GpuError {
     #[error("{0}")]
     Unavailable(String),
     /// Its memory does not suffice.
-    #[error("the GPU has no {} MiB free: out of memory", num_bytes.div_ceil(1 << 20))]
+    #[error("the GPU is out of memory{}", asked(*num_bytes))]
     OutOfMemory {
-        /// What was asked for.
-        num_bytes: usize,
+        /// What was asked for, where it was asked for by number.
+        num_bytes: Option<usize>,
     },
     /// The kernels could not be compiled: a bug of ours, or a compiler that does not know
     /// the device.
@@ -19,4 +19,9 @@ pub enum GpuError {
     /// It failed; nothing that it holds is to be trusted.
     #[error("the GPU failed: {0}")]
     Failed(String),
+}
+
+fn asked(num_bytes: Option<usize>) -> String {
+    let mib = |num_bytes: usize| format!(": it has no {} MiB free", num_bytes.div_ceil(1 << 20));
+    num_bytes.map(mib).unwrap_or_default()
 }

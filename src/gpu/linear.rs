@@ -70,7 +70,7 @@ impl Gpu {
             stride: word(stride),
             column: word(column),
             finish,
-            unused: 0,
+            padding: 0,
         };
         let (name, shape) = geometry(matrix, num_tokens);
         // SAFETY: operands, products and matrix lie in their buffers.
@@ -106,15 +106,21 @@ impl Gpu {
     }
 }
 
+/// Blocks of a wide product below which most of a GPU would have nothing to do.
+const FEW_BLOCKS: usize = 96;
+
 /// Which kernel serves so many tokens, and how many threads of it.
 fn geometry(matrix: &Matrix, num_tokens: usize) -> (&'static str, Shape) {
     let tile_bytes = matrix.format.tile_bytes();
     let token_tiles = num_tokens.div_ceil(8);
+    let wide_blocks =
+        matrix.num_tiles().div_ceil(WIDE_ROW_TILES) * token_tiles.div_ceil(WIDE_TOKEN_TILES);
     let (name, width) = match token_tiles {
         0 | 1 => ("narrow_1", 1),
         2 => ("narrow_2", 2),
         3 | 4 => ("narrow_4", 4),
         5..=8 => ("narrow_8", 8),
+        _ if wide_blocks < FEW_BLOCKS => ("narrow_8", 8),
         _ => {
             let stage = WIDE_ROW_TILES * tile_bytes + WIDE_TOKEN_TILES * INPUT_TILE;
             let grid = [

@@ -41,7 +41,7 @@ pub use error::GpuError;
 pub(crate) use nvrtc::system_nvrtc;
 pub use place::{Compiler, GpuPlace};
 
-pub(crate) use attention::{Attention, Tile};
+pub(crate) use attention::{Attention, PART, Pieces, Tile};
 pub(crate) use device::{Buffer, Device};
 #[cfg(test)]
 pub(crate) use emulator::Emulator;

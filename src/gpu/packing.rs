@@ -87,11 +87,14 @@ impl Format {
         }
     }
 
-    /// Tiles on their way to each warp of a narrow product.
+    /// Tiles on their way to each warp of a narrow product: enough for the memory's latency,
+    /// and few enough for two blocks on a multiprocessor of 100 KiB.
     pub(super) fn stages(self) -> usize {
         match self {
-            Self::Plain => 4,
-            _ => 8,
+            Self::Plain => 3,
+            Self::Q8 => 5,
+            Self::Q4K => 8,
+            Self::Q6K => 6,
         }
     }
 }

@@ -40,7 +40,7 @@ parameters! {
         stride: u32,
         column: u32,
         finish: u32,
-        unused: u32,
+        padding: u32,
     }
     Embed {
         tiles: Address,
@@ -58,7 +58,7 @@ parameters! {
         num_columns: u32,
         num_chunks: u32,
         eps: f32,
-        unused: u32,
+        padding: u32,
     }
     Rotations {
         positions: Address,
@@ -83,16 +83,19 @@ parameters! {
         cache: Address,
         tables: Address,
         tiles: Address,
+        pieces: Address,
         outputs: Address,
         sums: Address,
         states: Address,
         block_bytes: u64,
         layer_at: u64,
         num_tiles: u32,
-        num_parts: u32,
+        num_pieces: u32,
+        piece_rows: u32,
         num_kv_heads: u32,
         block_size: u32,
         window: u32,
         num_chunks: u32,
+        padding: u32,
     }
 }

@@ -9,7 +9,7 @@ use super::device::Device;
 use super::driver::CudaDevice;
 
 /// A GPU, by its place in this machine. It is opened when a model is loaded onto it, and
-/// anew when that is done again: a device that failed is as good as new then.
+/// anew, with nothing that was there before, when that is done again.
 #[derive(Debug, Clone)]
 pub struct GpuPlace(Kind);
 

@@ -1,5 +1,7 @@
 //! Which kernels there are to compile, and for what.
 
+use sha2::{Digest as _, Sha256};
+
 use super::packing::{Format, Operand};
 use super::shape::HeadShape;
 
@@ -28,7 +30,7 @@ pub(crate) struct Program {
 
 /// Kernels that do not depend on the weights' format, in the order of their numbers.
 pub(super) const COMMON: [&str; 6] =
-    ["rms_norm", "rotations", "store_heads", "attend_tiles", "attend_parts", "join_parts"];
+    ["rms_norm", "rotations", "store_heads", "attend_tiles", "attend_pieces", "join_pieces"];
 
 /// Kernels of each format.
 pub(super) const OF_FORMAT: [&str; 6] =
@@ -48,6 +50,12 @@ impl Program {
         });
         let kernels = COMMON.iter().map(|&name| name.to_owned()).chain(of_formats).collect();
         Self { source: format!("{PRELUDE}{SOURCE}"), defines, kernels }
+    }
+
+    /// A short sum of all that it is compiled from.
+    pub(super) fn digest(&self) -> String {
+        let sum = Sha256::digest(format!("{:?} {}", self.defines, self.source));
+        sum.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The same on other hardware.

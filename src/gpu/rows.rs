@@ -57,7 +57,7 @@ impl Gpu {
             num_columns: word(num_columns),
             num_chunks: word(num_columns.div_ceil(CHUNK)),
             eps: norm.eps,
-            unused: 0,
+            padding: 0,
         };
         let shape = Shape { grid: [word(num_rows), 1, 1], threads: 256, shared_bytes: 32 };
         // SAFETY: all lies in its buffer, given that wanted rows are there.

@@ -115,6 +115,7 @@ impl<'a> View<'a> {
 pub(crate) struct Gpu {
     device: Arc<dyn Device>,
     heads: HeadShape,
+    identity: String,
     kernels: Vec<Kernel>,
     formats: Vec<Format>,
     /// What the launches that are being recorded name.
@@ -124,8 +125,15 @@ pub(crate) struct Gpu {
 /// Launches that can be done again, with the memory that they name.
 #[derive(Debug)]
 pub(crate) struct Recorded {
+    device: Arc<dyn Device>,
     recording: Recording,
     _named: Vec<Arc<Allocation>>,
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        self.device.forget(self.recording);
+    }
 }
 
 impl Gpu {
@@ -145,8 +153,17 @@ impl Gpu {
         assert_eq!(heads.complaint(), None, "kernels for such heads");
         let found: Vec<_> = formats.into_iter().collect();
         let formats: Vec<_> = Format::ALL.into_iter().filter(|f| found.contains(f)).collect();
-        let kernels = device.load(&Program::new(heads, operand, &formats))?;
-        Ok(Self { device: Arc::clone(device), heads, kernels, formats, named: Mutex::default() })
+        let program = Program::new(heads, operand, &formats);
+        let kernels = device.load(&program)?;
+        let identity = format!("{} {}", device.name(), program.digest());
+        Ok(Self {
+            device: Arc::clone(device),
+            heads,
+            identity,
+            kernels,
+            formats,
+            named: Mutex::default(),
+        })
     }
 
     pub(crate) fn device(&self) -> &Arc<dyn Device> {
@@ -155,6 +172,11 @@ impl Gpu {
 
     pub(crate) fn heads(&self) -> HeadShape {
         self.heads
+    }
+
+    /// The kind of device and what it computes with: the same bits come of the same ones.
+    pub(crate) fn identity(&self) -> &str {
+        &self.identity
     }
 
     pub(super) fn kernel(&self, name: &str) -> Kernel {
@@ -214,7 +236,7 @@ impl Gpu {
         *self.named() = Some(Vec::new());
         let recording = self.device.record(&mut launches);
         let named = self.named().take().unwrap_or_default();
-        Ok(Recorded { recording: recording?, _named: named })
+        Ok(Recorded { device: Arc::clone(&self.device), recording: recording?, _named: named })
     }
 
     /// Does what was recorded.

@@ -231,6 +231,161 @@ fn gates_and_sums_are_finished_in_place() {
     }
 }
 
+/// New rows of a sequence behind cached ones, in a cache whose blocks lie anywhere.
+struct Rows {
+    /// Queries, keys and values of all positions.
+    heads: Vec<f32>,
+    num_positions: usize,
+    first_new: usize,
+    blocks: Vec<u32>,
+    window: usize,
+}
+
+const KV: KvShape = KvShape { heads: HEADS, num_layers: 2, block_size: 64 };
+const LAYER: usize = 1;
+
+impl Rows {
+    fn num_new(&self) -> usize {
+        self.num_positions - self.first_new
+    }
+
+    /// What each new row attends to, by the definition; rotations leave all as it is.
+    fn expected(&self) -> Vec<f32> {
+        let HeadShape { num_heads, num_kv_heads, head_dim } = HEADS;
+        let of = |position: usize, head: usize| {
+            let at = position * HEADS.width() + head * head_dim;
+            &self.heads[at..at + head_dim]
+        };
+        let mut rows = Vec::new();
+        for position in self.first_new..self.num_positions {
+            for head in 0..num_heads {
+                let kv_head = num_heads + head / (num_heads / num_kv_heads);
+                let seen = (position + 1).saturating_sub(self.window)..position + 1;
+                let weights = seen.clone().map(|key| {
+                    let pairs = of(position, head).iter().zip(of(key, kv_head));
+                    let score: f32 = pairs.map(|(q, k)| q * k).sum();
+                    (score / (head_dim as f32).sqrt()).exp()
+                });
+                let weights: Vec<f32> = weights.collect();
+                let total: f32 = weights.iter().sum();
+                rows.extend((0..head_dim).map(|d| {
+                    let values = seen.clone().map(|key| of(key, kv_head + num_kv_heads)[d]);
+                    values.zip(&weights).map(|(value, weight)| value * weight).sum::<f32>() / total
+                }));
+            }
+        }
+        rows
+    }
+
+    /// The same by the kernels, as operands: in whole tiles, or in pieces.
+    fn attend(&self, gpu: &Gpu, tile_positions: usize, is_cut: bool) -> Vec<u8> {
+        let device = gpu.device();
+        let buffer = |bytes: &[u8]| Buffer::with(device, bytes).unwrap();
+        let cache = Buffer::zeroed(device, 8 * KV.block_bytes()).unwrap();
+        let slot = |position: usize| {
+            self.blocks[position / KV.block_size] * 64 + (position % KV.block_size) as u32
+        };
+        let slots: Vec<_> = (0..self.num_positions).map(slot).collect();
+        let still: Vec<f32> = (0..self.num_positions * HEADS.head_dim)
+            .map(|at| f32::from(u8::from(at % 2 == 0)))
+            .collect();
+        let queries =
+            buffer(&vec![0; self.num_positions * HEADS.num_heads * HEADS.padded_head() * 2]);
+        let (heads, still) = (buffer(&bytes(&self.heads)), buffer(&bytes(&still)));
+        let slots = buffer(&words(&slots));
+        let store = StoreHeads {
+            heads: (&heads).into(),
+            rotations: (&still).into(),
+            queries: (&queries).into(),
+            slots: (&slots).into(),
+            cache: &cache,
+            kv: KV,
+            layer: LAYER,
+            num_rows: self.num_positions,
+        };
+        gpu.store_heads(&store).unwrap();
+        let mut pieces = Vec::new();
+        let mut tiles = Vec::new();
+        for first in (self.first_new..self.num_positions).step_by(tile_positions) {
+            let mut tile = Tile {
+                row: first as u32,
+                num_positions: tile_positions.min(self.num_positions - first) as u32,
+                position: first as u32,
+                table: 0,
+                piece: 0,
+            };
+            tile.piece = pieces.len() as u32;
+            let number = tiles.len() as u32 / Tile::NUM_WORDS as u32;
+            pieces.extend(std::iter::repeat_n(number, tile.num_parts(self.window)));
+            tiles.extend(tile.words());
+        }
+        let (num_tiles, num_pieces) = (tiles.len() / Tile::NUM_WORDS, pieces.len());
+        let width = HEADS.num_heads * HEADS.head_dim;
+        let outputs = Buffer::zeroed(device, input_bytes(self.num_positions, width)).unwrap();
+        let (tiles, tables) = (buffer(&words(&tiles)), buffer(&words(&self.blocks)));
+        let attention = Attention {
+            queries: (&queries).into(),
+            cache: &cache,
+            kv: KV,
+            layer: LAYER,
+            tables: (&tables).into(),
+            outputs: (&outputs).into(),
+            num_rows: self.num_positions,
+            window: self.window,
+        };
+        if is_cut {
+            let partial =
+                Buffer::zeroed(device, gpu.partial_bytes(num_pieces, tile_positions)).unwrap();
+            let of_tiles = buffer(&words(&pieces));
+            let pieces = Pieces {
+                tiles: (&of_tiles).into(),
+                count: num_pieces,
+                positions: tile_positions,
+                partial: &partial,
+            };
+            gpu.attend_pieces(&attention, (&tiles).into(), num_tiles, &pieces).unwrap();
+        } else {
+            gpu.attend_tiles(&attention, (&tiles).into(), num_tiles).unwrap();
+        }
+        let mut out = vec![0; outputs.num_bytes()];
+        outputs.download(0, &mut out).unwrap();
+        out
+    }
+}
+
+/// An operand of a row, where products take it.
+fn operand(operands: &[u8], row: usize, k: usize, columns: usize) -> f32 {
+    let tile = row / 8 * columns.div_ceil(64) + k / 64;
+    let lane = row % 8 * 4 + k % 64 / 16;
+    let at = (tile * 512 + (k % 16 / 8 * 32 + lane) * 8 + k % 8) * 2;
+    f16::from_le_bytes([operands[at], operands[at + 1]]).to_f32()
+}
+
+#[test]
+fn attention_is_its_definition_and_the_same_bits_whole_and_in_pieces() {
+    let Some(device) = device() else { return };
+    let gpu = gpu(&device);
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    for (num_positions, first_new, window) in
+        [(300, 280, usize::MAX), (300, 0, 140), (129, 128, usize::MAX), (7, 0, 3)]
+    {
+        let heads =
+            random(&mut rng, num_positions * HEADS.width()).iter().map(|x| 3.0 * x).collect();
+        let rows = Rows { heads, num_positions, first_new, blocks: vec![5, 1, 7, 0, 2], window };
+        let most = HEADS.tile_positions();
+        let whole = rows.attend(&gpu, most, false);
+        let width = HEADS.num_heads * HEADS.head_dim;
+        for (at, wanted) in rows.expected().into_iter().enumerate() {
+            let found = operand(&whole, first_new + at / width, at % width, width);
+            assert!((found - wanted).abs() < 2e-2, "{at} of {}: {found} {wanted}", rows.num_new());
+        }
+        for (tile_positions, is_cut) in [(most, true), (1, true), (1, false), (2, false)] {
+            let other = rows.attend(&gpu, tile_positions, is_cut);
+            assert!(other == whole, "{tile_positions} positions a tile, cut: {is_cut}");
+        }
+    }
+}
+
 /// The compiler that is used for real takes the kernels as they are, for GPUs old and new,
 /// and leaves none out.
 #[test]

@@ -44,11 +44,12 @@ impl KvCache {
         self.block_bytes
     }
 
-    /// The type and the order of the numbers in a copy of a block; changes with them.
-    pub fn layout(&self) -> &'static str {
+    /// The type and the order of the numbers in a copy of a block, and the kind of GPU that
+    /// computed them; changes with these.
+    pub fn layout(&self) -> &str {
         match &self.memory {
             KvMemory::Kernels(..) => "v2",
-            KvMemory::Gpu(cache) => cache.layout,
+            KvMemory::Gpu(cache) => &cache.layout,
             KvMemory::Candle(_) => "candle",
         }
     }

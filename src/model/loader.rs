@@ -309,6 +309,25 @@ impl Model {
         Ok(KvCache { memory, num_blocks, block_size, block_bytes: self.kv_block_bytes(block_size) })
     }
 
+    /// Makes room in a GPU's memory for steps of so many tokens and sequences; elsewhere, and
+    /// for larger ones, there is made room when they come.
+    ///
+    /// # Errors
+    /// `Gpu` if its memory does not suffice.
+    pub fn prepare(
+        &self,
+        kv: &mut KvCache,
+        max_tokens: usize,
+        max_sequences: usize,
+    ) -> Result<(), ModelError> {
+        match (&self.decoder, &mut kv.memory) {
+            (Decoder::Gpu(decoder), KvMemory::Gpu(cache)) => {
+                decoder.prepare(cache, max_tokens, max_sequences)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Calls `unit` once with every number below `num_units`, shared among the threads
     /// that compute, which would be idle beside the caller's.
     pub fn share(&self, num_units: usize, unit: impl Fn(usize) + Sync) {

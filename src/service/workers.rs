@@ -235,6 +235,13 @@ fn options_on(
     num_here: usize,
 ) -> anyhow::Result<LocalOptions> {
     let engine = engine_options_of(config, &backend, num_here)?;
+    if let Backend::Gpu(place) = &backend {
+        let size = engine.block_size;
+        anyhow::ensure!(
+            size.is_multiple_of(32),
+            "engine.block_size is {size}, and {place} has blocks of whole 32: set it to 32 or more"
+        );
+    }
     let sliding_window = match config.model.sliding_window {
         SlidingWindow::Auto => model::SlidingWindow::AsStated,
         SlidingWindow::Off => model::SlidingWindow::Off,

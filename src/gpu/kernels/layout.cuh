@@ -5,19 +5,28 @@
 // in four steps: a sum has no order that anybody prefers, as long as it is always the same.
 
 const u32 CHUNK = 64;
+// No place, among numbers of places.
+const u32 NOWHERE = 0xffffffffu;
 // Rows of weights that a warp multiplies at once, and tokens.
 const u32 TILE_ROWS = 16;
 const u32 TILE_TOKENS = 8;
 // Bytes of eight tokens' chunk.
 const u32 INPUT_TILE = TILE_TOKENS * CHUNK * 2;
 
-// The largest half: what is beyond would be infinite, and spoil every sum that it is in.
+// Within what operands can be: what is beyond would be infinite, and spoil every sum that it
+// is in, also those of others that find it in a block of the cache later.
 DEVICE u32 operands_of(float low, float high) {
+#if BFLOATS
+    const float most = 3.38953139e38f;
+#else
+    const float most = 65504.0f;
+#endif
+    low = smaller(larger(low, -most), most);
+    high = smaller(larger(high, -most), most);
 #if BFLOATS
     return bfloats_of(low, high);
 #else
-    const float most = 65504.0f;
-    return halves_of(smaller(larger(low, -most), most), smaller(larger(high, -most), most));
+    return halves_of(low, high);
 #endif
 }
 DEVICE u16 operand_of(float x) { return (u16)operands_of(x, 0.0f); }

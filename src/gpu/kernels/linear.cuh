@@ -20,7 +20,7 @@ struct LinearParameters {
     // Where the first row's product goes.
     u32 column;
     u32 finish;
-    u32 unused;
+    u32 padding;
 };
 
 // What becomes of a product, which is stored else.
@@ -78,7 +78,10 @@ template <class Weights, u32 TOKEN_TILES> DEVICE void linear_narrow(const Linear
         commit_copies();
     };
     Words next[TOKEN_TILES][2];
+    typename Weights::Units next_units;
     auto look_up = [&](u32 chunk) {
+        next_units =
+            Weights::units(scales_of<Weights>(p.scales, row_tile, chunk, p.num_chunks), lane);
         UNROLL for (u32 tile = 0; tile < TOKEN_TILES; ++tile) {
             const u32 token_tile = block_y() * TOKEN_TILES + tile;
             const bool is_there = token_tile * TILE_TOKENS + lane / 4 < p.num_tokens;
@@ -98,6 +101,7 @@ template <class Weights, u32 TOKEN_TILES> DEVICE void linear_narrow(const Linear
         // Whoever was slowest has read what is overwritten now.
         sync_warp();
         fetch(chunk + STAGES - 1);
+        const typename Weights::Units units = next_units;
         Words inputs[TOKEN_TILES][2];
         UNROLL for (u32 tile = 0; tile < TOKEN_TILES; ++tile) {
             inputs[tile][0] = next[tile][0];
@@ -105,8 +109,7 @@ template <class Weights, u32 TOKEN_TILES> DEVICE void linear_narrow(const Linear
         }
         if (chunk + 1 < end) look_up(chunk + 1);
         Words rows[4];
-        Weights::rows(ring + (chunk - start) % STAGES * Weights::BYTES,
-                      scales_of<Weights>(p.scales, row_tile, chunk, p.num_chunks), lane, rows);
+        Weights::rows(ring + (chunk - start) % STAGES * Weights::BYTES, units, lane, rows);
         UNROLL for (u32 tile = 0; tile < TOKEN_TILES; ++tile) {
             multiply(sums[tile], rows[0], inputs[tile][0].x, inputs[tile][0].y);
             multiply(sums[tile], rows[1], inputs[tile][0].z, inputs[tile][0].w);
@@ -182,9 +185,9 @@ template <class Weights> DEVICE void linear_wide(const LinearParameters &p) {
                 // Rows beyond the last have no scales.
                 const u32 tile = first_row + warp_row + row;
                 const u32 scaled = tile * TILE_ROWS < p.num_rows ? tile : 0;
+                const u8 *scales = scales_of<Weights>(p.scales, scaled, chunk, p.num_chunks);
                 Weights::rows(stage + (warp_row + row) * Weights::BYTES,
-                              scales_of<Weights>(p.scales, scaled, chunk, p.num_chunks), lane,
-                              rows[row]);
+                              Weights::units(scales, lane), lane, rows[row]);
             }
             const Words *inputs = (const Words *)(stage + WIDE_ROW_TILES * Weights::BYTES);
             UNROLL for (u32 token = 0; token < TOKENS; ++token) {

@@ -9,7 +9,7 @@ struct NormParameters {
     u32 num_columns;
     u32 num_chunks;
     float eps;
-    u32 unused;
+    u32 padding;
 };
 
 // Root-mean-square norm (Zhang and Sennrich 2019, arXiv:1910.07467), to operands. A block a
@@ -48,8 +48,6 @@ KERNEL(rotations, RotationParameters, 128) {
         sine_and_cosine(mul(position, p.frequencies[pair]), to[1], to[0]);
     }
 }
-
-const u32 NOWHERE = 0xffffffffu;
 
 struct HeadParameters {
     // Queries, keys and values of each row.

@@ -11,8 +11,8 @@ use crate::gpu::{Buffer, Gpu, GpuError, KvShape, Recorded, input_bytes};
 pub(in super::super) struct GpuCache {
     pub(super) kv: KvShape,
     pub(super) blocks: Buffer,
-    /// How a block's bytes are to be read.
-    pub(in super::super) layout: &'static str,
+    /// How a block's bytes are to be read, and what they come of.
+    pub(in super::super) layout: String,
     pub(super) workspace: Option<Workspace>,
     /// Recorded steps, by their buckets.
     pub(super) recordings: HashMap<(usize, usize), Recorded>,
@@ -43,8 +43,8 @@ pub(super) struct Room {
     pub(super) logits: usize,
     /// Words that describe a step.
     pub(super) words: usize,
-    /// Bytes of partial attention.
-    pub(super) partial_bytes: usize,
+    /// What pieces of attention leave, of how many positions each.
+    pub(super) piece_positions: usize,
 }
 
 impl Room {
@@ -53,7 +53,7 @@ impl Room {
             rows: choose(self.rows, other.rows),
             logits: choose(self.logits, other.logits),
             words: choose(self.words, other.words),
-            partial_bytes: choose(self.partial_bytes, other.partial_bytes),
+            piece_positions: choose(self.piece_positions, other.piece_positions),
         }
     }
 
@@ -62,7 +62,7 @@ impl Room {
         self.rows == joined.rows
             && self.logits == joined.logits
             && self.words == joined.words
-            && self.partial_bytes == joined.partial_bytes
+            && self.piece_positions == joined.piece_positions
     }
 
     /// More than was needed, so that it does not grow step by step.
@@ -115,7 +115,7 @@ impl Workspace {
             rotations: zeroed(rows * heads.head_dim * 4)?,
             queries: zeroed(rows * heads.num_heads * heads.padded_head() * 2)?,
             attended: zeroed(input_bytes(rows, heads.num_heads * heads.head_dim))?,
-            partial: zeroed(room.partial_bytes)?,
+            partial: zeroed(gpu.partial_bytes(room.piece_positions, 1))?,
             gated: zeroed(input_bytes(rows, config.intermediate_size))?,
             logits: zeroed(room.logits * config.vocab_size * 4)?,
             room,

@@ -2,7 +2,7 @@
 //! operands and keys and values, and sums in f32.
 //!
 //! A step is one upload, some launches a layer, and one download of logits. Steps that only
-//! decode are recorded once for each size (a bucket of rows and of parts of attention), and
+//! decode are recorded once for each size (a bucket of rows and of pieces of attention), and
 //! then replayed as a whole: the launches of a small step would cost as much as its work.
 
 mod cache;
@@ -22,13 +22,13 @@ use super::weights::WeightSource;
 use super::{BatchSequence, Logits, ModelConfig, ModelError, WeightType};
 use crate::gpu::{
     Attention, Buffer, Device, Finish, Gpu, GpuError, HeadShape, HostPool, KvShape, Matrix, Norm,
-    Operand, Product, Recorded, StoreHeads, View,
+    Operand, PART, Pieces, Product, Recorded, StoreHeads, View,
 };
 use crate::kernels::ThreadPool;
 
 pub(super) use cache::GpuCache;
 use cache::{Room, Workspace};
-use step::Step;
+use step::{AttentionShape, Step, bucket};
 use weights::{LayerWeights, Weights};
 
 /// Threads that sample, at most.
@@ -130,11 +130,33 @@ impl GpuDecoder {
         }
         let kv = self.kv_shape(block_size);
         let blocks = Buffer::zeroed(self.gpu.device(), num_blocks * kv.block_bytes())?;
-        let layout = match self.operand {
-            Operand::Half => "gpu halves",
-            Operand::Bfloat => "gpu bfloats",
-        };
+        let layout = format!("{:?} of {}", self.operand, self.gpu.identity());
         Ok(GpuCache { kv, blocks, layout, workspace: None, recordings: HashMap::new() })
+    }
+
+    /// Makes room for steps of so many tokens and sequences, so that what they need does not
+    /// turn out to be missing later.
+    pub(super) fn prepare(
+        &self,
+        cache: &mut GpuCache,
+        max_tokens: usize,
+        max_sequences: usize,
+    ) -> Result<(), ModelError> {
+        let rows = max_tokens.max(bucket(max_sequences));
+        let positions = cache.blocks.num_bytes() / cache.kv.block_bytes() * cache.kv.block_size;
+        // Sequences that decode see each part of the cache once, if they share nothing.
+        let pieces = (positions / PART + max_sequences).next_power_of_two();
+        let cut_prompts = step::MAX_PIECES * self.gpu.heads().tile_positions();
+        let room = Room {
+            rows,
+            logits: bucket(max_sequences),
+            words: 16 * rows + 2 * pieces + 2 * positions / cache.kv.block_size,
+            piece_positions: pieces.max(cut_prompts.min(pieces * rows)),
+        };
+        cache.recordings.clear();
+        cache.workspace = None;
+        cache.workspace = Some(Workspace::new(&self.gpu, &self.config, room)?);
+        Ok(())
     }
 
     /// Runs a checked batch.
@@ -143,21 +165,25 @@ impl GpuDecoder {
         batch: &[BatchSequence<'_>],
         cache: &mut GpuCache,
     ) -> Result<Logits, ModelError> {
-        let heads = self.gpu.heads();
-        let step = Step::new(batch, cache.kv.block_size, heads.tile_positions(), self.window());
+        let (heads, block_size) = (self.gpu.heads(), cache.kv.block_size);
+        let step = Step::new(batch, &AttentionShape { heads, block_size, window: self.window() });
         let GpuCache { kv, blocks, workspace, recordings, .. } = cache;
         let workspace = self.room_for(&step, workspace, recordings)?;
         workspace.words.upload(0, &step.bytes())?;
         let launch = || self.launch(&step, *kv, blocks, workspace);
         match step.recording_key() {
             None => launch()?,
-            Some(key) => {
-                let recorded = match recordings.get(&key) {
-                    Some(recorded) => recorded,
-                    None => recordings.entry(key).or_insert(self.gpu.record(launch)?),
-                };
-                self.gpu.replay(recorded)?;
-            }
+            Some(key) => match recordings.get(&key) {
+                Some(recorded) => self.gpu.replay(recorded)?,
+                None => match self.gpu.record(launch) {
+                    Ok(recorded) => {
+                        self.gpu.replay(recordings.entry(key).or_insert(recorded))?;
+                    }
+                    // It does without.
+                    Err(GpuError::OutOfMemory { .. }) => launch()?,
+                    Err(error) => return Err(error.into()),
+                },
+            },
         }
         if step.num_logits() == 0 {
             // Whoever measures steps measures their work.
@@ -180,7 +206,7 @@ impl GpuDecoder {
             rows: step.num_rows(),
             logits: step.num_wanted(),
             words: step.num_words(),
-            partial_bytes: self.gpu.partial_bytes(step.num_singles(), step.num_parts()),
+            piece_positions: step.num_pieces() * step.cut_positions(),
         };
         if let Some(there) = workspace.take_if(|there| !there.room.holds(&needed)) {
             // First the old one goes, as there may be no memory for both, and with it what was
@@ -271,10 +297,13 @@ impl GpuDecoder {
             window: self.window(),
         };
         gpu.attend_tiles(&attention, part(step.tiles_at()), step.num_tiles())?;
-        if step.num_singles() > 0 {
-            let (tiles, parts) = (step.num_singles(), step.num_parts());
-            gpu.attend_parts(&attention, part(step.singles_at()), tiles, parts, partial)?;
-        }
+        let pieces = Pieces {
+            tiles: part(step.pieces_at()),
+            count: step.num_pieces(),
+            positions: step.cut_positions(),
+            partial,
+        };
+        gpu.attend_pieces(&attention, part(step.cut_at()), step.num_cut(), &pieces)?;
         let finish = Finish::Add { stride: self.config.hidden_size };
         self.multiply(&layer.attention_output, attended, stream, num_rows, finish)
     }
