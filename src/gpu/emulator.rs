@@ -69,7 +69,7 @@ impl Emulator {
     /// is no C++ compiler.
     pub(crate) fn new(memory: usize) -> Option<Self> {
         if Command::new("c++").arg("--version").output().is_err() {
-            eprintln!("skipped: kernels for GPUs are tested where there is a C++ compiler");
+            super::nvrtc::tests::skipped("no C++ compiler, which kernels for GPUs are run by");
             return None;
         }
         Some(Self {

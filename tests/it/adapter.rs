@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use candle_core::DType;
 use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Value;
-use candle_core::{DType, Device};
 use dramatis::engine::LoadedModel;
 use dramatis::model::{
     Adapter, AdapterOptions, Backend, BatchSequence, LoadOptions, LogitRows, Merge, MergeOptions,
