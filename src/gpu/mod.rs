@@ -20,6 +20,7 @@ mod device;
 mod driver;
 mod error;
 mod library;
+mod limits;
 mod linear;
 mod matrix;
 mod nvrtc;

@@ -95,4 +95,14 @@ parameters! {
         window: u32,
         num_chunks: u32,
     }
+    ReadMemory {
+        from: Address,
+        folds: Address,
+    }
+    MultiplyRegisters {
+        operands: Address,
+        sums: Address,
+        num_rounds: u32,
+        unused: u32,
+    }
 }
