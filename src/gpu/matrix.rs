@@ -17,6 +17,27 @@ pub(crate) struct Matrix {
 }
 
 impl Matrix {
+    /// A matrix with anything in it, for who measures products: `fill` gives memory of so
+    /// many bytes, which hold operands, and numbers in blocks alike.
+    ///
+    /// # Errors
+    /// As `fill`.
+    ///
+    /// # Panics
+    /// If rows of so many columns are not whole blocks.
+    pub(crate) fn filled(
+        format: Format,
+        num_rows: usize,
+        num_columns: usize,
+        fill: impl Fn(usize) -> Result<Buffer, GpuError>,
+    ) -> Result<Self, GpuError> {
+        assert!(num_columns.is_multiple_of(format.block_columns()), "rows are whole blocks");
+        let (tiles, chunks) = (num_rows.div_ceil(TILE_ROWS), num_columns.div_ceil(CHUNK));
+        let scales = fill(tiles * (chunks / 4) * format.scale_bytes())?;
+        let tiles = fill(tiles * chunks * format.tile_bytes())?;
+        Ok(Self { format, num_rows, num_columns, tiles, scales })
+    }
+
     pub(crate) fn format(&self) -> Format {
         self.format
     }

@@ -21,6 +21,7 @@ mod driver;
 mod error;
 mod host;
 mod library;
+mod limits;
 mod linear;
 mod matrix;
 mod nvrtc;

@@ -68,6 +68,15 @@ impl Format {
         }
     }
 
+    /// Columns of a block: rows have whole ones.
+    pub(crate) fn block_columns(self) -> usize {
+        match self {
+            Self::Plain => 1,
+            Self::Q8 => 32,
+            Self::Q4K | Self::Q6K => SUPER,
+        }
+    }
+
     /// Bytes of a tile.
     pub(super) fn tile_bytes(self) -> usize {
         match self {

@@ -98,4 +98,14 @@ parameters! {
         num_chunks: u32,
         padding: u32,
     }
+    ReadMemory {
+        from: Address,
+        folds: Address,
+    }
+    MultiplyRegisters {
+        operands: Address,
+        sums: Address,
+        num_rounds: u32,
+        unused: u32,
+    }
 }

@@ -12,6 +12,7 @@ const SOURCE: &str = concat!(
     include_str!("kernels/linear.cuh"),
     include_str!("kernels/rows.cuh"),
     include_str!("kernels/attention.cuh"),
+    include_str!("kernels/limits.cuh"),
 );
 
 /// What they ask of NVIDIA's hardware.
@@ -29,8 +30,16 @@ pub(crate) struct Program {
 }
 
 /// Kernels that do not depend on the weights' format, in the order of their numbers.
-pub(super) const COMMON: [&str; 6] =
-    ["rms_norm", "rotations", "store_heads", "attend_tiles", "attend_pieces", "join_pieces"];
+pub(super) const COMMON: [&str; 8] = [
+    "rms_norm",
+    "rotations",
+    "store_heads",
+    "attend_tiles",
+    "attend_pieces",
+    "join_pieces",
+    "read_memory",
+    "multiply_registers",
+];
 
 /// Kernels of each format.
 pub(super) const OF_FORMAT: [&str; 6] =

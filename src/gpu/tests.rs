@@ -386,6 +386,29 @@ fn attention_is_its_definition_and_the_same_bits_whole_and_in_pieces() {
     }
 }
 
+#[test]
+fn what_is_only_read_or_multiplied_leaves_a_trace_of_all_of_it() {
+    let Some(device) = device() else { return };
+    let gpu = gpu(&device);
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let many: Vec<u32> = (0..2 * Gpu::READ_BYTES / 4).map(|_| rng.random()).collect();
+    let results = Buffer::zeroed(&device, 2 * Gpu::RESULT_BYTES).unwrap();
+    gpu.read_memory(&Buffer::with(&device, &words(&many)).unwrap(), 2, &results).unwrap();
+    let fold = |words: &[u32]| words.iter().fold(0, |fold, word| fold ^ word);
+    let folds: Vec<u32> = floats(&results).into_iter().map(f32::to_bits).collect();
+    for (read, folds) in many.chunks(Gpu::READ_BYTES / 4).zip(folds.chunks(256)) {
+        assert_eq!(fold(read), fold(folds));
+    }
+
+    // Every operand is one: each of a thread's 64 sums is the 16 of a product, each round.
+    let ones = words(&vec![0x3c00_3c00; Gpu::OPERAND_BYTES / 4]);
+    let ones = Buffer::with(&device, &ones).unwrap();
+    for rounds in [0, 1, 3] {
+        gpu.multiply_registers(&ones, 2, rounds, &results).unwrap();
+        assert_eq!(floats(&results), vec![(64 * 16 * rounds) as f32; 512]);
+    }
+}
+
 /// The compiler that is used for real takes the kernels as they are, for GPUs old and new,
 /// and leaves none out.
 #[test]

@@ -210,7 +210,10 @@ fn no_file_climbs_out_of_its_room() {
 fn crafts_stay_in_their_rooms() {
     let only = [
         (r"\bsqlx::|\bPgPool\b", &["store"][..]),
-        (r"\bcandle_(core|nn)::", &["kernels", "model", "tokenizer", "engine", "classifier"]),
+        (
+            r"\bcandle_(core|nn)::",
+            &["kernels", "gpu", "model", "tokenizer", "engine", "classifier"],
+        ),
         (r"\bhf_hub::", &["fetch"]),
         (r"\blibloading::", &["gpu"]),
         (r"\bzip::", &["fetch", "formats"]),

@@ -32,9 +32,10 @@ pub struct EngineArgs {
     /// Random weights in place of a model: tiny, mistral-7b or mistral-7b:LAYERS
     #[arg(long, value_name = "SHAPE", conflicts_with = "model")]
     random: Option<Shape>,
-    /// Tokens of the prompt that is computed
-    #[arg(long, value_name = "N", default_value = "512", value_parser = at_least_one)]
-    prompt_tokens: usize,
+    /// Tokens of the prompt that is computed, one figure for each
+    #[arg(long, value_name = "N,…", default_value = "512", value_delimiter = ',',
+        value_parser = at_least_one)]
+    prompt_tokens: Vec<usize>,
     /// Tokens that each sequence writes
     #[arg(long, value_name = "N", default_value = "64", value_parser = at_least_one)]
     decode_tokens: usize,
@@ -62,6 +63,7 @@ Examples:
   dramatis bench engine --model ./model.gguf --threads 4 --json
   dramatis bench engine --random mistral-7b:4 --weights q8_0 --batch 1,8
   dramatis bench engine --depth 3584 --batch 1 --plot deep.svg
+  dramatis bench engine --prompt-tokens 512,4096 --batch 1
 
 Only the engine's steps are timed. Prompts are random ids, another each time, so that the
 prefix cache never helps. A prompt of up to 512 tokens is computed in one step; a longer one
@@ -84,22 +86,22 @@ struct Figure {
 pub(super) fn run(session: &Session, args: &EngineArgs) -> anyhow::Result<()> {
     args.plot.as_deref().map_or(Ok(()), plot::check)?;
     let workload = Workload {
-        prompt_tokens: args.prompt_tokens,
+        prompts: args.prompt_tokens.clone(),
         decode_tokens: args.decode_tokens,
         batches: args.batch.clone(),
         depth: args.depth,
     };
     let made = make(&args.model.session(session), args.random, &workload)?;
-    let (prefill, decodes) = measure(&made, args, workload)?;
+    let (prefills, decodes) = measure(&made, args, workload)?;
     let subject = &made.subject;
-    let figures: Vec<&Figure> = std::iter::once(&prefill).chain(&decodes).collect();
+    let figures: Vec<&Figure> = prefills.iter().chain(&decodes).collect();
     if args.json {
         line(serde_json::to_string_pretty(&report(subject, args, &figures))?);
     } else {
         show(subject, &figures);
     }
     if let Some(path) = &args.plot {
-        chart(subject, args, &prefill, &decodes).write(path)?;
+        chart(subject, args, &prefills, &decodes).write(path)?;
         note(format_args!("the chart is in {}", path.display()));
     }
     Ok(())
@@ -141,17 +143,20 @@ fn measure(
     made: &Made,
     args: &EngineArgs,
     workload: Workload,
-) -> anyhow::Result<(Figure, Vec<Figure>)> {
+) -> anyhow::Result<(Vec<Figure>, Vec<Figure>)> {
     let mut measured = Measured::start(made.model.clone(), &made.options, workload)?;
-    let progress = Counted::new((args.repeats + 1) * (1 + args.batch.len()), "measurements");
-    let mut prefills = Vec::new();
+    let num_figures = args.prompt_tokens.len() + args.batch.len();
+    let progress = Counted::new((args.repeats + 1) * num_figures, "measurements");
+    let mut prefills = vec![Vec::new(); args.prompt_tokens.len()];
     let mut decodes = vec![Vec::new(); args.batch.len()];
     // The first time of each warms memory and caches up, and does not count.
     for repeat in 0..=args.repeats {
         let counts = repeat > 0;
-        let rate = measured.prefill()?;
-        prefills.extend(counts.then_some(rate));
-        progress.advance();
+        for (rates, &num_tokens) in prefills.iter_mut().zip(&args.prompt_tokens) {
+            let rate = measured.prefill(num_tokens)?;
+            rates.extend(counts.then_some(rate));
+            progress.advance();
+        }
         for (rates, &batch) in decodes.iter_mut().zip(&args.batch) {
             let rate = measured.decode(batch)?;
             rates.extend(counts.then_some(rate));
@@ -162,16 +167,15 @@ fn measure(
         let samples = Samples::new(rates).expect("a step takes time, and each figure repeats");
         Figure { key, name, samples }
     };
-    let num_tokens = args.prompt_tokens;
-    let prefill = figure(
-        format!("prefill_{num_tokens}_tokens_per_s"),
-        format!("prefill of {num_tokens} tokens"),
-        prefills,
-    );
+    let prefill = |(rates, num_tokens): (Vec<f64>, &usize)| {
+        let key = format!("prefill_{num_tokens}_tokens_per_s");
+        figure(key, format!("prefill of {num_tokens} tokens"), rates)
+    };
     let decode = |(rates, batch): (Vec<f64>, &usize)| {
         figure(format!("decode_{batch}_tokens_per_s"), format!("decode, batch of {batch}"), rates)
     };
-    Ok((prefill, decodes.into_iter().zip(&args.batch).map(decode).collect()))
+    let prefills = prefills.into_iter().zip(&args.prompt_tokens).map(prefill).collect();
+    Ok((prefills, decodes.into_iter().zip(&args.batch).map(decode).collect()))
 }
 
 fn report(subject: &Subject, args: &EngineArgs, figures: &[&Figure]) -> Value {
@@ -198,7 +202,7 @@ fn show(subject: &Subject, figures: &[&Figure]) {
     line(table);
 }
 
-fn chart(subject: &Subject, args: &EngineArgs, prefill: &Figure, decodes: &[Figure]) -> Chart {
+fn chart(subject: &Subject, args: &EngineArgs, prefills: &[Figure], decodes: &[Figure]) -> Chart {
     let mut decode: Vec<_> = args
         .batch
         .iter()
@@ -206,17 +210,19 @@ fn chart(subject: &Subject, args: &EngineArgs, prefill: &Figure, decodes: &[Figu
         .map(|(&batch, figure)| (batch, Point::of(batch, &figure.samples)))
         .collect();
     decode.sort_by_key(|&(batch, _)| batch);
-    // A level to compare with, over the whole width.
-    let level = decode.iter().map(|&(batch, _)| Point::of(batch, &prefill.samples)).collect();
-    let decode = decode.into_iter().map(|(_, point)| point).collect();
+    // Levels to compare with, over the whole width.
+    let level = |prefill: &Figure| Series {
+        name: prefill.name.clone(),
+        points: decode.iter().map(|&(batch, _)| Point::of(batch, &prefill.samples)).collect(),
+    };
+    let levels: Vec<_> = prefills.iter().map(level).collect();
+    let points = decode.into_iter().map(|(_, point)| point).collect();
+    let decode = Series { name: format!("decode at depth {}", args.depth), points };
     Chart {
         title: format!("{}, {}, {} threads", subject.model, subject.weights, subject.threads),
         x_label: "batch size (sequences that write at once)",
         x_names: Vec::new(),
         y_label: "tokens per second",
-        series: vec![
-            Series { name: format!("decode at depth {}", args.depth), points: decode },
-            Series { name: prefill.name.clone(), points: level },
-        ],
+        series: std::iter::once(decode).chain(levels).collect(),
     }
 }

@@ -21,8 +21,8 @@ const SEED: u64 = 2024;
 /// What is measured.
 #[derive(Debug, Clone)]
 pub(super) struct Workload {
-    /// Tokens of a prompt that is computed.
-    pub(super) prompt_tokens: usize,
+    /// Tokens of the prompts that are computed, each in its turn.
+    pub(super) prompts: Vec<usize>,
     /// Tokens that each sequence writes.
     pub(super) decode_tokens: usize,
     /// How many sequences write at once, each in its turn.
@@ -36,6 +36,10 @@ impl Workload {
         self.batches.iter().copied().max().unwrap_or(1)
     }
 
+    fn longest_prompt(&self) -> usize {
+        self.prompts.iter().copied().max().unwrap_or(1)
+    }
+
     /// The tokens before the first that is written; a model needs one.
     fn prefix_tokens(&self) -> usize {
         self.depth.max(1)
@@ -44,7 +48,7 @@ impl Workload {
     /// The longest sequence that there will be.
     fn longest(&self) -> usize {
         let decode = self.prefix_tokens() + self.decode_tokens + 1;
-        decode.max(self.prompt_tokens + 1)
+        decode.max(self.longest_prompt() + 1)
     }
 
     /// Whether a sequence may become as long as this work needs.
@@ -67,7 +71,7 @@ impl Workload {
         let blocks = |tokens: usize| tokens.div_ceil(block) + 1;
         let batch = self.max_batch();
         let decodes = batch * (blocks(self.prefix_tokens()) + 2 * blocks(self.decode_tokens + 1));
-        let room = decodes + 2 * blocks(self.prompt_tokens + 1) + batch;
+        let room = decodes + 2 * blocks(self.longest_prompt() + 1) + batch;
         EngineOptions {
             kv_cache: KvCacheSize::Blocks(room),
             max_batch_sequences: batch,
@@ -118,8 +122,7 @@ impl Measured {
     ///
     /// # Errors
     /// The model fails.
-    pub(super) fn prefill(&mut self) -> anyhow::Result<f64> {
-        let num_tokens = self.workload.prompt_tokens;
+    pub(super) fn prefill(&mut self, num_tokens: usize) -> anyhow::Result<f64> {
         let prompt = self.random_ids(num_tokens);
         let steps = self.run(vec![request(prompt, 1)])?;
         let took: Duration = steps.iter().map(|step| step.duration).sum();
@@ -211,7 +214,7 @@ mod tests {
     }
 
     fn workload() -> Workload {
-        Workload { prompt_tokens: 40, decode_tokens: 3, batches: vec![1, 4], depth: 70 }
+        Workload { prompts: vec![40], decode_tokens: 3, batches: vec![1, 4], depth: 70 }
     }
 
     #[test]
@@ -219,7 +222,7 @@ mod tests {
         for depth in [0, 70] {
             let mut measured = measured(Workload { depth, ..workload() }).unwrap();
             for _ in 0..2 {
-                assert!(measured.prefill().unwrap() > 0.0);
+                assert!(measured.prefill(40).unwrap() > 0.0);
                 assert!(measured.decode(1).unwrap() > 0.0);
                 assert!(measured.decode(4).unwrap() > 0.0);
             }
@@ -230,8 +233,8 @@ mod tests {
     fn a_prompt_is_new_each_time_and_a_prefix_is_not() {
         let mut measured = measured(workload()).unwrap();
         let laid = measured.engine.stats().totals.num_cached_tokens;
-        measured.prefill().unwrap();
-        measured.prefill().unwrap();
+        measured.prefill(40).unwrap();
+        measured.prefill(40).unwrap();
         assert_eq!(measured.engine.stats().totals.num_cached_tokens, laid);
         measured.decode(4).unwrap();
         assert!(measured.engine.stats().totals.num_cached_tokens >= laid + 4 * 64);
@@ -239,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_prompt_of_512_tokens_takes_one_step() {
-        let work = Workload { prompt_tokens: 512, ..workload() };
+        let work = Workload { prompts: vec![40, 512], ..workload() };
         let mut measured = measured(work).unwrap();
         for (num_tokens, num_steps) in [(512, 1), (513, 2)] {
             let prompt = measured.random_ids(num_tokens);

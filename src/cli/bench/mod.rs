@@ -1,5 +1,5 @@
-//! `dramatis bench`: how fast the engine is, how fast the whole service is, what a
-//! model costs to load; whether it computes what it should, and how its replies are.
+//! `dramatis bench`: how fast the engine is, its kernels on a GPU, and the whole service;
+//! what a model costs to load; whether it computes what it should, and how its replies are.
 //!
 //! Each command measures on this machine, writes no setting and leaves nothing behind, but
 //! for `lengths`, which keeps what it measured to go on from there. Speeds, times and memory
@@ -9,6 +9,7 @@ mod channels;
 mod chosen;
 mod drafts;
 mod engine;
+mod gpu;
 mod greedy;
 mod intake;
 mod lengths;
@@ -42,6 +43,8 @@ use crate::service;
 pub enum BenchCommand {
     /// Measure the engine alone: computing prompts, and writing at each batch size
     Engine(engine::EngineArgs),
+    /// Measure each kernel on a GPU of NVIDIA's, beside what the GPU can do at most
+    Gpu(gpu::GpuArgs),
     /// Measure the whole service: several channels, from a person's turn to the reply
     Channels(channels::ChannelsArgs),
     /// Measure how fast what people say is checked and stored
@@ -75,6 +78,7 @@ pub(super) fn run(
     service::fetch_nvrtc(&session.config, &session.fetcher(), &ShownProgress::new())?;
     match command {
         BenchCommand::Engine(args) => engine::run(session, args)?,
+        BenchCommand::Gpu(args) => gpu::run(session, args)?,
         BenchCommand::Channels(args) => channels::run(session, args)?,
         BenchCommand::Intake(args) => intake::run(session, args)?,
         BenchCommand::Load(args) => load::run(session, global, args)?,

@@ -88,10 +88,10 @@ fn median_of(report: &Value, key: &str, count: usize) {
 fn the_engine_is_measured_without_a_model_or_a_database() {
     let home = home();
     let arguments = ["engine", "--random", "tiny", "--batch", "1,3", "--repeats", "3"];
-    let few = ["--prompt-tokens", "96", "--decode-tokens", "4", "--threads", "1"];
+    let few = ["--prompt-tokens", "96,40", "--decode-tokens", "4", "--threads", "1"];
     let report = report(home.path(), &[&arguments[..], &few].concat());
-    for key in ["prefill_96_tokens_per_s", "decode_1_tokens_per_s", "decode_3_tokens_per_s"] {
-        median_of(&report, key, 3);
+    for key in ["prefill_96", "prefill_40", "decode_1", "decode_3"] {
+        median_of(&report, &format!("{key}_tokens_per_s"), 3);
     }
     assert_eq!(report["model"], "random tiny");
     assert_eq!((&report["weights"], &report["threads"]), (&"F32".into(), &1.into()));
