@@ -31,6 +31,7 @@ mod place;
 mod program;
 mod rows;
 mod shape;
+mod trial;
 
 #[cfg(test)]
 mod emulator;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::GpuError;
 use super::device::Device;
 use super::driver::CudaDevice;
+use super::trial;
 
 /// A GPU, by its place in this machine. It is opened when a model is loaded onto it, and
 /// anew, with nothing that was there before, when that is done again.
@@ -54,6 +55,16 @@ impl GpuPlace {
     #[cfg(test)]
     pub(crate) fn emulated(device: Arc<dyn Device>) -> Self {
         Self(Kind::Emulated(device))
+    }
+
+    /// Opens it and has it compute what is known: a device that is there and does not work,
+    /// or computes something else, is found so. Where kernels must be compiled first, that
+    /// takes some seconds.
+    ///
+    /// # Errors
+    /// As when a model is loaded onto it, and `Unavailable` if it computes something else.
+    pub fn try_out(&self) -> Result<(), GpuError> {
+        trial::run(&self.open()?)
     }
 
     /// Opens it.

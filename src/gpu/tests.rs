@@ -9,6 +9,7 @@ use half::f16;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::trial::operand;
 use super::*;
 
 const HEADS: HeadShape = HeadShape { num_heads: 6, num_kv_heads: 2, head_dim: 24 };
@@ -353,14 +354,6 @@ impl Rows {
     }
 }
 
-/// An operand of a row, where products take it.
-fn operand(operands: &[u8], row: usize, k: usize, columns: usize) -> f32 {
-    let tile = row / 8 * columns.div_ceil(64) + k / 64;
-    let lane = row % 8 * 4 + k % 64 / 16;
-    let at = (tile * 512 + (k % 16 / 8 * 32 + lane) * 8 + k % 8) * 2;
-    f16::from_le_bytes([operands[at], operands[at + 1]]).to_f32()
-}
-
 #[test]
 fn attention_is_its_definition_and_the_same_bits_whole_and_in_pieces() {
     let Some(device) = device() else { return };
@@ -407,6 +400,15 @@ fn what_is_only_read_or_multiplied_leaves_a_trace_of_all_of_it() {
         gpu.multiply_registers(&ones, 2, rounds, &results).unwrap();
         assert_eq!(floats(&results), vec![(64 * 16 * rounds) as f32; 512]);
     }
+}
+
+#[test]
+fn a_device_is_tried_out_before_it_is_used() {
+    let Some(device) = Emulator::new(1 << 30) else { return };
+    let device = Arc::new(device);
+    GpuPlace::emulated(device.clone()).try_out().unwrap();
+    device.break_down();
+    assert!(GpuPlace::emulated(device).try_out().is_err());
 }
 
 /// The compiler that is used for real takes the kernels as they are, for GPUs old and new,

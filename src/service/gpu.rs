@@ -67,10 +67,17 @@ pub fn fetch_nvrtc(
         return Ok(());
     }
     let Nvrtc::Ours(release, dir) = nvrtc(config)? else { return Ok(()) };
-    fetcher
+    let fetched = fetcher
         .fetch_tree(&release.tree(), &dir, progress)
-        .map_err(|error| anyhow::anyhow!("{error}\n{}", release.advice()))?;
-    Ok(())
+        .map_err(|error| anyhow::anyhow!("{error}\n{}", release.advice()));
+    match config.workers.places() {
+        // Whoever asks for no GPU by name has the CPU.
+        None => {
+            let _ = fetched.inspect_err(|error| tracing::warn!("{error}"));
+            Ok(())
+        }
+        Some(_) => fetched,
+    }
 }
 
 /// Whether a worker runs on one of NVIDIA's GPUs that is there.
@@ -85,12 +92,13 @@ fn has_cuda(config: &Config) -> bool {
     }
 }
 
-/// The GPUs of NVIDIA's that kernels can run on.
-///
-/// # Errors
-/// There is no compiler for them.
-pub(super) fn all_cuda(config: &Config) -> anyhow::Result<Vec<Backend>> {
-    usable().map(|index| cuda(config, index)).collect()
+/// The GPUs of NVIDIA's that can be used: those that cannot are told in the log.
+pub(super) fn all_cuda(config: &Config) -> Vec<Backend> {
+    let tried = usable().map(|index| cuda(config, index));
+    let told = tried.map(|tried| {
+        tried.inspect_err(|reason| tracing::warn!("a GPU is passed over: {reason:#}"))
+    });
+    told.flatten().collect()
 }
 
 fn usable() -> impl Iterator<Item = usize> {
@@ -106,12 +114,17 @@ fn usable() -> impl Iterator<Item = usize> {
 /// There is no such, or it cannot be used.
 pub(super) fn cuda(config: &Config, index: usize) -> anyhow::Result<Backend> {
     GpuPlace::check_cuda(index)?;
+    let place = GpuPlace::cuda(index, compiler(config)?);
+    place.try_out()?;
+    Ok(Backend::Gpu(place))
+}
+
+fn compiler(config: &Config) -> anyhow::Result<Compiler> {
     let nvrtc = match nvrtc(config)? {
         Nvrtc::There(library) => library,
         Nvrtc::Ours(release, dir) => dir.join(release.library()),
     };
-    let compiler = Compiler { nvrtc, cache_dir: config.data_dir.clone() };
-    Ok(Backend::Gpu(GpuPlace::cuda(index, compiler)))
+    Ok(Compiler { nvrtc, cache_dir: config.data_dir.clone() })
 }
 
 /// Where NVRTC is.

@@ -100,7 +100,7 @@ pub fn pool_options(config: &Config, model_path: Option<&Path>) -> anyhow::Resul
     let places = match workers.places() {
         Some(places) => places.into_iter().map(|place| device(config, place)).collect(),
         None => {
-            let gpus: Vec<_> = gpus(config)?.into_iter().map(Device::Here).collect();
+            let gpus: Vec<_> = gpus(config).into_iter().map(Device::Here).collect();
             match gpus.is_empty() {
                 true => Ok(vec![Device::Here(cpu(config, 1))]),
                 false => Ok(gpus),
@@ -185,12 +185,12 @@ fn device(config: &Config, place: WorkerPlace) -> anyhow::Result<Device> {
 }
 
 /// The GPUs that there are.
-fn gpus(config: &Config) -> anyhow::Result<Vec<Backend>> {
-    let found = gpu::all_cuda(config)?;
-    if found.is_empty() {
-        return Ok(Backend::metal(0).into_iter().collect());
+fn gpus(config: &Config) -> Vec<Backend> {
+    let found = gpu::all_cuda(config);
+    match found.is_empty() {
+        true => Backend::metal(0).into_iter().collect(),
+        false => found,
     }
-    Ok(found)
 }
 
 /// The CPU, shared by so many workers.
@@ -214,7 +214,7 @@ pub fn local_options(config: &Config, model_path: PathBuf) -> anyhow::Result<Loc
 /// There is no such device.
 pub fn local_backend(config: &Config) -> anyhow::Result<Backend> {
     let found = match config.workers.places() {
-        None => gpus(config)?.into_iter().next(),
+        None => gpus(config).into_iter().next(),
         Some(places) => {
             let mut here =
                 places.into_iter().filter(|place| !matches!(place, WorkerPlace::Remote(_)));
