@@ -15,15 +15,10 @@ use super::cuda::{self, Driver, DriverError, Handle};
 use super::device::{Address, Device, HostAddress, Kernel, Recording, Shape};
 use super::nvrtc::{Architecture, Compiler};
 use super::program::Program;
+use super::ring::{NUM_SLOTS, Ring, SLOT_BYTES};
 
 /// The oldest compute capability whose instructions the kernels use.
 const OLDEST: Architecture = 80;
-
-/// Bytes that go to or fro at once: enough that the bus is busy, few enough that copying
-/// them here and moving them there overlap.
-const SLOT_BYTES: usize = 1 << 20;
-/// Uploads that can wait for the GPU before the next one has to.
-const NUM_SLOTS: usize = 16;
 
 /// What a kernel's parameter can have at most.
 const MAX_PARAMETER_BYTES: usize = 4096;
@@ -60,22 +55,6 @@ struct Loaded {
 unsafe impl Send for CudaDevice {}
 // SAFETY: as above.
 unsafe impl Sync for CudaDevice {}
-
-/// Host memory that the GPU reads and writes by itself, in slots that are used in turn.
-struct Ring {
-    memory: *mut u8,
-    /// When the copy from or to each slot was done.
-    events: Vec<Handle>,
-    next: usize,
-}
-
-/// A slot that the GPU does not use.
-#[derive(Clone, Copy)]
-struct Slot {
-    /// [`SLOT_BYTES`] bytes.
-    memory: *mut u8,
-    event: Handle,
-}
 
 /// A parameter of a kernel, where any type may stand. The driver reads as many bytes as the
 /// kernel takes.
@@ -121,7 +100,7 @@ impl CudaDevice {
             compiler: Compiler::new(nvrtc, cache_dir),
             loaded: OnceLock::new(),
             recordings: Mutex::default(),
-            ring: Mutex::new(Ring { memory: ptr::null_mut(), events: Vec::new(), next: 0 }),
+            ring: Mutex::new(Ring::new()),
         };
         opened.bind()?;
         // SAFETY: it writes one handle.
@@ -467,40 +446,6 @@ impl Drop for Capture<'_> {
     }
 }
 
-impl Ring {
-    fn fill(&mut self, driver: &Driver) -> Result<(), DriverError> {
-        let mut memory = ptr::null_mut();
-        // SAFETY: it writes one address.
-        unsafe { driver.cuMemHostAlloc(&mut memory, NUM_SLOTS * SLOT_BYTES, 0) }?;
-        self.memory = memory.cast();
-        for _ in 0..NUM_SLOTS {
-            let mut event = ptr::null_mut();
-            // SAFETY: it writes one handle.
-            unsafe { driver.cuEventCreate(&mut event, cuda::EVENT_DISABLE_TIMING) }?;
-            self.events.push(event);
-        }
-        Ok(())
-    }
-
-    /// The next slot, once the GPU is done with it.
-    fn take(&mut self, driver: &Driver) -> Result<Slot, DriverError> {
-        // SAFETY: there are so many slots of so many bytes.
-        let memory = unsafe { self.memory.add(self.next * SLOT_BYTES) };
-        let slot = Slot { memory, event: self.events[self.next] };
-        slot.wait(driver)?;
-        self.next = (self.next + 1) % NUM_SLOTS;
-        Ok(slot)
-    }
-}
-
-impl Slot {
-    /// Waits until the GPU is done with it.
-    fn wait(self, driver: &Driver) -> Result<(), DriverError> {
-        // SAFETY: the event lives as long as the ring.
-        unsafe { driver.cuEventSynchronize(self.event) }
-    }
-}
-
 impl Drop for CudaDevice {
     fn drop(&mut self) {
         let driver = self.driver;
@@ -509,12 +454,7 @@ impl Drop for CudaDevice {
         let ring = self.ring.get_mut().expect("no holder panics");
         // SAFETY: all this is ours, is used no more, and is forgotten.
         unsafe {
-            for event in ring.events.drain(..) {
-                let _ = driver.cuEventDestroy_v2(event);
-            }
-            if !ring.memory.is_null() {
-                let _ = driver.cuMemFreeHost(ring.memory.cast());
-            }
+            ring.free(driver);
             if !self.stream.is_null() {
                 let _ = driver.cuStreamDestroy_v2(self.stream);
             }

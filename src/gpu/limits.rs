@@ -58,7 +58,7 @@ impl Gpu {
             operands: self.address(operands, Self::OPERAND_BYTES),
             sums: self.address(results, num_blocks * Self::RESULT_BYTES),
             num_rounds: word(num_rounds),
-            unused: 0,
+            padding: 0,
         };
         // SAFETY: all lies in its buffer.
         unsafe { self.launch(self.kernel("multiply_registers"), shape(num_blocks), &parameter) }

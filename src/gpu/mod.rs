@@ -29,6 +29,7 @@ mod packing;
 mod parameters;
 mod place;
 mod program;
+mod ring;
 mod rows;
 mod shape;
 mod trial;

@@ -106,6 +106,6 @@ parameters! {
         operands: Address,
         sums: Address,
         num_rounds: u32,
-        unused: u32,
+        padding: u32,
     }
 }

@@ -31,7 +31,7 @@ struct MultiplyParameters {
     // Of each thread, as above.
     float *sums;
     u32 num_rounds;
-    u32 unused;
+    u32 padding;
 };
 
 // A round has sixteen products that do not wait for each other, as those of `linear_wide`
