@@ -325,7 +325,7 @@ pub(super) mod tests {
 
     /// The directory of an NVRTC to test with; the system's library path has one otherwise.
     /// Read when the tests are compiled.
-    const DIR: Option<&str> = option_env!("DRAMATIS_TEST_NVRTC");
+    const DIR: Option<&str> = option_env!("NVRTC_DIR");
 
     /// Where NVRTC is, if anywhere.
     pub(in crate::gpu) fn library() -> Option<PathBuf> {
@@ -335,7 +335,7 @@ pub(super) mod tests {
         };
         let found = libraries.into_iter().find(|library| Nvrtc::open(library).is_ok());
         if found.is_none() {
-            skipped("no NVRTC; DRAMATIS_TEST_NVRTC may name its directory");
+            skipped("no NVRTC; NVRTC_DIR may name its directory");
         }
         found
     }

@@ -219,6 +219,7 @@ fn doctor_finds_a_data_directory_that_cannot_be_written() {
     let (code, found) = findings(home.path(), &["--set", "data_dir=/ignored"]);
     assert!(code.is_some() && finding(&found, "data directory").1 == "ok");
     let mut command = Command::new(env!("CARGO_BIN_EXE_dramatis"));
+    command.env_clear().env("HOME", home.path()).env("PATH", "/usr/bin:/bin");
     let (code, stdout, _) =
         said(command.args(["--data-dir", "/sys/dramatis", "doctor"]).output().unwrap());
     assert_eq!(code, Some(1));
