@@ -343,7 +343,17 @@ async fn resting(home: &Home, town: &Town) -> Value {
             let state = job["state"].as_str().unwrap();
             !matches!(state, "sent" | "failed" | "cancelled") && job["resting"] == false
         };
-        if rows == before && !rows["job"].as_array().unwrap().iter().any(is_open) {
+        // What the log is still to tell of a case.
+        let has_log = !rows["guild_settings"][0]["reports_channel"].is_null();
+        let is_untold = |case: &Value| {
+            let waits = ["report", "hold"].contains(&case["kind"].as_str().unwrap())
+                && (case["decision"].is_null() || !case["log_message"].is_null());
+            has_log && waits && case["logged_revision"].as_i64() < case["revision"].as_i64()
+        };
+        let any = |table: &str, is: &dyn Fn(&Value) -> bool| {
+            rows[table].as_array().unwrap().iter().any(is)
+        };
+        if rows == before && !any("job", &is_open) && !any("moderation_case", &is_untold) {
             return rows;
         }
         before = rows;
