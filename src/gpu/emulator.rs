@@ -42,6 +42,8 @@ pub(crate) struct Emulator {
     num_refused: AtomicUsize,
     num_short: AtomicUsize,
     is_broken: AtomicBool,
+    /// The least that is read at once with a bit changed.
+    blurred_from: AtomicUsize,
     /// In which order threads of a block begin.
     is_backwards: AtomicBool,
     num_launches: AtomicUsize,
@@ -80,6 +82,7 @@ impl Emulator {
             num_launches: AtomicUsize::new(0),
             num_replays: AtomicUsize::new(0),
             is_broken: AtomicBool::new(false),
+            blurred_from: AtomicUsize::new(usize::MAX),
             state: Mutex::default(),
         })
     }
@@ -102,6 +105,11 @@ impl Emulator {
     /// Fails at every kernel from now on.
     pub(crate) fn break_down(&self) {
         self.is_broken.store(true, Ordering::Relaxed);
+    }
+
+    /// Changes the first float's last bit wherever so many bytes are read at once.
+    pub(crate) fn blur_from(&self, num_bytes: usize) {
+        self.blurred_from.store(num_bytes, Ordering::Relaxed);
     }
 
     /// Allocations that were refused.
@@ -211,6 +219,9 @@ impl Device for Emulator {
         assert!(!self.state().is_recording, "copies are not recorded");
         // SAFETY: the caller's promise.
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, out.as_mut_ptr(), out.len()) };
+        if out.len() >= self.blurred_from.load(Ordering::Relaxed) {
+            out[0] ^= 1;
+        }
         Ok(())
     }
 

@@ -43,6 +43,7 @@ pub(crate) use cuda::driver_version;
 pub use error::GpuError;
 pub(crate) use nvrtc::system_nvrtc;
 pub use place::{Compiler, GpuPlace};
+pub use trial::Trial;
 
 pub(crate) use attention::{Attention, PART, Pieces, Tile};
 pub(crate) use device::{Buffer, Device};

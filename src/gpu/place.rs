@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::GpuError;
 use super::device::Device;
 use super::driver::CudaDevice;
-use super::trial;
+use super::trial::{self, Trial};
 
 /// A GPU, by its place in this machine. It is opened when a model is loaded onto it, and
 /// anew, with nothing that was there before, when that is done again.
@@ -63,7 +63,7 @@ impl GpuPlace {
     ///
     /// # Errors
     /// As when a model is loaded onto it, and `Unavailable` if it computes something else.
-    pub fn try_out(&self) -> Result<(), GpuError> {
+    pub fn try_out(&self) -> Result<Trial, GpuError> {
         trial::run(&self.open()?)
     }
 

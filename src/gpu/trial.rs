@@ -6,13 +6,19 @@ use std::sync::Arc;
 
 use half::f16;
 
+mod sequence;
+
+#[cfg(test)]
+pub(super) use sequence::operand;
+pub(super) use sequence::{Cut, Sequence};
+
 use super::GpuError;
-use super::attention::{Attention, PART, Pieces, Tile};
+use super::attention::PART;
 use super::device::{Buffer, Device};
 use super::linear::{Finish, Product};
 use super::matrix::{Matrix, MatrixBuilder, input_bytes};
 use super::packing::{Format, Numbers, Operand, StoredMatrix};
-use super::rows::{Norm, StoreHeads};
+use super::rows::Norm;
 use super::shape::{Gpu, HeadShape, KvShape};
 
 const HEADS: HeadShape = HeadShape { num_heads: 8, num_kv_heads: 2, head_dim: 64 };
@@ -20,20 +26,33 @@ const KV: KvShape = KvShape { heads: HEADS, num_layers: 1, block_size: 32 };
 
 /// Columns of what is multiplied.
 const COLUMNS: usize = 192;
-/// Rows of a matrix that a wide product has enough blocks for, and tokens of it.
+/// Rows of a matrix that a wide product has enough blocks for.
 const ROWS: usize = 96 * 128;
-const TOKENS: usize = 66;
+/// Numbers of tokens that each kernel of products is for, and the last of them.
+const TOKENS: [usize; 5] = [1, 9, 17, 33, MOST_TOKENS];
+const MOST_TOKENS: usize = 66;
+
+/// What a device that computes what it should was found to be like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trial {
+    /// Whether a token gets the same bits from every kernel that is for it: alone and among
+    /// others, with its context read whole and in pieces. Otherwise the same seed may give
+    /// another reply when others are written beside it.
+    pub has_same_bits: bool,
+}
 
 /// Tries a device out.
 ///
 /// # Errors
 /// `Unavailable` if it computes something else, or whatever it fails with.
-pub(super) fn run(device: &Arc<dyn Device>) -> Result<(), GpuError> {
+pub(super) fn run(device: &Arc<dyn Device>) -> Result<Trial, GpuError> {
     let gpu = Gpu::new(device, HEADS, Operand::Half, [Format::Plain, Format::Q8])?;
+    let mut has_same_bits = true;
     for format in [Format::Plain, Format::Q8] {
-        products(&gpu, format)?;
+        has_same_bits &= products(&gpu, format)?;
     }
-    attention(&gpu)
+    has_same_bits &= attention(&gpu)?;
+    Ok(Trial { has_same_bits })
 }
 
 fn wrong(device: &Gpu, what: &str, found: f32, expected: f32) -> GpuError {
@@ -59,15 +78,16 @@ fn numbers(seed: u32, count: usize) -> Vec<f32> {
     std::iter::repeat_with(next).take(count).collect()
 }
 
-fn bytes(floats: &[f32]) -> Vec<u8> {
-    floats.iter().flat_map(|x| x.to_le_bytes()).collect()
+pub(super) fn bytes(floats: impl IntoIterator<Item = f32>) -> Vec<u8> {
+    floats.into_iter().flat_map(f32::to_le_bytes).collect()
 }
 
-fn words(words: impl IntoIterator<Item = u32>) -> Vec<u8> {
+pub(super) fn words(words: impl IntoIterator<Item = u32>) -> Vec<u8> {
     words.into_iter().flat_map(u32::to_le_bytes).collect()
 }
 
-fn floats(buffer: &Buffer) -> Result<Vec<f32>, GpuError> {
+/// All that a buffer holds.
+pub(super) fn floats(buffer: &Buffer) -> Result<Vec<f32>, GpuError> {
     let mut bytes = vec![0; buffer.num_bytes()];
     buffer.download(0, &mut bytes)?;
     Ok(bytes.as_chunks().0.iter().map(|&x| f32::from_le_bytes(x)).collect())
@@ -101,15 +121,15 @@ fn matrix(device: &Arc<dyn Device>, format: Format) -> Result<(Arc<Matrix>, Vec<
     Ok((builder.build(device)?.remove(0), exact))
 }
 
-/// Each kernel of products, by the numbers of tokens that it is for.
-fn products(gpu: &Gpu, format: Format) -> Result<(), GpuError> {
+/// Each kernel of products; whether all give the same bits.
+fn products(gpu: &Gpu, format: Format) -> Result<bool, GpuError> {
     let device = gpu.device();
     let (matrix, exact) = matrix(device, format)?;
-    let weights = Buffer::with(device, &bytes(&[1.0; COLUMNS]))?;
-    let norm = Norm { weights, eps: 0.0 };
-    let rows = numbers(2, TOKENS * COLUMNS);
-    let from = Buffer::with(device, &bytes(&rows))?;
-    for tokens in [1, 9, 17, 33, TOKENS] {
+    let norm = Norm { weights: Buffer::with(device, &bytes([1.0; COLUMNS]))?, eps: 0.0 };
+    let rows = numbers(2, MOST_TOKENS * COLUMNS);
+    let from = Buffer::with(device, &bytes(rows.iter().copied()))?;
+    let (mut last, mut has_same_bits) = (Vec::new(), true);
+    for tokens in TOKENS {
         let inputs = Buffer::zeroed(device, input_bytes(tokens, COLUMNS))?;
         gpu.rms_norm(&norm, (&from).into(), None, tokens, (&inputs).into())?;
         let outputs = Buffer::zeroed(device, tokens * ROWS * 4)?;
@@ -136,116 +156,37 @@ fn products(gpu: &Gpu, format: Format) -> Result<(), GpuError> {
                 return Err(wrong(gpu, &what, found, expected));
             }
         }
+        has_same_bits &= found.starts_with(&last);
+        last = found;
     }
-    Ok(())
+    Ok(has_same_bits)
 }
 
-/// A sequence of two parts and a bit, in whole tiles and in pieces.
-fn attention(gpu: &Gpu) -> Result<(), GpuError> {
-    let device = gpu.device();
-    let length = 2 * PART + 5;
-    let width = HEADS.num_heads * HEADS.head_dim;
-    let rows: Vec<f32> = numbers(3, length * HEADS.width()).iter().map(|x| 2.0 * x).collect();
-    let heads = Buffer::with(device, &bytes(&rows))?;
-    let blocks: Vec<u32> = (0..length.div_ceil(KV.block_size) as u32).rev().collect();
-    let cache = Buffer::zeroed(device, blocks.len() * KV.block_bytes())?;
-    let slots = (0..length).map(|position| {
-        let (block, offset) = (position / KV.block_size, position % KV.block_size);
-        blocks[block] * KV.block_size as u32 + offset as u32
-    });
-    let slots = Buffer::with(device, &words(slots))?;
-    // Rotations that leave all as it is.
-    let still: Vec<f32> =
-        (0..length * HEADS.head_dim).map(|at| if at % 2 == 0 { 1.0 } else { 0.0 }).collect();
-    let still = Buffer::with(device, &bytes(&still))?;
-    let queries = Buffer::zeroed(device, length * HEADS.num_heads * HEADS.padded_head() * 2)?;
-    gpu.store_heads(&StoreHeads {
-        heads: (&heads).into(),
-        rotations: (&still).into(),
-        queries: (&queries).into(),
-        slots: (&slots).into(),
-        cache: &cache,
-        kv: KV,
-        layer: 0,
-        num_rows: length,
-    })?;
-    let tables = Buffer::with(device, &words(blocks))?;
-    let (mut tiles, mut pieces) = (Vec::new(), Vec::new());
-    for first in (0..length).step_by(HEADS.tile_positions()) {
-        let tile = Tile {
-            row: first as u32,
-            num_positions: HEADS.tile_positions().min(length - first) as u32,
-            position: first as u32,
-            table: 0,
-            piece: pieces.len() as u32,
-        };
-        let number = (tiles.len() / Tile::NUM_WORDS) as u32;
-        pieces.extend(std::iter::repeat_n(number, tile.num_parts(usize::MAX)));
-        tiles.extend(tile.words());
-    }
-    let num_tiles = tiles.len() / Tile::NUM_WORDS;
-    let tiles = Buffer::with(device, &words(tiles))?;
-    let positions = HEADS.tile_positions();
-    let partial = Buffer::zeroed(device, gpu.partial_bytes(pieces.len(), positions))?;
-    let count = pieces.len();
-    let of_tiles = Buffer::with(device, &words(pieces))?;
-    let pieces = Pieces { tiles: (&of_tiles).into(), count, positions, partial: &partial };
-    for is_cut in [false, true] {
-        let outputs = Buffer::zeroed(device, input_bytes(length, width))?;
-        let attention = Attention {
-            queries: (&queries).into(),
-            cache: &cache,
-            kv: KV,
-            layer: 0,
-            tables: (&tables).into(),
-            outputs: (&outputs).into(),
-            num_rows: length,
-            window: usize::MAX,
-        };
-        match is_cut {
-            false => gpu.attend_tiles(&attention, (&tiles).into(), num_tiles)?,
-            true => gpu.attend_pieces(&attention, (&tiles).into(), num_tiles, &pieces)?,
-        }
-        let mut operands = vec![0; outputs.num_bytes()];
-        outputs.download(0, &mut operands)?;
-        for position in (0..length).step_by(3) {
+/// A sequence of two parts and a bit, in whole tiles and in pieces; whether all give the
+/// same bits.
+fn attention(gpu: &Gpu) -> Result<bool, GpuError> {
+    let num_positions = 2 * PART + 5;
+    let rows = numbers(3, num_positions * HEADS.width()).iter().map(|x| 2.0 * x).collect();
+    let blocks = (0..num_positions.div_ceil(KV.block_size) as u32).rev().collect();
+    let window = usize::MAX;
+    let sequence = Sequence { kv: KV, layer: 0, rows, num_positions, first_new: 0, blocks, window };
+    let width = sequence.width();
+    let (mut whole, mut has_same_bits) = (None, true);
+    // As prompts are read, near and far behind what is cached, and as replies are written.
+    let most = HEADS.tile_positions();
+    for (tile_positions, is_in_pieces) in [(most, false), (most, true), (1, true)] {
+        let operands = sequence.attend(gpu, Cut { tile_positions, is_in_pieces })?;
+        for position in (0..num_positions).step_by(3) {
             for column in (0..width).step_by(5) {
-                let found = operand(&operands, position, column, width);
-                let expected = attended(&rows, position, column);
+                let found = sequence::operand(&operands, position, column, width);
+                let expected = sequence.expected(position, column);
                 if !is_near(found, expected, 0.02) {
-                    let what = if is_cut { "an attention in pieces" } else { "an attention" };
+                    let what = if is_in_pieces { "an attention in pieces" } else { "an attention" };
                     return Err(wrong(gpu, what, found, expected));
                 }
             }
         }
+        has_same_bits &= *whole.get_or_insert_with(|| operands.clone()) == operands;
     }
-    Ok(())
-}
-
-/// One column of what a position attends to, by the definition.
-fn attended(rows: &[f32], position: usize, column: usize) -> f32 {
-    let HeadShape { num_heads, num_kv_heads, head_dim } = HEADS;
-    let (head, d) = (column / head_dim, column % head_dim);
-    let of = |position: usize, head: usize| {
-        let at = position * HEADS.width() + head * head_dim;
-        &rows[at..at + head_dim]
-    };
-    let key_head = num_heads + head / (num_heads / num_kv_heads);
-    let (mut total, mut sum) = (0.0, 0.0);
-    for key in 0..=position {
-        let pairs = of(position, head).iter().zip(of(key, key_head));
-        let score: f32 = pairs.map(|(query, key)| query * key).sum();
-        let weight = (score / (head_dim as f32).sqrt()).exp();
-        total += weight;
-        sum += weight * of(key, key_head + num_kv_heads)[d];
-    }
-    sum / total
-}
-
-/// An operand of a row, where products take it.
-pub(super) fn operand(operands: &[u8], row: usize, k: usize, columns: usize) -> f32 {
-    let tile = row / 8 * columns.div_ceil(64) + k / 64;
-    let lane = row % 8 * 4 + k % 64 / 16;
-    let at = (tile * 512 + (k % 16 / 8 * 32 + lane) * 8 + k % 8) * 2;
-    f16::from_le_bytes([operands[at], operands[at + 1]]).to_f32()
+    Ok(has_same_bits)
 }

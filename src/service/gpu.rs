@@ -115,7 +115,13 @@ fn usable() -> impl Iterator<Item = usize> {
 pub(super) fn cuda(config: &Config, index: usize) -> anyhow::Result<Backend> {
     GpuPlace::check_cuda(index)?;
     let place = GpuPlace::cuda(index, compiler(config)?);
-    place.try_out()?;
+    if !place.try_out()?.has_same_bits {
+        tracing::warn!(
+            device = %place,
+            "this GPU gives a token other bits in a batch than alone: the same seed may write \
+             another reply when others are written beside it"
+        );
+    }
     Ok(Backend::Gpu(place))
 }
 
