@@ -23,6 +23,7 @@ mod memory;
 mod rows;
 mod shared_mut;
 mod simd;
+mod softmax;
 mod threads;
 mod tiles;
 
@@ -35,4 +36,5 @@ pub(crate) use kv_store::{KvLayout, KvStore};
 pub(crate) use matrix::{Matrix, Product, StoredRows, multiply};
 pub(crate) use rows::{Norm, Rotations, rms_norm, swiglu};
 pub(crate) use simd::{Isa, LANES};
+pub(crate) use softmax::{ExpSums, exp, exp_sums};
 pub(crate) use threads::{Compute, ThreadPool};

@@ -65,7 +65,7 @@ impl DryPenalty {
         self.penalised.dedup_by_key(|&mut (id, _)| id);
         self.penalised.retain(|&(id, _)| !holds_any(vocabulary.token_bytes(id), &self.breakers));
 
-        candidates.edit(&self.penalised, |logit, &repeat| {
+        candidates.edit(&mut self.penalised, |logit, &repeat| {
             let further = (repeat - params.allowed_length) as f64;
             let penalty = f64::from(params.multiplier) * f64::from(params.base).powf(further);
             (f64::from(logit) - penalty) as f32

@@ -16,7 +16,7 @@ pub(super) fn apply(candidates: &mut Candidates, params: &DynamicTemperature) {
     if candidates.len() <= 1 {
         return;
     }
-    let entropy = candidates.entropy(candidates.softmax());
+    let (_, entropy) = candidates.entropy();
     let max_entropy = (candidates.len() as f64).ln();
     let share = (entropy / max_entropy).clamp(0.0, 1.0).powf(f64::from(params.exponent));
     let (min, max) = (f64::from(params.min), f64::from(params.max));

@@ -10,7 +10,6 @@
 mod candidates;
 mod dry;
 mod dynatemp;
-mod exp;
 mod explain;
 mod mask;
 mod min_p;

@@ -5,10 +5,18 @@ use super::params::SamplerParams;
 
 /// What the window holds of one token.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
+struct Seen {
     count: u32,
     /// Whether it stands in the newer half.
     recent: bool,
+}
+
+/// The distinct tokens of a window.
+#[derive(Debug, Default)]
+pub(super) struct SeenTokens {
+    tokens: Vec<(u32, Seen)>,
+    /// By id: one more than its place in `tokens`, or 0. All 0 between steps.
+    places: Vec<u32>,
 }
 
 /// Penalises the tokens of the last `repetition_penalty_range` places of
@@ -30,10 +38,10 @@ pub(super) fn apply(
     candidates: &mut Candidates,
     params: &SamplerParams,
     history: &[u32],
-    seen: &mut Vec<(u32, Seen)>,
+    seen: &mut SeenTokens,
 ) {
     let window = &history[history.len().saturating_sub(params.repetition_penalty_range)..];
-    count(window, seen);
+    seen.count(window, candidates.num_ids());
 
     let penalty = params.repetition_penalty;
     let older_penalty = if penalty > 1.0 {
@@ -41,27 +49,32 @@ pub(super) fn apply(
     } else {
         penalty
     };
-    candidates.edit(seen, |logit, seen| {
+    candidates.edit(&mut seen.tokens, |logit, seen| {
         let penalty = if seen.recent { penalty } else { older_penalty };
         let logit = if logit > 0.0 { logit / penalty } else { logit * penalty };
         logit - params.frequency_penalty * seen.count as f32 - params.presence_penalty
     });
 }
 
-/// The distinct tokens of the window in the order of their ids.
-fn count(window: &[u32], seen: &mut Vec<(u32, Seen)>) {
-    seen.clear();
-    seen.extend(window.iter().enumerate().map(|(at, &id)| {
-        let recent = 2 * at >= window.len();
-        (id, Seen { count: 1, recent })
-    }));
-    seen.sort_unstable_by_key(|&(id, _)| id);
-    seen.dedup_by(|(id, next), (kept_id, kept)| {
-        let same = id == kept_id;
-        if same {
-            kept.count += next.count;
-            kept.recent |= next.recent;
+impl SeenTokens {
+    /// Takes a window's, but for ids that a row of `num_ids` has not.
+    fn count(&mut self, window: &[u32], num_ids: usize) {
+        self.tokens.clear();
+        self.places.resize(num_ids, 0);
+        for (back, &id) in window.iter().rev().enumerate() {
+            let Some(place) = self.places.get_mut(id as usize) else { continue };
+            match *place {
+                0 => {
+                    // The last of its places is the newest.
+                    let recent = 2 * (window.len() - 1 - back) >= window.len();
+                    self.tokens.push((id, Seen { count: 1, recent }));
+                    *place = self.tokens.len() as u32;
+                }
+                seen => self.tokens[seen as usize - 1].1.count += 1,
+            }
         }
-        same
-    });
+        for &(id, _) in &self.tokens {
+            self.places[id as usize] = 0;
+        }
+    }
 }

@@ -17,7 +17,7 @@ use super::candidates::{self, Candidates};
 use super::dry::DryPenalty;
 use super::order::SamplerStage;
 use super::params::SamplerParams;
-use super::repetition_penalty::Seen;
+use super::repetition_penalty::SeenTokens;
 use super::typical::Shifted;
 use super::validate::SamplerParamsError;
 use super::vocabulary::Vocabulary;
@@ -115,13 +115,11 @@ impl Sampler {
 
     /// Leaves in the buffers the candidates to draw from.
     fn narrow(&mut self, logits: &[f32], history: &[u32], coin: f64) {
-        let Buffers { candidates, biases, dry, seen, shifted } = &mut self.buffers;
+        let Buffers { candidates, biases, dry, seen, probabilities, shifted } = &mut self.buffers;
         let params = &self.params;
         candidates.load(logits);
         candidates.edit(biases, |logit, bias| logit + bias);
-        if !params.banned_tokens.is_empty() {
-            candidates.ban(|id| params.banned_tokens.contains(&id));
-        }
+        candidates.ban(&params.banned_tokens);
         if candidates.is_empty() {
             return;
         }
@@ -133,7 +131,7 @@ impl Sampler {
                 }
                 SamplerStage::TopK => top_k::apply(candidates, params.top_k),
                 SamplerStage::TopA => top_a::apply(candidates, params.top_a),
-                SamplerStage::Tfs => tfs::apply(candidates, params.tfs),
+                SamplerStage::Tfs => tfs::apply(candidates, params.tfs, probabilities),
                 SamplerStage::TypicalP => typical::apply(candidates, params.typical_p, shifted),
                 SamplerStage::TopP => top_p::apply(candidates, params.top_p),
                 SamplerStage::MinP => min_p::apply(candidates, params.min_p),
@@ -225,7 +223,8 @@ struct Buffers {
     candidates: Candidates,
     biases: Vec<(u32, f32)>,
     dry: DryPenalty,
-    seen: Vec<(u32, Seen)>,
+    seen: SeenTokens,
+    probabilities: Vec<f64>,
     shifted: Vec<Shifted>,
 }
 
@@ -235,7 +234,8 @@ impl Buffers {
             candidates: Candidates::default(),
             biases: params.logit_bias.iter().map(|(&id, &bias)| (id, bias)).collect(),
             dry: DryPenalty::new(&params.dry),
-            seen: Vec::new(),
+            seen: SeenTokens::default(),
+            probabilities: Vec::new(),
             shifted: Vec::new(),
         }
     }
@@ -248,7 +248,8 @@ impl Clone for Buffers {
             candidates: Candidates::default(),
             biases: self.biases.clone(),
             dry: self.dry.clone(),
-            seen: Vec::new(),
+            seen: SeenTokens::default(),
+            probabilities: Vec::new(),
             shifted: Vec::new(),
         }
     }

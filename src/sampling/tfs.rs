@@ -1,6 +1,6 @@
 //! Tail-free sampling.
 
-use super::candidates::{Candidate, Candidates, Softmax};
+use super::candidates::Candidates;
 
 /// How much of the list is sorted and looked at first.
 const FIRST_HEAD: usize = 256;
@@ -19,7 +19,7 @@ const FLAT: f64 = 1e-6;
 /// Phénix and Egan, "Tail Free Sampling" (trentbrick.github.io/Tail-Free-Sampling),
 /// in the definition of KoboldCpp's `sample_tail_free`; text-generation-webui's
 /// keeps one token more.
-pub(super) fn apply(candidates: &mut Candidates, z: f32) {
+pub(super) fn apply(candidates: &mut Candidates, z: f32, probabilities: &mut Vec<f64>) {
     let num_candidates = candidates.len();
     if z >= 1.0 || num_candidates <= 2 {
         return;
@@ -28,17 +28,19 @@ pub(super) fn apply(candidates: &mut Candidates, z: f32) {
     let mut num_head = FIRST_HEAD;
     let cut = loop {
         let head = candidates.head(num_head);
+        probabilities.clear();
+        probabilities.extend(head.iter().map(|candidate| softmax.probability(candidate.logit)));
+        let low = bends(probabilities).sum();
         if head.len() == num_candidates {
-            break cut(head, softmax, z, num_candidates, total(head, softmax));
+            break cut(probabilities, z, num_candidates, low);
         }
         // What the rest adds to the sum of d2 is at most the sum of its d1
         // twice over, and those telescope. If that cannot move the cut, the
         // rest need not be sorted.
-        let low = total(head, softmax);
-        let high = low + 2.0 * softmax.probability(head[head.len() - 2].logit);
+        let high = low + 2.0 * probabilities[head.len() - 2];
         if low > FLAT || high <= FLAT {
-            let at_most = cut(head, softmax, z, num_candidates, high);
-            if at_most.is_some() && cut(head, softmax, z, num_candidates, low) == at_most {
+            let at_most = cut(probabilities, z, num_candidates, high);
+            if at_most.is_some() && cut(probabilities, z, num_candidates, low) == at_most {
                 break at_most;
             }
         }
@@ -49,24 +51,17 @@ pub(super) fn apply(candidates: &mut Candidates, z: f32) {
     }
 }
 
-/// d2 of the places in a sorted head.
-fn bends(head: &[Candidate], softmax: Softmax) -> impl Iterator<Item = f64> {
-    head.windows(3).map(move |three| {
-        let [a, b, c] = [0, 1, 2].map(|at| softmax.probability(three[at].logit));
-        ((a - b) - (b - c)).abs()
-    })
+/// d2 of the places of a head in descending order.
+fn bends(probabilities: &[f64]) -> impl Iterator<Item = f64> {
+    probabilities.windows(3).map(|three| ((three[0] - three[1]) - (three[1] - three[2])).abs())
 }
 
-fn total(head: &[Candidate], softmax: Softmax) -> f64 {
-    bends(head, softmax).sum()
-}
-
-/// How many tokens to keep if d2 sums to `total`; `None` if the cut does not
-/// come within the head, or not at all.
-fn cut(head: &[Candidate], softmax: Softmax, z: f32, len: usize, total: f64) -> Option<usize> {
-    let even = 1.0 / (len - 2) as f64;
+/// How many tokens of `num_candidates` to keep if d2 sums to `total`; `None` if the cut does
+/// not come within the head, or not at all.
+fn cut(probabilities: &[f64], z: f32, num_candidates: usize, total: f64) -> Option<usize> {
+    let even = 1.0 / (num_candidates - 2) as f64;
     let mut cumulative = 0.0;
-    for (place, bend) in bends(head, softmax).enumerate() {
+    for (place, bend) in bends(probabilities).enumerate() {
         cumulative += if total > FLAT { bend / total } else { even };
         if cumulative > f64::from(z) && place >= 1 {
             return Some(place);

@@ -20,14 +20,11 @@ pub(super) fn apply(candidates: &mut Candidates, p: f32, shifted: &mut Vec<Shift
     if p >= 1.0 || candidates.len() <= 1 {
         return;
     }
-    let softmax = candidates.softmax();
-    let entropy = candidates.entropy(softmax);
+    let (softmax, entropy) = candidates.entropy();
+    let typical = softmax.logit_of(entropy);
+    let shift = |candidate: Candidate| ((f64::from(candidate.logit) - typical).abs(), candidate);
     shifted.clear();
-    shifted.extend(
-        candidates
-            .iter()
-            .map(|candidate| ((softmax.surprise(candidate.logit) - entropy).abs(), candidate)),
-    );
+    shifted.extend(candidates.iter().map(shift));
 
     let (mut cumulative, mut num_kept, mut num_sorted) = (0.0, 0, 0);
     while num_kept < shifted.len() && (num_kept == 0 || cumulative <= f64::from(p)) {
