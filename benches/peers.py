@@ -1,7 +1,7 @@
 """What the scripts that measure us against llama.cpp share: arguments and their checks, the
 running of commands, the writing of results.
 
-Knows no script's figures; agreement.py, compare.py and server.py import it from beside them.
+Knows no script's figures; the others import it from beside them.
 """
 
 import argparse
@@ -38,20 +38,22 @@ class Arguments(argparse.ArgumentParser):
     """The arguments of a script, with those that all scripts have.
 
     `parts` is what `--only` chooses from, `tools` are the peer's programs that are needed;
-    `ours` says whether our own program runs, too.
+    `ours` says whether our own program runs, too, and `model` whether any of them runs one.
     """
 
-    def __init__(self, doc, examples, parts, tools, ours):
+    def __init__(self, doc, examples, parts, tools, ours, model=True):
         super().__init__(
             description=doc, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         self.parts, self.tools = parts, tools
-        self.add_argument("--model", required=True, metavar="FILE",
-                          help="the GGUF that both run" if ours else "the GGUF")
+        if model:
+            self.add_argument("--model", required=True, metavar="FILE",
+                              help="the GGUF that both run" if ours else "the GGUF")
+            self.add_argument("--threads", type=whole(1, 1024), default=os.cpu_count(),
+                              metavar="N",
+                              help="threads that compute (default: one for each processor)")
         self.add_argument("--peer", default="peer/build/bin", metavar="DIR",
                           help=f"where {' and '.join(tools)} are (default: %(default)s)")
-        self.add_argument("--threads", type=whole(1, 1024), default=os.cpu_count(), metavar="N",
-                          help="threads that compute (default: one for each processor)")
         self.add_argument("--only", default=",".join(parts), metavar="PART,…",
                           help="which parts (default: %(default)s)")
         self.add_argument("--json", action="store_true", help="print JSON in place of a table")
@@ -60,6 +62,8 @@ class Arguments(argparse.ArgumentParser):
             return
         self.add_argument("--dramatis", default="target/release/dramatis", metavar="PATH",
                           help="our program (default: %(default)s)")
+        if not model:
+            return
         self.add_argument("--weights", default="stored", metavar="FORM",
                           help="our --weights (default: %(default)s, as the peer has them)")
         self.add_argument("--kv", default="f16", metavar="TYPE",
@@ -73,8 +77,8 @@ class Arguments(argparse.ArgumentParser):
         if unknown:
             self.error(f"--only: there is no {', '.join(unknown)}; there are"
                        f" {', '.join(self.parts)}")
-        needed = [args.model, *(os.path.join(args.peer, tool) for tool in self.tools)]
-        needed += [args.dramatis] if hasattr(args, "dramatis") else []
+        needed = [os.path.join(args.peer, tool) for tool in self.tools]
+        needed += [getattr(args, name) for name in ("model", "dramatis") if hasattr(args, name)]
         for path in needed:
             if not os.path.exists(path):
                 self.error(f"{path} is not there; benches/peers.md tells how it is made")

@@ -25,6 +25,7 @@ mod plot;
 mod repetition;
 mod rows;
 mod samples;
+mod sampling;
 mod scenes;
 mod shape;
 mod subject;
@@ -63,6 +64,8 @@ pub enum BenchCommand {
     Repetition(repetition::RepetitionArgs),
     /// Measure what a large lorebook costs before each reply
     Lore(lore::LoreArgs),
+    /// Measure what choosing a token costs
+    Sampling(sampling::SamplingArgs),
     /// Measure what checking texts costs
     Moderation(moderation::ModerationArgs),
     /// What `load` runs in a process of its own
@@ -88,6 +91,7 @@ pub(super) fn run(
         BenchCommand::Lengths(args) => lengths::run(session, args)?,
         BenchCommand::Repetition(args) => repetition::run(session, args)?,
         BenchCommand::Lore(args) => lore::run(args)?,
+        BenchCommand::Sampling(args) => sampling::run(args)?,
         BenchCommand::Moderation(args) => moderation::run(args)?,
         BenchCommand::LoadOnce(args) => load::once(session, args)?,
     }

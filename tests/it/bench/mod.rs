@@ -117,6 +117,39 @@ fn a_table_names_every_figure_and_the_chart_every_line() {
     }
 }
 
+#[test]
+fn choosing_a_token_is_measured_for_each_sampler() {
+    let home = home();
+    let arguments = ["sampling", "--vocabulary", "900", "--history", "40", "--tokens", "70"];
+    let all = [&arguments[..], &["--rounds", "2", "--json"]].concat();
+    let (code, stdout, stderr) = bench(home.path(), &all);
+    assert_eq!(code, Some(0), "{stderr}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    for name in ["limarp", "neutral", "creative", "greedy", "top-p", "mirostat"] {
+        let samples = report["token_us"][name].as_array().unwrap_or_else(|| panic!("no {name}"));
+        assert_eq!(samples.len(), 2, "{name}");
+        for sample in samples {
+            positive(sample);
+        }
+    }
+    let (_, stdout, _) = bench(home.path(), &arguments);
+    for text in ["a token of 900, µs", "median", "limarp: temperature", "mirostat 2"] {
+        assert!(stdout.contains(text), "no {text}:\n{stdout}");
+    }
+    assert_nothing_left(home.path());
+    let (code, _, stderr) = bench(home.path(), &["sampling", "--vocabulary", "1"]);
+    assert!(code == Some(2) && stderr.contains("from 2 to 1000000"), "{stderr}");
+    // Rows of a file: as many as there are, and no part of one.
+    let file = home.path().join("rows");
+    for (bytes, told) in [(40 * 4, None), (40 * 4 + 1, Some("161 bytes")), (0, Some("0 bytes"))] {
+        fs::write(&file, vec![0; bytes]).unwrap();
+        let arguments = ["sampling", "--logits", "rows", "--vocabulary", "20", "--rounds", "1"];
+        let (code, stdout, stderr) = bench(home.path(), &arguments);
+        assert_eq!(code, Some(i32::from(told.is_some())), "{stdout}{stderr}");
+        assert!(stderr.contains(told.unwrap_or_default()), "{stderr}");
+    }
+}
+
 /// Fails unless it is one `svg` element in which every element ends.
 #[track_caller]
 fn assert_elements_close(svg: &str) {

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-const SCRIPTS: [&str; 3] = ["agreement.py", "compare.py", "server.py"];
+const SCRIPTS: [&str; 4] = ["agreement.py", "compare.py", "sampling.py", "server.py"];
 
 fn benches() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches")
@@ -76,6 +76,8 @@ fn what_cannot_work_is_refused_before_anything_runs() {
         ("compare.py", &["--model", "m.gguf", "--out", "no/x.json"], "no/x.json cannot be written"),
         ("agreement.py", &["--model", "m.gguf", "--only", "all"], "there is no all"),
         ("agreement.py", &["--model", "m.gguf", "--text", "none.txt"], "none.txt is not there"),
+        ("sampling.py", &[], "libllama.so is not there"),
+        ("sampling.py", &["--only", "tfs"], "there is no tfs"),
         ("server.py", &["--model", "m.gguf", "--only", "warm"], "there is no warm"),
         ("server.py", &["--model", "m.gguf", "--threads", "0"], "from 1 to 1024"),
         ("server.py", &["--model", "m.gguf", "--history-tokens", "5000"], "--slot-tokens"),
