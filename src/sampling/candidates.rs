@@ -69,8 +69,8 @@ impl Candidates {
         self.row.extend(logits.iter().map(loaded));
         self.num_in_row = count_from(&self.row, -LOGIT_BOUND);
         self.num_ids = logits.len();
+        self.num_sorted = 0;
         self.list.clear();
-        self.forget_order();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -149,19 +149,24 @@ impl Candidates {
     }
 
     /// Lists the `n` likeliest of the row and some more: those that are no further below the
-    /// highest than is needed, looked for from where the last head ended.
+    /// highest than the last head went, or else than is needed.
     fn list_likeliest(&mut self, n: usize) {
+        const MANY: usize = 3;
         let max_logit = self.max_logit();
+        self.list_from(max_logit - self.depth);
+        if (n..=MANY * n).contains(&self.list.len()) {
+            return;
+        }
         let holds = |depth: f32| count_from(&self.row, max_logit - depth) >= n;
         let (mut depth, mut step) = (self.depth, 0.5);
-        if holds(depth) {
-            while depth > step && holds(depth - step) {
-                depth -= step;
+        if self.list.len() < n {
+            while !holds(depth) {
+                depth += step;
                 step *= 2.0;
             }
         } else {
-            while !holds(depth) {
-                depth += step;
+            while depth > step && holds(depth - step) {
+                depth -= step;
                 step *= 2.0;
             }
         }
@@ -172,7 +177,8 @@ impl Candidates {
     /// Lists those of the row with this logit or a higher one, by id.
     fn list_from(&mut self, bound: f32) {
         let bound = bound.max(-LOGIT_BOUND);
-        self.forget_order();
+        self.num_sorted = 0;
+        self.list.clear();
         for (at, stride) in self.row.chunks(STRIDE).enumerate() {
             if stride.iter().fold(false, |any, &logit| any | (logit >= bound)) {
                 let ids = (at * STRIDE) as u32..;
@@ -316,6 +322,7 @@ impl Candidates {
         !self.row.is_empty()
     }
 
+    /// Some logits are others now.
     fn forget_order(&mut self) {
         self.num_sorted = 0;
         if self.is_row() {
