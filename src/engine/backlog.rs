@@ -42,6 +42,16 @@ impl Backlog {
         self.pending.pop_front()
     }
 
+    /// A block that was taken waits again, as the first.
+    pub(super) fn put_back(&mut self, hash: ChainHash) {
+        self.pending.push_front(hash);
+    }
+
+    /// Whether a block waits, or was taken and is not settled yet.
+    pub(super) fn is_underway(&self, hash: ChainHash) -> bool {
+        self.underway.contains(&hash)
+    }
+
     /// What came of a block is known: it can be named again.
     pub(super) fn settle(&mut self, hash: ChainHash) {
         self.underway.remove(&hash);

@@ -8,12 +8,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::block_log::{BlockLog, BlockLogError, StoredBlock};
-use super::disk_tier::{DiskTier, Forgotten};
-use super::host_tier::HostTier;
+use super::block_log::{BlockLog, BlockLogError};
+use super::disk_tier::{DiskTier, Forgotten, Found};
+use super::host_tier::{BlockCopy, HostTier};
 use super::label::ChainHash;
 use super::model_runner::ModelRunner;
 use super::restoring::Restoring;
@@ -81,14 +80,23 @@ impl LowerTiers {
     }
 
     /// Has blocks copied by `copy` as far as there is room. `copy` knows nothing of a block
-    /// that is gone from the KV cache.
-    pub(super) fn write_behind(&mut self, copy: impl Fn(ChainHash) -> Option<StoredBlock>) {
+    /// that is gone from the KV cache. Where `may_wait`, it waits for one that is on its way.
+    pub(super) fn write_behind(
+        &mut self,
+        may_wait: bool,
+        copy: impl Fn(ChainHash) -> Option<BlockCopy>,
+    ) {
         if let Some(host) = &mut self.host {
-            host.write_behind(&copy);
+            host.write_behind(may_wait, &copy);
         }
         if let Ok(disk) = &mut self.disk {
-            let in_host = |hash| self.host.as_ref()?.get(hash);
-            disk.write_behind(|hash| in_host(hash).or_else(|| copy(hash).map(Arc::new)));
+            disk.write_behind(|hash| match &self.host {
+                Some(host) if host.contains(hash) => {
+                    host.get(hash).map_or(Found::Gone, Found::Here)
+                }
+                Some(host) if host.awaits(hash) => Found::Later,
+                _ => copy(hash).and_then(BlockCopy::wait).map_or(Found::Gone, Found::Here),
+            });
         }
     }
 

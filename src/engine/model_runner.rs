@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::EngineOptions;
 use super::block_manager::BlockId;
 use super::scheduler::{ScheduledSequence, Scheduler};
-use crate::model::{BatchSequence, KvCache, LogitRows, Logits, Model, ModelError};
+use crate::model::{BatchSequence, ComingBlock, KvCache, LogitRows, Logits, Model, ModelError};
 
 /// The model and the keys and values of all sequences.
 #[derive(Debug)]
@@ -56,11 +56,9 @@ impl ModelRunner {
         self.kv.block_bytes()
     }
 
-    /// A copy of a block's keys and values.
-    pub(super) fn read_block(&self, block: BlockId) -> Result<Vec<u8>, ModelError> {
-        let mut bytes = vec![0; self.kv.block_bytes()];
-        self.kv.read_block(block, &mut bytes)?;
-        Ok(bytes)
+    /// Begins to copy a block's keys and values, as they are now.
+    pub(super) fn send_for_block(&self, block: BlockId) -> Result<ComingBlock, ModelError> {
+        self.kv.send_for_block(block)
     }
 
     /// Overwrites a block's keys and values with such a copy.

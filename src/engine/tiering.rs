@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::block_log::StoredBlock;
 use super::block_manager::BlockManager;
 use super::disk_tier::{Forgotten, Restored};
-use super::host_tier::HostTier;
+use super::host_tier::{BlockCopy, HostTier};
 use super::label::Scope;
 use super::lower_tiers::{LowerTiers, NoDisk};
 use super::restoring::Restoring;
@@ -71,11 +71,11 @@ impl Engine {
     /// Copies some of the blocks that are to be kept below.
     pub(super) fn write_behind(&mut self) {
         let Self { tiers, scheduler, runner, .. } = self;
-        tiers.write_behind(|hash| {
+        tiers.write_behind(scheduler.is_empty(), |hash| {
             let filed = scheduler.blocks().filed(hash)?;
             // A device that fails is the next step's to tell.
-            let payload = runner.read_block(filed.block).ok()?;
-            Some(StoredBlock { label: filed.label, payload })
+            let payload = runner.send_for_block(filed.block).ok()?;
+            Some(BlockCopy { label: filed.label, payload })
         });
     }
 

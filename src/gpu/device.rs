@@ -1,7 +1,7 @@
 //! What a GPU does for us, whoever makes it: memory, kernels, recorded launches.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use super::GpuError;
 use super::host::HostFloats;
@@ -67,6 +67,13 @@ pub(crate) trait Device: fmt::Debug + Send + Sync {
     /// As [`Device::clear`].
     unsafe fn download(&self, from: Address, out: &mut [u8]) -> Result<(), GpuError>;
 
+    /// Has bytes from there brought as they are when everything told before is done; what is
+    /// told after it may change them.
+    ///
+    /// # Safety
+    /// As [`Device::clear`].
+    unsafe fn send_for(&self, from: Address, num_bytes: usize) -> Result<Coming, GpuError>;
+
     /// Memory of this machine that the device writes by itself, with anything in it, aligned
     /// to 256 bytes.
     fn allocate_host(&self, num_bytes: usize) -> Result<HostAddress, GpuError>;
@@ -114,6 +121,42 @@ pub(crate) trait Device: fmt::Debug + Send + Sync {
     /// # Safety
     /// As for each of the recorded launches.
     unsafe fn replay(&self, recording: Recording) -> Result<(), GpuError>;
+}
+
+/// Bytes that came from a device, or why they did not.
+pub(crate) type Arrival = Result<Vec<u8>, GpuError>;
+
+/// Bytes that are on their way from a device.
+#[derive(Debug)]
+pub(crate) struct Coming(mpsc::Receiver<Arrival>);
+
+impl Coming {
+    /// With where to send them, once.
+    pub(crate) fn new() -> (mpsc::Sender<Arrival>, Self) {
+        let (to, coming) = mpsc::channel();
+        (to, Self(coming))
+    }
+
+    /// The bytes, once, when they are here.
+    pub(crate) fn take(&self) -> Option<Result<Vec<u8>, GpuError>> {
+        match self.0.try_recv() {
+            Ok(arrival) => Some(arrival),
+            Err(mpsc::TryRecvError::Empty) => None,
+            Err(mpsc::TryRecvError::Disconnected) => Some(Err(lost())),
+        }
+    }
+
+    /// Waits for the bytes.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub(crate) fn wait(&self) -> Result<Vec<u8>, GpuError> {
+        self.0.recv().unwrap_or_else(|_| Err(lost()))
+    }
+}
+
+fn lost() -> GpuError {
+    GpuError::Failed("its bytes were lost on their way".into())
 }
 
 /// Memory of a device, given back when nobody names it any more.
@@ -200,6 +243,19 @@ impl Buffer {
         self.check(offset, out.len());
         // SAFETY: they lie within the allocation.
         unsafe { self.allocation.device.download(self.address() + offset as u64, out) }
+    }
+
+    /// Has bytes brought from the place `offset` bytes from its beginning.
+    ///
+    /// # Errors
+    /// The device fails.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub(crate) fn send_for(&self, offset: usize, num_bytes: usize) -> Result<Coming, GpuError> {
+        self.check(offset, num_bytes);
+        // SAFETY: they lie within the allocation.
+        unsafe { self.allocation.device.send_for(self.address() + offset as u64, num_bytes) }
     }
 
     /// Copies floats from its beginning to memory that the device writes by itself.

@@ -11,8 +11,9 @@ use std::ptr;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use super::GpuError;
+use super::courier::Courier;
 use super::cuda::{self, Driver, DriverError, Handle};
-use super::device::{Address, Device, HostAddress, Kernel, Recording, Shape};
+use super::device::{Address, Coming, Device, HostAddress, Kernel, Recording, Shape};
 use super::nvrtc::{Architecture, Compiler};
 use super::program::Program;
 use super::ring::{NUM_SLOTS, Ring, SLOT_BYTES};
@@ -41,6 +42,8 @@ pub(crate) struct CudaDevice {
     loaded: OnceLock<Loaded>,
     recordings: Mutex<Vec<Handle>>,
     ring: Mutex<Ring>,
+    /// From when it is first needed.
+    courier: Mutex<Option<Courier>>,
 }
 
 /// A program on the device.
@@ -101,6 +104,7 @@ impl CudaDevice {
             loaded: OnceLock::new(),
             recordings: Mutex::default(),
             ring: Mutex::new(Ring::new()),
+            courier: Mutex::default(),
         };
         opened.bind()?;
         // SAFETY: it writes one handle.
@@ -287,6 +291,17 @@ impl Device for CudaDevice {
         Ok(())
     }
 
+    unsafe fn send_for(&self, from: Address, num_bytes: usize) -> Result<Coming, GpuError> {
+        self.bind()?;
+        let mut courier = self.courier.lock().expect("no holder panics");
+        let courier = match &mut *courier {
+            Some(courier) => courier,
+            none => none.insert(Courier::start(self.driver, self.context)?),
+        };
+        // SAFETY: the bytes were promised; context and stream are ours.
+        unsafe { courier.send_for(from, num_bytes, self.stream) }
+    }
+
     fn allocate_host(&self, num_bytes: usize) -> Result<HostAddress, GpuError> {
         self.bind()?;
         let mut memory = ptr::null_mut();
@@ -451,6 +466,7 @@ impl Drop for CudaDevice {
         let driver = self.driver;
         let _ = self.bind();
         self.unload();
+        *self.courier.get_mut().expect("no holder panics") = None;
         let ring = self.ring.get_mut().expect("no holder panics");
         // SAFETY: all this is ours, is used no more, and is forgotten.
         unsafe {

@@ -12,7 +12,7 @@ use libloading::{Library, Symbol};
 use sha2::{Digest, Sha256};
 
 use super::GpuError;
-use super::device::{Address, Device, HostAddress, Kernel, Recording, Shape};
+use super::device::{Address, Coming, Device, HostAddress, Kernel, Recording, Shape};
 use super::program::Program;
 
 /// Bytes on both sides of an allocation that nobody may write.
@@ -223,6 +223,19 @@ impl Device for Emulator {
             out[0] ^= 1;
         }
         Ok(())
+    }
+
+    unsafe fn send_for(&self, from: Address, num_bytes: usize) -> Result<Coming, GpuError> {
+        let mut bytes = vec![0; num_bytes];
+        // SAFETY: the caller's promise.
+        unsafe { self.download(from, &mut bytes) }?;
+        let (to, coming) = Coming::new();
+        let broken = self.is_broken.load(Ordering::Relaxed);
+        let arrival =
+            if broken { Err(GpuError::Failed("broken on purpose".into())) } else { Ok(bytes) };
+        // Sometime, as from another thread.
+        std::thread::spawn(move || to.send(arrival));
+        Ok(coming)
     }
 
     fn allocate_host(&self, num_bytes: usize) -> Result<HostAddress, GpuError> {

@@ -15,6 +15,7 @@
 #![allow(unsafe_code)]
 
 mod attention;
+mod courier;
 mod cuda;
 mod device;
 mod driver;
@@ -46,7 +47,9 @@ pub use place::{Compiler, GpuPlace};
 pub use trial::Trial;
 
 pub(crate) use attention::{Attention, PART, Pieces, Tile};
-pub(crate) use device::{Buffer, Device};
+#[cfg(test)]
+pub(crate) use device::Arrival;
+pub(crate) use device::{Buffer, Coming, Device};
 #[cfg(test)]
 pub(crate) use emulator::Emulator;
 pub(crate) use host::{HostPool, LentFloats};

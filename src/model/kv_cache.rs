@@ -7,6 +7,7 @@ use super::candle::LayerCache;
 use super::cpu::Buffers;
 use super::gpu::GpuCache;
 use super::{ModelConfig, ModelError};
+use crate::gpu::Coming;
 use crate::kernels::KvStore;
 
 /// The keys and values of one model on one device. Made by [`super::Model::kv_cache`].
@@ -16,6 +17,52 @@ pub struct KvCache {
     pub(super) num_blocks: usize,
     pub(super) block_size: usize,
     pub(super) block_bytes: usize,
+}
+
+/// A copy of a block that is on its way.
+#[derive(Debug)]
+pub struct ComingBlock(Way);
+
+#[derive(Debug)]
+enum Way {
+    Here(Vec<u8>),
+    Coming(Coming),
+}
+
+impl ComingBlock {
+    /// The copy, or why there is none; itself, if it is yet to come.
+    ///
+    /// # Errors
+    /// `Err(self)` where it is not here yet.
+    pub fn take(self) -> Result<Result<Vec<u8>, ModelError>, Self> {
+        match self.0 {
+            Way::Here(bytes) => Ok(Ok(bytes)),
+            Way::Coming(coming) => match coming.take() {
+                Some(arrival) => Ok(arrival.map_err(ModelError::from)),
+                None => Err(Self(Way::Coming(coming))),
+            },
+        }
+    }
+
+    /// The copy, waited for.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn wait(self) -> Result<Vec<u8>, ModelError> {
+        match self.0 {
+            Way::Here(bytes) => Ok(bytes),
+            Way::Coming(coming) => Ok(coming.wait()?),
+        }
+    }
+}
+
+#[cfg(test)]
+impl ComingBlock {
+    /// One that comes when it is sent.
+    pub(crate) fn on_its_way() -> (std::sync::mpsc::Sender<crate::gpu::Arrival>, Self) {
+        let (to, coming) = Coming::new();
+        (to, Self(Way::Coming(coming)))
+    }
 }
 
 #[derive(Debug)]
@@ -76,6 +123,23 @@ impl KvCache {
             }
         }
         Ok(())
+    }
+
+    /// Begins to copy a block's keys and values out, as they are now: what is computed after
+    /// this may change them. A GPU brings them beside its work.
+    ///
+    /// # Errors
+    /// As [`KvCache::read_block`].
+    ///
+    /// # Panics
+    /// If there is no such block.
+    pub fn send_for_block(&self, block: u32) -> Result<ComingBlock, ModelError> {
+        if let KvMemory::Gpu(cache) = &self.memory {
+            return Ok(ComingBlock(Way::Coming(cache.send_for_block(block)?)));
+        }
+        let mut bytes = vec![0; self.block_bytes];
+        self.read_block(block, &mut bytes)?;
+        Ok(ComingBlock(Way::Here(bytes)))
     }
 
     /// Overwrites a block with what [`KvCache::read_block`] gave.

@@ -37,7 +37,7 @@ pub use batch::{BatchSequence, LogitRows, Logits};
 pub use config::{ModelConfig, RopeConfig, RopeScaling};
 pub use error::ModelError;
 pub use file::{ModelFile, ModelInfo, TokenizerSource, inspect};
-pub use kv_cache::KvCache;
+pub use kv_cache::{ComingBlock, KvCache};
 pub use loader::{Backend, LoadOptions, Model, SlidingWindow};
 pub use merge::{Merge, MergeOptions, MergeReport, ModuleReport, ScaledAdapter, Spread, is_gguf};
 pub use write::MergeType;

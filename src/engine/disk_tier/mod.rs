@@ -42,6 +42,15 @@ impl Forgotten {
     }
 }
 
+/// What memory has of a block.
+#[derive(Debug)]
+pub(super) enum Found {
+    Here(Arc<StoredBlock>),
+    /// It is on its way from the KV cache.
+    Later,
+    Gone,
+}
+
 #[derive(Debug)]
 pub(super) struct DiskTier {
     desk: Arc<Desk>,
@@ -94,17 +103,18 @@ impl DiskTier {
     }
 
     /// Has blocks copied by `copy` as far as there is room, and hands them over.
-    /// `copy` knows nothing of a block that is gone from memory.
-    pub(super) fn write_behind(&mut self, copy: impl Fn(ChainHash) -> Option<Arc<StoredBlock>>) {
+    pub(super) fn write_behind(&mut self, copy: impl Fn(ChainHash) -> Found) {
         self.note_settled();
         let mut left = COPY_BYTES.max(self.block_bytes);
         while left >= self.block_bytes && self.can_copy() {
             let Some(hash) = self.backlog.pop() else { return };
-            if let Some(block) = copy(hash) {
-                left -= self.block_bytes;
-                self.desk.write(block);
-            } else {
-                self.backlog.skip(hash);
+            match copy(hash) {
+                Found::Here(block) => {
+                    left -= self.block_bytes;
+                    self.desk.write(block);
+                }
+                Found::Later => return self.backlog.put_back(hash),
+                Found::Gone => self.backlog.skip(hash),
             }
         }
     }

@@ -112,6 +112,30 @@ fn blocks_come_back_from_the_tier_below_as_they_went() {
     assert!(summary.num_restored_tokens >= 96, "{summary:?}");
 }
 
+/// The device brings them when it comes to it, whatever is computed meanwhile.
+#[test]
+fn blocks_come_back_from_host_memory_as_they_went() {
+    let Some((model, _)) = model_and_device() else { return };
+    let kv_cache = KvCacheSize::Blocks(40);
+    let hosted = EngineOptions { host_cache_bytes: 16 << 20, kv_cache, ..options() };
+    let mut engine = TestEngine(Engine::new(model, TOKENIZER.clone(), &hosted).unwrap());
+    let expected = engine.complete(&request(PROMPTS[1])).token_ids;
+    // Others take its place in the KV cache, while it may still be on its way.
+    for other in ["a", "b", "c"] {
+        engine.complete(&request(&other.repeat(400)));
+    }
+    while !engine.is_resting() {
+        engine.step();
+    }
+    for other in ["d", "e", "f"] {
+        engine.complete(&request(&other.repeat(400)));
+    }
+    let summary = engine.complete(&request(PROMPTS[1]));
+    assert_eq!(summary.token_ids, expected);
+    assert!(summary.num_restored_tokens >= 96, "{summary:?}");
+    engine.check_integrity().unwrap();
+}
+
 #[test]
 fn keys_and_values_take_what_the_device_has_free() {
     let free = EngineOptions { kv_cache: KvCacheSize::Free, ..options() };

@@ -88,6 +88,24 @@ fn bytes_come_back_as_they_went() {
 }
 
 #[test]
+fn bytes_that_are_sent_for_come_as_they_were() {
+    let Some((device, kernel)) = device() else { return };
+    let buffer = Buffer::zeroed(&device, 3 << 20).unwrap();
+    let coming: Vec<_> = (0..20)
+        .map(|_| {
+            let coming = buffer.send_for(1000, 2 << 20).unwrap();
+            add(&*device, kernel, &buffer, 1);
+            coming
+        })
+        .collect();
+    for (times, coming) in coming.into_iter().enumerate() {
+        assert!(coming.wait().unwrap() == vec![times as u8; 2 << 20]);
+    }
+    // What nobody takes is no harm.
+    drop(buffer.send_for(0, 3 << 20).unwrap());
+}
+
+#[test]
 fn what_was_recorded_is_done_when_it_is_replayed() {
     let Some((device, kernel)) = device() else { return };
     let buffer = Buffer::zeroed(&device, 1000).unwrap();

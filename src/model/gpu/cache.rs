@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::ModelConfig;
-use crate::gpu::{Buffer, Gpu, GpuError, KvShape, Recorded, input_bytes};
+use crate::gpu::{Buffer, Coming, Gpu, GpuError, KvShape, Recorded, input_bytes};
 
 /// Keys and values on a GPU, with what steps are computed in.
 #[derive(Debug)]
@@ -22,6 +22,12 @@ impl GpuCache {
     /// A block's bytes.
     pub(in super::super) fn read_block(&self, block: u32, out: &mut [u8]) -> Result<(), GpuError> {
         self.blocks.download(block as usize * self.kv.block_bytes(), out)
+    }
+
+    /// Has a block's bytes brought, as they are now.
+    pub(in super::super) fn send_for_block(&self, block: u32) -> Result<Coming, GpuError> {
+        let num_bytes = self.kv.block_bytes();
+        self.blocks.send_for(block as usize * num_bytes, num_bytes)
     }
 
     /// Overwrites a block with such bytes.

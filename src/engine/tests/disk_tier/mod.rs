@@ -74,7 +74,10 @@ impl TestEngine {
     fn payloads(&self, request: &GenerationRequest) -> Vec<Vec<u8>> {
         let blocks = self.scheduler.blocks();
         let chain = blocks.cached_chain(request.cache_salt, &request.prompt);
-        let read = |hash| self.runner.read_block(blocks.filed(hash).unwrap().block).unwrap();
+        let read = |hash| {
+            let block = blocks.filed(hash).unwrap().block;
+            self.runner.send_for_block(block).unwrap().wait().unwrap()
+        };
         chain.into_iter().map(read).collect()
     }
 }
