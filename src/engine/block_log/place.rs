@@ -14,7 +14,15 @@ use super::error::{BlockLogError, During};
 pub(super) struct Place {
     pub(super) dir: PathBuf,
     /// Held, by the system, until it is dropped.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Place {
+    /// Closing the file would not do: a program that is being started by this process has it
+    /// open too, for a moment.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Place {
@@ -25,7 +33,7 @@ impl Place {
         let lock = private().create(true).truncate(false).open(dir.join("lock"));
         let lock = lock.during("open the lock")?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { dir: dir.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { dir: dir.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(BlockLogError::Locked(dir.to_owned())),
             Err(TryLockError::Error(source)) => {
                 Err(BlockLogError::Io { what: "lock the directory", source })

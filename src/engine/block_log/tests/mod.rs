@@ -176,6 +176,20 @@ fn clearing_leaves_nothing_and_respects_whoever_uses_it() {
 }
 
 #[test]
+fn a_directory_is_free_at_once_also_where_programs_are_started_meanwhile() {
+    let dir = TempDir::new().unwrap();
+    let starts = std::thread::spawn(|| {
+        for _ in 0..300 {
+            assert!(std::process::Command::new("true").status().unwrap().success());
+        }
+    });
+    while !starts.is_finished() {
+        drop(open(dir.path()));
+    }
+    starts.join().unwrap();
+}
+
+#[test]
 fn only_one_may_use_a_directory_and_only_its_owner_may_read_it() {
     use std::os::unix::fs::PermissionsExt;
     let dir = TempDir::new().unwrap();
