@@ -13,7 +13,7 @@ import os
 import statistics
 import sys
 
-from peers import Arguments, ours, run, tell, whole, wholes
+from peers import Arguments, ours, run, show_ratios, tell, whole, wholes
 
 EXAMPLES = """\
 examples:
@@ -143,15 +143,7 @@ def summarise(samples):
 
 def show(report):
     """The table, in tokens per second."""
-    lines = report["lines"]
-    width = max(len(line["line"]) for line in lines)
-    print(f"{'tokens per second':<{width}}  {'ours':>10}  {'peer':>10}  {'ratio':>7}  of single pairs")
-    for line in lines:
-        spread = f"{line['least_ratio_of_a_pair']:.3f} – {line['greatest_ratio_of_a_pair']:.3f}"
-        print(
-            f"{line['line']:<{width}}  {line['ours_tokens_per_s']:>10.2f}"
-            f"  {line['peer_tokens_per_s']:>10.2f}  {line['ratio']:>7.3f}  {spread}"
-        )
+    show_ratios("tokens per second", "line", "tokens_per_s", report["lines"])
 
 
 def arguments():

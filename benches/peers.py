@@ -121,3 +121,13 @@ def tell(args, report, show):
         print(text)
     else:
         show(report)
+
+
+def show_ratios(heading, name, unit, lines):
+    """Prints lines that have a name, our figure and the peer's in a unit, and their ratio."""
+    width = max(len(heading), *(len(line[name]) for line in lines))
+    print(f"{heading:<{width}}  {'ours':>10}  {'peer':>10}  {'ratio':>7}  of single pairs")
+    for line in lines:
+        spread = f"{line['least_ratio_of_a_pair']:.3f} – {line['greatest_ratio_of_a_pair']:.3f}"
+        print(f"{line[name]:<{width}}  {line[f'ours_{unit}']:>10.2f}  {line[f'peer_{unit}']:>10.2f}"
+              f"  {line['ratio']:>7.3f}  {spread}")

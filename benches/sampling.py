@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 
-from peers import Arguments, run, tell, whole
+from peers import Arguments, run, show_ratios, tell, whole
 
 EXAMPLES = """\
 examples:
@@ -157,13 +157,8 @@ def summarise(figures):
 
 
 def show(report):
-    lines = report["lines"]
-    width = max(len(line["sampler"]) for line in lines)
-    print(f"{'µs a token':<{width}}  {'ours':>8}  {'peer':>8}  {'ratio':>7}  of single pairs")
-    for line in lines:
-        spread = f"{line['least_ratio_of_a_pair']:.2f} – {line['greatest_ratio_of_a_pair']:.2f}"
-        print(f"{line['sampler']:<{width}}  {line['ours_us']:>8.1f}  {line['peer_us']:>8.1f}"
-              f"  {line['ratio']:>7.2f}  {spread}")
+    """The table, in microseconds a token."""
+    show_ratios("µs a token", "sampler", "us", report["lines"])
 
 
 def main():
